@@ -1,0 +1,118 @@
+//! A connection: one record for both directions.
+//!
+//! Two entries of a flow table lead to it, the request's and the reply's. What changes during its
+//! life is one word, so that a state, a timer and the counters that follow from them change
+//! together or not at all: whoever replaces the word has made the change.
+
+use crate::shared::{Shared, Shared32, Shared64};
+use crate::tick::Tick;
+
+/// The part of a connection that changes: expiry, state, flags and the record's generation.
+///
+/// Bits 0..32 expiry tick, 32..40 state, 40..48 flags, 48..64 generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Word(pub u64);
+
+/// Who is connected to whom. Addresses and ports lie in network byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Endpoints<A> {
+    /// CIP.
+    pub client: A,
+    /// VIP.
+    pub virtual_address: A,
+    /// RIP.
+    pub server: A,
+    /// The client's port.
+    pub client_port: u16,
+    /// The virtual service's port.
+    pub virtual_port: u16,
+    /// The real server's port.
+    pub server_port: u16,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// How packets reach the real server: [`crate::service::FORWARD_NAT`] and its siblings.
+    pub forwarding: u8,
+}
+
+/// A connection of IPv4. 64 bytes: one cache line.
+#[derive(Debug, Default, Clone)]
+#[repr(C, align(64))]
+pub struct Connection4 {
+    /// A [`Word`].
+    pub word: Shared64,
+    /// Who is connected to whom.
+    pub endpoints: Shared<Endpoints<[u32; 1]>>,
+    /// The real server's slot.
+    pub destination: Shared32,
+    /// What is to come: the controlling connection, marks, sync stamps, a remembered next hop.
+    pub reserved: [Shared32; 8],
+}
+
+/// A connection of IPv6. 128 bytes: two cache lines.
+#[derive(Debug, Default, Clone)]
+#[repr(C, align(64))]
+pub struct Connection6 {
+    /// A [`Word`].
+    pub word: Shared64,
+    /// Who is connected to whom.
+    pub endpoints: Shared<Endpoints<[u32; 4]>>,
+    /// The real server's slot.
+    pub destination: Shared32,
+    /// What is to come: the controlling connection, marks, sync stamps, a remembered next hop.
+    pub reserved: [Shared32; 15],
+}
+
+/// The record is in use and in the flow tables.
+pub const LIVE: u8 = 1;
+/// Counted in InActConn, not in ActiveConn (IPVS: `IP_VS_CONN_F_INACTIVE`).
+pub const INACTIVE: u8 = 2;
+/// No reply has been seen and none will be (IPVS: `IP_VS_CONN_F_NOOUTPUT`): DR and TUN.
+pub const NO_OUTPUT: u8 = 4;
+
+impl Word {
+    /// A word of those parts.
+    #[inline(always)]
+    pub const fn new(expires: Tick, state: u8, flags: u8, generation: u16) -> Self {
+        Self(
+            expires.0 as u64
+                | (state as u64) << 32
+                | (flags as u64) << 40
+                | (generation as u64) << 48,
+        )
+    }
+
+    /// When the connection ends unless another packet comes.
+    #[inline(always)]
+    pub const fn expires(self) -> Tick {
+        Tick(self.0 as u32)
+    }
+
+    /// The state: a number of the protocol's own table, as IPVS numbers them.
+    #[inline(always)]
+    pub const fn state(self) -> u8 {
+        (self.0 >> 32) as u8
+    }
+
+    /// [`LIVE`], [`INACTIVE`] and the rest.
+    #[inline(always)]
+    pub const fn flags(self) -> u8 {
+        (self.0 >> 40) as u8
+    }
+
+    /// How often the record has been used: tells one tenant of a slot from the next.
+    #[inline(always)]
+    pub const fn generation(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// Whether the record holds a connection.
+    #[inline(always)]
+    pub const fn is_live(self) -> bool {
+        self.flags() & LIVE != 0
+    }
+}
+
+const _: () = assert!(size_of::<Connection4>() == 64);
+const _: () = assert!(size_of::<Connection6>() == 128);

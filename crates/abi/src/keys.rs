@@ -1,0 +1,108 @@
+//! The keys of the hash tables. Addresses and ports lie in network byte order; padding is zero.
+
+/// A flow of one direction in IPv4: what a packet says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
+#[repr(C)]
+pub struct FlowKey4 {
+    /// Source address, network byte order.
+    pub source: [u32; 1],
+    /// Destination address, network byte order.
+    pub destination: [u32; 1],
+    /// Source port, network byte order.
+    pub source_port: u16,
+    /// Destination port, network byte order.
+    pub destination_port: u16,
+    /// IANA protocol number; the rest is zero.
+    pub protocol: u32,
+}
+
+/// A flow of one direction in IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
+#[repr(C)]
+pub struct FlowKey6 {
+    /// Source address, network byte order.
+    pub source: [u32; 4],
+    /// Destination address, network byte order.
+    pub destination: [u32; 4],
+    /// Source port, network byte order.
+    pub source_port: u16,
+    /// Destination port, network byte order.
+    pub destination_port: u16,
+    /// IANA protocol number; the rest is zero.
+    pub protocol: u32,
+}
+
+/// What a flow table holds: the connection's slot, and which way the flow runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct FlowValue(pub u32);
+
+/// Which way a packet of a connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client (IPVS: INPUT).
+    Request,
+    /// From the real server (IPVS: OUTPUT).
+    Reply,
+}
+
+/// A virtual service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
+#[repr(C)]
+pub struct ServiceKey {
+    /// VIP in network byte order (IPv4: the first word), or the firewall mark in host byte order in
+    /// the first word.
+    pub address: [u32; 4],
+    /// Port in network byte order; 0 for a firewall mark.
+    pub port: u16,
+    /// IANA protocol number; 0 for a firewall mark.
+    pub protocol: u8,
+    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    pub family: u8,
+}
+
+/// An entry of a scheduler's hash table: which bucket of which service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
+#[repr(C)]
+pub struct BucketKey {
+    /// The service's slot.
+    pub service: u32,
+    /// The bucket.
+    pub bucket: u32,
+}
+
+/// IPv4, as `family` fields say it.
+pub const FAMILY_V4: u8 = 4;
+/// IPv6, as `family` fields say it.
+pub const FAMILY_V6: u8 = 6;
+
+impl FlowValue {
+    /// The greatest slot that fits.
+    pub const MAX_SLOT: u32 = (u32::MAX >> 1) - 1;
+
+    /// A flow of the connection in `slot`.
+    #[inline(always)]
+    pub const fn new(slot: u32, direction: Direction) -> Self {
+        Self(slot << 1 | matches!(direction, Direction::Reply) as u32)
+    }
+
+    /// The connection's slot.
+    #[inline(always)]
+    pub const fn slot(self) -> u32 {
+        self.0 >> 1
+    }
+
+    /// Which way the flow runs.
+    #[inline(always)]
+    pub const fn direction(self) -> Direction {
+        if self.0 & 1 == 0 {
+            Direction::Request
+        } else {
+            Direction::Reply
+        }
+    }
+}
+
+const _: () = assert!(size_of::<FlowKey4>() == 16);
+const _: () = assert!(size_of::<FlowKey6>() == 40);
+const _: () = assert!(size_of::<ServiceKey>() == 20);

@@ -1,0 +1,58 @@
+//! Names of programs and maps, as the object has them and as they are pinned.
+
+/// The XDP program.
+pub const PROGRAM_XDP: &str = "weir_xdp";
+/// The TC program.
+pub const PROGRAM_TC: &str = "weir_tc";
+/// Starts the reaper's timer; run once by the daemon.
+pub const PROGRAM_START_REAPER: &str = "weir_start_reaper";
+
+/// One [`crate::settings::Settings`].
+pub const MAP_SETTINGS: &str = "settings";
+/// Slot -> [`crate::service::Service`].
+pub const MAP_SERVICES: &str = "services";
+/// [`crate::keys::ServiceKey`] -> slot of the service.
+pub const MAP_SERVICE_INDEX: &str = "service_index";
+/// Slot -> [`crate::service::Destination`].
+pub const MAP_DESTINATIONS: &str = "destinations";
+/// [`crate::keys::BucketKey`] -> slot of the real server.
+pub const MAP_BUCKETS: &str = "buckets";
+/// Slot of the real server -> [`crate::counters::Counters`], per processor.
+pub const MAP_COUNTERS: &str = "counters";
+/// [`crate::reason::Reason`] -> packets, per processor.
+pub const MAP_REASONS: &str = "reasons";
+/// [`crate::keys::FlowKey4`] -> [`crate::keys::FlowValue`].
+pub const MAP_FLOWS4: &str = "flows4";
+/// [`crate::keys::FlowKey6`] -> [`crate::keys::FlowValue`].
+pub const MAP_FLOWS6: &str = "flows6";
+/// Slot -> [`crate::connection::Connection4`].
+pub const MAP_CONNECTIONS4: &str = "connections4";
+/// Slot -> [`crate::connection::Connection6`].
+pub const MAP_CONNECTIONS6: &str = "connections6";
+/// Slots of `connections4` that were used and are free again.
+pub const MAP_FREE4: &str = "free4";
+/// Slots of `connections6` that were used and are free again.
+pub const MAP_FREE6: &str = "free6";
+/// Interface index -> [`crate::settings::Interface`].
+pub const MAP_INTERFACES: &str = "interfaces";
+/// The reaper's timer.
+pub const MAP_REAPER: &str = "reaper";
+
+/// All maps, each pinned under its name.
+pub const MAPS: [&str; 15] = [
+    MAP_SETTINGS,
+    MAP_SERVICES,
+    MAP_SERVICE_INDEX,
+    MAP_DESTINATIONS,
+    MAP_BUCKETS,
+    MAP_COUNTERS,
+    MAP_REASONS,
+    MAP_FLOWS4,
+    MAP_FLOWS6,
+    MAP_CONNECTIONS4,
+    MAP_CONNECTIONS6,
+    MAP_FREE4,
+    MAP_FREE6,
+    MAP_INTERFACES,
+    MAP_REAPER,
+];

@@ -1,0 +1,88 @@
+//! Why a packet went where it went: every exit of the packet path has one of these, and a counter.
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Sent on by Weir.
+    Forwarded,
+    /// Left to the kernel's stack.
+    Passed,
+    /// Dropped.
+    Dropped,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $outcome:ident;)*) => {
+        /// Why a packet was forwarded, passed or dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u32)]
+        pub enum Reason {
+            $($(#[$doc])* $variant = $number,)*
+        }
+
+        impl Reason {
+            /// All of them, by number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name under which status, API and metrics show it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What becomes of packets with this reason.
+            pub const fn outcome(self) -> Outcome {
+                match self { $(Self::$variant => Outcome::$outcome,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A client's packet, sent to its real server.
+    Request = 0, "request", Forwarded;
+    /// A real server's packet, sent to its client.
+    Reply = 1, "reply", Forwarded;
+    /// An ICMP error in answer to a packet: no real server is available.
+    NoDestination = 2, "no-destination", Forwarded;
+    /// An ICMP error in answer to a packet: its TTL or hop limit ran out.
+    TimeExceeded = 3, "time-exceeded", Forwarded;
+    /// An ICMP error in answer to a packet: larger than the next link and not to be fragmented.
+    TooBig = 4, "too-big", Forwarded;
+    /// Not IPv4 or IPv6.
+    NotInternet = 5, "not-internet", Passed;
+    /// A protocol that no service can have.
+    OtherProtocol = 6, "other-protocol", Passed;
+    /// No service and no connection has this packet.
+    NotOurs = 7, "not-ours", Passed;
+    /// For a service, but of no connection and not able to begin one.
+    NotConnected = 8, "not-connected", Passed;
+    /// A fragment: the kernel's stack has it.
+    Fragment = 9, "fragment", Passed;
+    /// Sent to another station, seen here all the same.
+    OtherStation = 10, "other-station", Passed;
+    /// The next hop's link address is unknown: the slower path resolves it.
+    NoNeighbour = 11, "no-neighbour", Passed;
+    /// XDP cannot send out of the interface that the route names: the slower path can.
+    NotTransmittable = 12, "not-transmittable", Passed;
+    /// Carries a VLAN tag: the slower path rewrites it.
+    Tagged = 13, "tagged", Passed;
+    /// Larger than the next link and to be fragmented: the kernel's stack does it.
+    ToBeFragmented = 14, "to-be-fragmented", Passed;
+    /// Shorter than its own headers say, or with lengths that contradict each other.
+    Malformed = 15, "malformed", Passed;
+    /// Its real server has been removed from the service.
+    DestinationGone = 16, "destination-gone", Dropped;
+    /// The connection table is full.
+    TableFull = 17, "table-full", Dropped;
+    /// No route to the next hop.
+    NoRoute = 18, "no-route", Dropped;
+    /// The kernel does not forward on the interface that the packet came in by.
+    ForwardingDisabled = 19, "forwarding-disabled", Dropped;
+    /// The kernel refused to rewrite or send the packet.
+    KernelRefused = 20, "kernel-refused", Dropped;
+    /// Another processor changed the connection at the same moment, again and again.
+    Contended = 21, "contended", Dropped;
+}
+
+/// How many reasons there are.
+pub const REASONS: usize = Reason::ALL.len();

@@ -1,0 +1,59 @@
+//! The one record that holds what is true for the whole director.
+
+use crate::counters::SharedCounters;
+use crate::shared::{Shared32, Shared64};
+
+/// Number of TCP states, as IPVS numbers them (NONE 0 to LAST 11).
+pub const TCP_STATES: usize = 12;
+
+/// Settings of the director and the bookkeeping of its tables.
+#[derive(Debug, Default, Clone)]
+#[repr(C, align(64))]
+pub struct Settings {
+    /// [`crate::LAYOUT_VERSION`] of who made the tables; 0 before the tables are ready.
+    pub layout_version: Shared32,
+    /// `conn_reuse_mode` (IPVS sysctl, default 1).
+    pub connection_reuse_mode: Shared32,
+    /// `expire_nodest_conn` (IPVS sysctl, default 0).
+    pub expire_without_destination: Shared32,
+    /// How many connections of IPv4 the table holds.
+    pub capacity4: Shared32,
+    /// How many connections of IPv6 the table holds.
+    pub capacity6: Shared32,
+    /// Slots of the IPv4 table that have ever been used: those below may hold a connection.
+    pub high_water4: Shared32,
+    /// Slots of the IPv6 table that have ever been used.
+    pub high_water6: Shared32,
+    /// Slots in each table that the reaper looks at in one step.
+    pub reaper_step4: Shared32,
+    /// As `reaper_step4`, for IPv6.
+    pub reaper_step6: Shared32,
+    /// How many connections of IPv4 the table holds now.
+    pub live4: Shared32,
+    /// How many connections of IPv6 the table holds now.
+    pub live6: Shared32,
+    /// Timeout of each TCP state, in ticks.
+    pub tcp_timeouts: [Shared32; TCP_STATES],
+    /// Timeout of UDP, in ticks.
+    pub udp_timeout: Shared32,
+    /// Cookie of the network namespace that the director works in (`SO_NETNS_COOKIE`).
+    pub network_namespace: Shared64,
+    /// Counted for services that are gone.
+    pub retired: SharedCounters,
+    /// What had been counted when all counters were last zeroed.
+    pub zeroed: SharedCounters,
+}
+
+/// What the programs know of an interface; found by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Interface {
+    /// Its MAC address.
+    pub mac: [u8; 6],
+    /// [`INTERFACE_XDP_TRANSMIT`] and its siblings.
+    pub flags: u16,
+}
+
+/// XDP frames can be sent out of this interface (it has `ndo_xdp_xmit`, and for veth a peer that
+/// polls).
+pub const INTERFACE_XDP_TRANSMIT: u16 = 1;

@@ -1,0 +1,1 @@
+//! The management API: its types, its server, its client.

@@ -1,0 +1,1 @@
+//! Loads, attaches and pins the packet programs, fills their tables, reads their counters.

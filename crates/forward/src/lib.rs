@@ -1,0 +1,2 @@
+//! What happens to one packet, given tables.
+#![no_std]

@@ -1,0 +1,1 @@
+//! Sockets, netlink and the facts of this machine.

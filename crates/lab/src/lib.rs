@@ -1,0 +1,1 @@
+//! Networks of namespaces for demo, tests and benches.

@@ -1,0 +1,2 @@
+//! The Linux Virtual Server, as one program.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Packet headers in place, and checksums.
+#![no_std]
