@@ -1,1 +1,37 @@
 //! Networks of namespaces for demo, tests and benches.
+//!
+//! ```text
+//!   client                 director                     switch            real1 .. realN
+//!   eth0 ------------------ clients
+//!                           servers ------------------- bridge ---------- eth0
+//! ```
+//!
+//! A [`Network`] is a value: making it makes the namespaces, dropping it removes them and everything that runs in them,
+//! after a panic too. What a killed process left behind is removed when the next [`Lab`] is made. No traffic leaves
+//! these namespaces: they have no way out.
+//!
+//! Order of calls: [`Network::new`], start servers ([`Nginx`], [`UdpEcho`]), [`Director::start`], then talk.
+
+mod command;
+mod director;
+mod error;
+mod lab;
+mod load;
+mod namespace;
+mod network;
+mod nginx;
+mod process;
+mod udp;
+mod wait;
+
+pub use command::{output, run};
+pub use director::Director;
+pub use error::{Error, Result};
+pub use lab::{Lab, take_down_kept};
+pub use load::{RunningWrk, Tally, Wrk, WrkReport, curl, curl_exit, curl_hash};
+pub use namespace::Namespace;
+pub use network::{Family, Network, Plan, RealServer, Shape};
+pub use nginx::{BIG_FILE_BYTES, Nginx};
+pub use process::Process;
+pub use udp::{UdpEcho, UdpLoad, serve_udp};
+pub use wait::until;
