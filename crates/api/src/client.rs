@@ -1,0 +1,313 @@
+//! The client: one connection to a director's socket, calls that block.
+//!
+//! It opens the socket at the first call and keeps it, so that thousands of calls (an
+//! `ipvsadm -R`) do not pay for thousands of connections.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::model::ServiceKey;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use weir_config as config;
+
+use crate::error::{Error as Refusal, ErrorBody};
+use crate::key::Key;
+use crate::status::Status;
+use crate::types;
+
+/// How long an answer may take: far longer than any does, so that a stuck daemon is noticed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody answers on the socket.
+    #[error("{}", unreachable_message(.socket, .source))]
+    Unreachable {
+        /// Where it was looked for.
+        socket: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The director refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// What answers does not speak this API, or stopped in the middle.
+    #[error("the daemon's answer on {} cannot be understood: {reason}", .socket.display())]
+    Confused {
+        /// Which socket.
+        socket: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A connection to a director.
+pub struct Client {
+    socket: PathBuf,
+    runtime: Runtime,
+    connection: RefCell<Option<SendRequest<Full<Bytes>>>>,
+}
+
+impl Client {
+    /// A client of the director on that socket. Nothing is opened yet.
+    pub fn new(socket: &Path) -> io::Result<Self> {
+        Ok(Self {
+            socket: socket.to_owned(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?,
+            connection: RefCell::new(None),
+        })
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// What the director says of itself.
+    pub fn status(&self) -> Result<Status, Error> {
+        self.get("/v1/status")
+    }
+
+    /// Counted over all services, and what became of every packet.
+    pub fn totals(&self) -> Result<types::Totals, Error> {
+        self.get("/v1/counters")
+    }
+
+    /// All services.
+    pub fn services(&self) -> Result<types::Services, Error> {
+        self.get("/v1/services")
+    }
+
+    /// One service.
+    pub fn service(&self, key: ServiceKey) -> Result<types::Service, Error> {
+        self.get(&service_path(key))
+    }
+
+    /// Adds a service.
+    pub fn add_service(&self, service: &types::NewService) -> Result<(), Error> {
+        self.change(Method::POST, "/v1/services", Some(service))
+    }
+
+    /// Changes a service.
+    pub fn edit_service(&self, key: ServiceKey, edit: &types::ServiceEdit) -> Result<(), Error> {
+        self.change(Method::PATCH, &service_path(key), Some(edit))
+    }
+
+    /// Deletes a service.
+    pub fn delete_service(&self, key: ServiceKey) -> Result<(), Error> {
+        self.change(Method::DELETE, &service_path(key), NOTHING)
+    }
+
+    /// Deletes all services.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.change(Method::DELETE, "/v1/services", NOTHING)
+    }
+
+    /// Adds a real server.
+    pub fn add_server(&self, key: ServiceKey, server: &types::NewServer) -> Result<(), Error> {
+        let path = format!("{}/servers", service_path(key));
+        self.change(Method::POST, &path, Some(server))
+    }
+
+    /// Changes a real server.
+    pub fn edit_server(
+        &self,
+        key: ServiceKey,
+        address: SocketAddr,
+        edit: &types::ServerEdit,
+    ) -> Result<(), Error> {
+        self.change(Method::PATCH, &server_path(key, address), Some(edit))
+    }
+
+    /// Deletes a real server.
+    pub fn delete_server(&self, key: ServiceKey, address: SocketAddr) -> Result<(), Error> {
+        self.change(Method::DELETE, &server_path(key, address), NOTHING)
+    }
+
+    /// Zeroes the counters of one service, or all.
+    pub fn zero(&self, key: Option<ServiceKey>) -> Result<(), Error> {
+        let path = match key {
+            Some(key) => format!("{}/zero", service_path(key)),
+            None => "/v1/zero".to_owned(),
+        };
+        self.change(Method::POST, &path, NOTHING)
+    }
+
+    /// The timeouts that can be set.
+    pub fn timeouts(&self) -> Result<types::Timeouts, Error> {
+        self.get("/v1/timeouts")
+    }
+
+    /// Sets timeouts; 0 keeps what is there.
+    pub fn set_timeouts(&self, timeouts: &types::Timeouts) -> Result<(), Error> {
+        self.change(Method::PUT, "/v1/timeouts", Some(timeouts))
+    }
+
+    /// One page of connections.
+    pub fn connections(
+        &self,
+        query: &types::ConnectionQuery,
+    ) -> Result<types::ConnectionPage, Error> {
+        let query = query_string(query);
+        self.get(&format!("/v1/connections?{query}"))
+    }
+
+    /// What a configuration document would change.
+    pub fn plan(&self, name: &str, text: &str) -> Result<types::Plan, Error> {
+        self.document("/v1/plan", name, text)
+    }
+
+    /// Makes what a configuration document says so.
+    pub fn apply(&self, name: &str, text: &str) -> Result<types::Plan, Error> {
+        self.document("/v1/apply", name, text)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let answer = self.send(Method::GET, path, Bytes::new())?;
+        self.understand(&answer)
+    }
+
+    fn document(&self, path: &str, name: &str, text: &str) -> Result<types::Plan, Error> {
+        let query = query_string(&[("name", name)]);
+        let body = Bytes::copy_from_slice(text.as_bytes());
+        let answer = self.send(Method::POST, &format!("{path}?{query}"), body)?;
+        self.understand(&answer)
+    }
+
+    fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<(), Error> {
+        let body = match body {
+            Some(body) => serde_json::to_vec(body)
+                .map_err(|error| self.confused(error.to_string()))?
+                .into(),
+            None => Bytes::new(),
+        };
+        self.send(method, path, body).map(|_| ())
+    }
+
+    fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Error> {
+        self.runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, self.exchange(method, path, body))
+                .await
+                .unwrap_or_else(|_| {
+                    self.connection.take();
+                    Err(self.confused(format!("none came within {} s", PATIENCE.as_secs())))
+                })
+        })
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Error> {
+        let mut connection = match self.connection.take() {
+            Some(connection) if !connection.is_closed() => connection,
+            _ => self.connect().await?,
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "weir")
+            .body(Full::new(body))
+            .map_err(|error| self.confused(error.to_string()))?;
+        connection
+            .ready()
+            .await
+            .map_err(|error| self.confused(error.to_string()))?;
+        let answer = connection
+            .send_request(request)
+            .await
+            .map_err(|error| self.confused(error.to_string()))?;
+        let status = answer.status();
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| self.confused(error.to_string()))?
+            .to_bytes();
+        self.connection.replace(Some(connection));
+        if status.is_success() {
+            return Ok(body);
+        }
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(refusal) => Err(refusal.error.into()),
+            Err(_) => Err(self.confused(format!("HTTP status {status}"))),
+        }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Error> {
+        let stream =
+            UnixStream::connect(&self.socket)
+                .await
+                .map_err(|source| Error::Unreachable {
+                    socket: self.socket.clone(),
+                    source,
+                })?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.confused(error.to_string()))?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    fn understand<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, Error> {
+        serde_json::from_slice(answer).map_err(|error| self.confused(error.to_string()))
+    }
+
+    fn confused(&self, reason: String) -> Error {
+        Error::Confused {
+            socket: self.socket.clone(),
+            reason,
+        }
+    }
+}
+
+const NOTHING: Option<&()> = None;
+
+fn service_path(key: ServiceKey) -> String {
+    format!("/v1/services/{}", Key(key))
+}
+
+fn server_path(key: ServiceKey, address: SocketAddr) -> String {
+    format!("{}/servers/{address}", service_path(key))
+}
+
+fn query_string(query: &impl Serialize) -> String {
+    // Only flat structures of strings and numbers come here, and those always serialise.
+    serde_urlencoded::to_string(query).unwrap_or_default()
+}
+
+// The kinds of std's errors are open-ended: the last arm is for those to come.
+#[allow(clippy::wildcard_enum_match_arm)]
+fn unreachable_message(socket: &Path, source: &io::Error) -> String {
+    let socket = socket.display();
+    match source.kind() {
+        io::ErrorKind::NotFound => format!(
+            "no director answers on {socket}: there is no such socket. Is `weir run` running? \
+             Another socket is named with --socket or WEIR_SOCKET."
+        ),
+        io::ErrorKind::ConnectionRefused => format!(
+            "no director answers on {socket}: the daemon that made it is gone (packets are still \
+             forwarded). Start `weir run` again."
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "the director's socket {socket} may only be opened by its owner: try it as root."
+        ),
+        _ => format!("cannot reach the director on {socket}: {source}"),
+    }
+}

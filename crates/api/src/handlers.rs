@@ -1,0 +1,430 @@
+//! What each path of the API does: text in, a question to the director, text out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use config::model::{Forwarding, RealServer, Scheduler, Service, Timeouts, Weight};
+use serde::Deserialize;
+use weir_config as config;
+
+use crate::error::{Code, Error, ErrorBody};
+use crate::key::{Key, parse_address, protocol_from_name};
+use crate::management::{Change, ConnectionFilter, Cursor, Document, Host, Management, Peer};
+use crate::status::Status;
+use crate::types;
+
+mod extract;
+
+use extract::{Answer, Body, Refusal, ask};
+
+type Director = State<Arc<dyn Management>>;
+
+/// The largest body of a request that names one thing.
+const BODY_LIMIT: usize = 64 << 10;
+/// The largest configuration document: some hundred thousand real servers.
+const DOCUMENT_LIMIT: usize = 32 << 20;
+
+/// All paths.
+pub fn router(director: Arc<dyn Management>) -> Router {
+    let documents = Router::new()
+        .route("/v1/plan", post(plan))
+        .route("/v1/apply", post(apply))
+        .layer(DefaultBodyLimit::max(DOCUMENT_LIMIT));
+    Router::new()
+        .route("/v1/openapi.json", get(openapi))
+        .route("/v1/status", get(status))
+        .route("/v1/counters", get(counters))
+        .route("/v1/connections", get(connections))
+        .route(
+            "/v1/services",
+            get(services).post(add_service).delete(flush),
+        )
+        .route(
+            "/v1/services/{key}",
+            get(service).patch(edit_service).delete(delete_service),
+        )
+        .route("/v1/services/{key}/servers", post(add_server))
+        .route(
+            "/v1/services/{key}/servers/{address}",
+            patch(edit_server).delete(delete_server),
+        )
+        .route("/v1/services/{key}/zero", post(zero_service))
+        .route("/v1/zero", post(zero))
+        .route("/v1/timeouts", get(timeouts).put(set_timeouts))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .merge(documents)
+        .fallback(async || {
+            Refusal(Error::new(
+                Code::NotFound,
+                "no such path: see /v1/openapi.json",
+            ))
+        })
+        .method_not_allowed_fallback(async || {
+            Refusal(Error::new(
+                Code::MethodNotAllowed,
+                "this path does not take that method: see /v1/openapi.json",
+            ))
+        })
+        .with_state(director)
+}
+
+/// This document.
+#[utoipa::path(get, path = "/v1/openapi.json", responses((status = 200, description = "OpenAPI")))]
+async fn openapi() -> Response {
+    axum::response::Response::builder()
+        .header("content-type", "application/json")
+        .body(crate::document().into())
+        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// What the director says of itself.
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status)))]
+async fn status(State(director): Director) -> Result<Answer<Status>, Refusal> {
+    ask(director, |d| d.status()).await
+}
+
+/// Counted over all services, and what became of every packet.
+#[utoipa::path(get, path = "/v1/counters", responses((status = 200, body = types::Totals)))]
+async fn counters(State(director): Director) -> Result<Answer<types::Totals>, Refusal> {
+    ask(director, |d| d.totals()).await
+}
+
+/// All services with their real servers.
+#[utoipa::path(get, path = "/v1/services", responses((status = 200, body = types::Services)))]
+async fn services(State(director): Director) -> Result<Answer<types::Services>, Refusal> {
+    ask(director, |d| {
+        Ok(types::Services {
+            services: d.services()?,
+        })
+    })
+    .await
+}
+
+/// One service with its real servers.
+#[utoipa::path(get, path = "/v1/services/{key}", params(("key" = String, Path)),
+    responses((status = 200, body = types::Service), (status = "4XX", body = ErrorBody)))]
+async fn service(
+    State(director): Director,
+    Path(key): Path<String>,
+) -> Result<Answer<types::Service>, Refusal> {
+    let key: Key = key.parse()?;
+    ask(director, move |d| d.service(key.0)).await
+}
+
+/// Adds a service.
+#[utoipa::path(post, path = "/v1/services", request_body = types::NewService,
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn add_service(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Body(new): Body<types::NewService>,
+) -> Result<StatusCode, Refusal> {
+    let service = Service {
+        key: new.key.0,
+        scheduler: match new.scheduler {
+            Some(name) => scheduler(&name)?,
+            None => Scheduler::default(),
+        },
+    };
+    change(director, peer, Change::AddService(service)).await
+}
+
+/// Changes a service; its real servers and connections stay.
+#[utoipa::path(patch, path = "/v1/services/{key}", params(("key" = String, Path)),
+    request_body = types::ServiceEdit,
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn edit_service(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(key): Path<String>,
+    Body(edit): Body<types::ServiceEdit>,
+) -> Result<StatusCode, Refusal> {
+    let key = key.parse::<Key>()?.0;
+    let scheduler = scheduler(&edit.scheduler)?;
+    change(director, peer, Change::EditService { key, scheduler }).await
+}
+
+/// Deletes a service with its real servers.
+#[utoipa::path(delete, path = "/v1/services/{key}", params(("key" = String, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn delete_service(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(key): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let key = key.parse::<Key>()?.0;
+    change(director, peer, Change::DeleteService(key)).await
+}
+
+/// Deletes all services.
+#[utoipa::path(delete, path = "/v1/services",
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn flush(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Result<StatusCode, Refusal> {
+    change(director, peer, Change::Flush).await
+}
+
+/// Adds a real server to a service.
+#[utoipa::path(post, path = "/v1/services/{key}/servers", params(("key" = String, Path)),
+    request_body = types::NewServer,
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn add_server(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(key): Path<String>,
+    Body(new): Body<types::NewServer>,
+) -> Result<StatusCode, Refusal> {
+    let key = key.parse::<Key>()?.0;
+    let server = RealServer {
+        address: parse_address(&new.address)?,
+        forwarding: new
+            .forwarding
+            .as_deref()
+            .map_or(Ok(Forwarding::Nat), forwarding)?,
+        weight: new.weight.map_or(Ok(Weight::default()), weight)?,
+    };
+    change(director, peer, Change::AddServer { key, server }).await
+}
+
+/// Changes a real server; its connections stay.
+#[utoipa::path(patch, path = "/v1/services/{key}/servers/{address}",
+    params(("key" = String, Path), ("address" = String, Path)),
+    request_body = types::ServerEdit,
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn edit_server(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path((key, address)): Path<(String, String)>,
+    Body(edit): Body<types::ServerEdit>,
+) -> Result<StatusCode, Refusal> {
+    let edit = Change::EditServer {
+        key: key.parse::<Key>()?.0,
+        address: parse_address(&address)?,
+        forwarding: edit.forwarding.as_deref().map(forwarding).transpose()?,
+        weight: edit.weight.map(weight).transpose()?,
+    };
+    change(director, peer, edit).await
+}
+
+/// Deletes a real server; its connections wait for it to come back, as in IPVS.
+#[utoipa::path(delete, path = "/v1/services/{key}/servers/{address}",
+    params(("key" = String, Path), ("address" = String, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn delete_server(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path((key, address)): Path<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    let key = key.parse::<Key>()?.0;
+    let address = parse_address(&address)?;
+    change(director, peer, Change::DeleteServer { key, address }).await
+}
+
+/// Zeroes all counters.
+#[utoipa::path(post, path = "/v1/zero",
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn zero(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Result<StatusCode, Refusal> {
+    change(director, peer, Change::Zero(None)).await
+}
+
+/// Zeroes the counters of one service.
+#[utoipa::path(post, path = "/v1/services/{key}/zero", params(("key" = String, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn zero_service(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(key): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let key = key.parse::<Key>()?.0;
+    change(director, peer, Change::Zero(Some(key))).await
+}
+
+/// The timeouts that can be set.
+#[utoipa::path(get, path = "/v1/timeouts", responses((status = 200, body = types::Timeouts)))]
+async fn timeouts(State(director): Director) -> Result<Answer<types::Timeouts>, Refusal> {
+    ask(director, |d| Ok(types::Timeouts::from(d.timeouts()?))).await
+}
+
+/// Sets timeouts; 0 keeps what is there.
+#[utoipa::path(put, path = "/v1/timeouts", request_body = types::Timeouts,
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+async fn set_timeouts(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Body(timeouts): Body<types::Timeouts>,
+) -> Result<StatusCode, Refusal> {
+    change(director, peer, Change::SetTimeouts(timeouts.into())).await
+}
+
+/// Connections, filtered and paged.
+#[utoipa::path(get, path = "/v1/connections", params(types::ConnectionQuery),
+    responses((status = 200, body = types::ConnectionPage), (status = "4XX", body = ErrorBody)))]
+async fn connections(
+    State(director): Director,
+    query: Result<Query<types::ConnectionQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Answer<types::ConnectionPage>, Refusal> {
+    let Query(query) = query.map_err(|rejection| Error::invalid(rejection.body_text()))?;
+    let filter = filter(query)?;
+    ask(director, move |d| d.connections(&filter)).await
+}
+
+/// The name by which diagnostics call a document.
+#[derive(Deserialize)]
+struct DocumentName {
+    name: Option<String>,
+}
+
+/// What a configuration document (the text of a weir.toml) would change.
+#[utoipa::path(post, path = "/v1/plan", params(("name" = Option<String>, Query)),
+    request_body(content = String, content_type = "application/toml"),
+    responses((status = 200, body = types::Plan), (status = "4XX", body = ErrorBody)))]
+async fn plan(
+    State(director): Director,
+    Query(name): Query<DocumentName>,
+    extract::Text(text): extract::Text,
+) -> Result<Answer<types::Plan>, Refusal> {
+    let document = document(name, text);
+    ask(director, move |d| d.plan(&document)).await
+}
+
+/// Makes what a configuration document (the text of a weir.toml) says so.
+#[utoipa::path(post, path = "/v1/apply", params(("name" = Option<String>, Query)),
+    request_body(content = String, content_type = "application/toml"),
+    responses((status = 200, body = types::Plan), (status = "4XX", body = ErrorBody)))]
+async fn apply(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(name): Query<DocumentName>,
+    extract::Text(text): extract::Text,
+) -> Result<Answer<types::Plan>, Refusal> {
+    let document = document(name, text);
+    ask(director, move |d| d.apply(peer, &document)).await
+}
+
+async fn change(
+    director: Arc<dyn Management>,
+    peer: Peer,
+    change: Change,
+) -> Result<StatusCode, Refusal> {
+    ask(director, move |d| d.change(peer, change)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn document(name: DocumentName, text: String) -> Document {
+    Document {
+        name: name.name.unwrap_or_else(|| "weir.toml".to_owned()),
+        text,
+    }
+}
+
+fn filter(query: types::ConnectionQuery) -> Result<ConnectionFilter, Error> {
+    let limit = query
+        .limit
+        .map_or(ConnectionFilter::DEFAULT_LIMIT, |limit| limit as usize);
+    if limit == 0 || limit > ConnectionFilter::MAX_LIMIT {
+        return Err(Error::new(
+            Code::OutOfRange,
+            format!("limit is 1 to {}", ConnectionFilter::MAX_LIMIT),
+        ));
+    }
+    Ok(ConnectionFilter {
+        protocol: query
+            .protocol
+            .map(|name| {
+                protocol_from_name(&name).ok_or_else(|| {
+                    Error::invalid(format!("protocol is tcp, udp or sctp, not {name:?}"))
+                })
+            })
+            .transpose()?,
+        client: query.client.as_deref().map(host).transpose()?,
+        virtual_address: query.r#virtual.as_deref().map(host).transpose()?,
+        server: query.server.as_deref().map(host).transpose()?,
+        state: query.state,
+        limit,
+        cursor: query.cursor.map_or(Ok(Cursor::Start), |text| {
+            Cursor::from_text(&text)
+                .ok_or_else(|| Error::invalid("cursor is the `next` of an earlier page"))
+        })?,
+    })
+}
+
+fn host(text: &str) -> Result<Host, Error> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(Host {
+            address: address.ip(),
+            port: Some(address.port()),
+        });
+    }
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(Host {
+            address,
+            port: None,
+        }),
+        Err(_) => Err(Error::invalid(format!(
+            "{text:?} is not an address: expected 192.0.2.10 or 192.0.2.10:80, \
+             2001:db8::1 or [2001:db8::1]:80"
+        ))),
+    }
+}
+
+fn scheduler(name: &str) -> Result<Scheduler, Error> {
+    Scheduler::from_name(name).ok_or_else(|| {
+        let known: Vec<_> = Scheduler::ALL.iter().map(|s| s.name()).collect();
+        Error::new(
+            Code::SchedulerNotFound,
+            format!("no scheduler {name:?}: there are {}", known.join(", ")),
+        )
+    })
+}
+
+fn forwarding(name: &str) -> Result<Forwarding, Error> {
+    match name {
+        "nat" => Ok(Forwarding::Nat),
+        "dr" | "tun" | "fullnat" => Err(Error::new(
+            Code::NotSupported,
+            format!("forwarding method {name} is still to come: use nat"),
+        )),
+        _ => Err(Error::invalid(format!(
+            "no forwarding method {name:?}: expected nat"
+        ))),
+    }
+}
+
+fn weight(value: u32) -> Result<Weight, Error> {
+    Weight::new(value).ok_or_else(|| {
+        Error::new(
+            Code::OutOfRange,
+            format!("weight is 0 to {}, not {value}", Weight::MAX),
+        )
+    })
+}
+
+impl From<Timeouts> for types::Timeouts {
+    fn from(timeouts: Timeouts) -> Self {
+        Self {
+            tcp: timeouts.tcp,
+            tcp_fin: timeouts.tcp_fin,
+            udp: timeouts.udp,
+        }
+    }
+}
+
+impl From<types::Timeouts> for Timeouts {
+    fn from(timeouts: types::Timeouts) -> Self {
+        Self {
+            tcp: timeouts.tcp,
+            tcp_fin: timeouts.tcp_fin,
+            udp: timeouts.udp,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Bodies in, answers out: JSON both ways, and a reason in every refusal.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Code, Error, ErrorBody};
+use crate::management::Management;
+
+/// A body in JSON, whatever its content type says.
+pub struct Body<T>(pub T);
+
+/// A body of text.
+pub struct Text(pub String);
+
+/// An answer in JSON.
+pub struct Answer<T>(pub T);
+
+/// A refusal in JSON.
+pub struct Refusal(pub Error);
+
+/// Asks the director on a thread where it may block, and survives its panic.
+pub async fn ask<T: Send + 'static>(
+    director: Arc<dyn Management>,
+    question: impl FnOnce(&dyn Management) -> Result<T, Error> + Send + 'static,
+) -> Result<Answer<T>, Refusal> {
+    match tokio::task::spawn_blocking(move || question(&*director)).await {
+        Ok(answer) => Ok(Answer(answer?)),
+        Err(panic) => {
+            tracing::error!(%panic, "a request made the director panic");
+            Err(Refusal(Error::new(
+                Code::Internal,
+                "the director failed on this request: its log says where; please report it",
+            )))
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let bytes = bytes(request, state).await?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Refusal(Error::invalid(format!("the body: {error}"))))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Text {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let bytes = bytes(request, state).await?;
+        String::from_utf8(bytes.into())
+            .map(Self)
+            .map_err(|error| Refusal(Error::invalid(format!("the body is not text: {error}"))))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &self.0)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        json(status, &ErrorBody { error: self.0 })
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection: BytesRejection| {
+            let code = match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge,
+                _ => Code::Invalid,
+            };
+            Refusal(Error::new(
+                code,
+                format!("the body: {}", rejection.body_text()),
+            ))
+        })
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,179 @@
+//! What a director can be asked: the trait behind the server, so that tests can serve a fake.
+
+use std::net::{IpAddr, SocketAddr};
+
+use config::model::{
+    Forwarding, Protocol, RealServer, Scheduler, Service, ServiceKey, Timeouts, Weight,
+};
+use weir_config as config;
+
+use crate::error::Error;
+use crate::status::Status;
+use crate::types;
+
+/// What a director can be asked. Every call is short and may block: the server keeps it off the
+/// thread that reads sockets.
+pub trait Management: Send + Sync + 'static {
+    /// What it says of itself.
+    fn status(&self) -> Result<Status, Error>;
+    /// Counted over all services, and what became of every packet.
+    fn totals(&self) -> Result<types::Totals, Error>;
+    /// All services, in the order in which IPVS would list them.
+    fn services(&self) -> Result<Vec<types::Service>, Error>;
+    /// One service.
+    fn service(&self, key: ServiceKey) -> Result<types::Service, Error>;
+    /// Some of the connections.
+    fn connections(&self, query: &ConnectionFilter) -> Result<types::ConnectionPage, Error>;
+    /// The timeouts that can be set.
+    fn timeouts(&self) -> Result<Timeouts, Error>;
+    /// Makes one change, wholly or not at all.
+    fn change(&self, peer: Peer, change: Change) -> Result<(), Error>;
+    /// What a configuration document would change.
+    fn plan(&self, document: &Document) -> Result<types::Plan, Error>;
+    /// Makes what a configuration document says so.
+    fn apply(&self, peer: Peer, document: &Document) -> Result<types::Plan, Error>;
+}
+
+/// One change of what is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// `ipvsadm -A`
+    AddService(Service),
+    /// `ipvsadm -E`
+    EditService {
+        /// Which service.
+        key: ServiceKey,
+        /// How it shall pick.
+        scheduler: Scheduler,
+    },
+    /// `ipvsadm -D`
+    DeleteService(ServiceKey),
+    /// `ipvsadm -C`
+    Flush,
+    /// `ipvsadm -a`
+    AddServer {
+        /// Of which service.
+        key: ServiceKey,
+        /// The new one.
+        server: RealServer,
+    },
+    /// `ipvsadm -e`
+    EditServer {
+        /// Of which service.
+        key: ServiceKey,
+        /// Which real server.
+        address: SocketAddr,
+        /// Nothing keeps what is there.
+        forwarding: Option<Forwarding>,
+        /// Nothing keeps what is there.
+        weight: Option<Weight>,
+    },
+    /// `ipvsadm -d`
+    DeleteServer {
+        /// Of which service.
+        key: ServiceKey,
+        /// Which real server.
+        address: SocketAddr,
+    },
+    /// `ipvsadm -Z`: of one service, or of all.
+    Zero(Option<ServiceKey>),
+    /// `ipvsadm --set`: 0 keeps what is there.
+    SetTimeouts(Timeouts),
+}
+
+/// Which connections are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionFilter {
+    /// Of this protocol.
+    pub protocol: Option<Protocol>,
+    /// Of this client.
+    pub client: Option<Host>,
+    /// To this virtual address.
+    pub virtual_address: Option<Host>,
+    /// To this real server.
+    pub server: Option<Host>,
+    /// In this state, as IPVS names it.
+    pub state: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+    /// From here on.
+    pub cursor: Cursor,
+}
+
+/// An address, with or without a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The address.
+    pub address: IpAddr,
+    /// Nothing is any port.
+    pub port: Option<u16>,
+}
+
+/// A place between two connections: the next slot to look at, IPv4's table before IPv6's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cursor {
+    /// At the very beginning.
+    #[default]
+    Start,
+    /// Before this slot of IPv4's table.
+    V4(u32),
+    /// Before this slot of IPv6's table.
+    V6(u32),
+}
+
+/// A configuration document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// How diagnostics call it.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// Who asks: the credentials of the process at the other end of the socket, as the kernel knows
+/// them (`SO_PEERCRED`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Process, if the kernel knows it.
+    pub process: Option<i32>,
+    /// User.
+    pub user: u32,
+    /// Group.
+    pub group: u32,
+}
+
+impl Host {
+    /// Whether `address` is this host.
+    pub fn matches(&self, address: SocketAddr) -> bool {
+        self.address == address.ip() && self.port.is_none_or(|port| port == address.port())
+    }
+}
+
+impl ConnectionFilter {
+    /// The greatest `limit`.
+    pub const MAX_LIMIT: usize = 10_000;
+    /// `limit` when none is given.
+    pub const DEFAULT_LIMIT: usize = 1_000;
+}
+
+impl Cursor {
+    /// As it travels.
+    pub fn to_text(self) -> String {
+        match self {
+            Self::Start => "v4.0".to_owned(),
+            Self::V4(slot) => format!("v4.{slot}"),
+            Self::V6(slot) => format!("v6.{slot}"),
+        }
+    }
+
+    /// What [`Cursor::to_text`] wrote.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (family, slot) = text.split_once('.')?;
+        let slot = slot.parse().ok()?;
+        match family {
+            "v4" => Some(Self::V4(slot)),
+            "v6" => Some(Self::V6(slot)),
+            _ => None,
+        }
+    }
+}

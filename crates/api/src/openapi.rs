@@ -1,0 +1,61 @@
+//! The OpenAPI document, from the handlers' and types' own attributes.
+
+use utoipa::OpenApi;
+
+use crate::handlers;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Weir management API",
+        description = "What can be asked of a director, over its Unix socket.",
+        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
+    ),
+    paths(
+        handlers::openapi,
+        handlers::status,
+        handlers::counters,
+        handlers::connections,
+        handlers::services,
+        handlers::add_service,
+        handlers::flush,
+        handlers::service,
+        handlers::edit_service,
+        handlers::delete_service,
+        handlers::add_server,
+        handlers::edit_server,
+        handlers::delete_server,
+        handlers::zero,
+        handlers::zero_service,
+        handlers::timeouts,
+        handlers::set_timeouts,
+        handlers::plan,
+        handlers::apply,
+    )
+)]
+struct Document;
+
+/// The document, as JSON.
+pub fn document() -> String {
+    // Serialising our own constant tree of strings into memory has nothing to fail on.
+    Document::openapi().to_pretty_json().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_is_described() {
+        let document: serde_json::Value =
+            serde_json::from_str(&document()).expect("the document is JSON");
+        let paths = document["paths"].as_object().expect("it has paths");
+        let operations: usize = paths
+            .values()
+            .filter_map(|p| p.as_object())
+            .map(|p| p.len())
+            .sum();
+        assert_eq!(operations, 19, "{paths:#?}");
+        assert!(document["components"]["schemas"]["Status"].is_object());
+    }
+}

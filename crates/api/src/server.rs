@@ -1,0 +1,113 @@
+//! The server: a Unix socket that only its owner may open, and the API on it.
+
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::UnixListener;
+
+use crate::handlers;
+use crate::management::{Management, Peer};
+
+/// Why the socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody answers on it.
+    #[error(
+        "{} is in use: another director answers on it; stop that one, or give this one its own \
+         with --socket", .0.display()
+    )]
+    InUse(PathBuf),
+    /// The path names something else.
+    #[error("{} is there and is not a socket: give another path with --socket", .0.display())]
+    NotASocket(PathBuf),
+    /// The kernel refused.
+    #[error("cannot make the socket {}: {source}", .path.display())]
+    Refused {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Makes the socket, in place of one that a dead daemon left. Mode 0600.
+pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
+    let refused = |source| BindError::Refused {
+        path: path.to_owned(),
+        source,
+    };
+    clear_the_way(path)?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(refused)?;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(refused)?;
+    socket
+        .bind(&SockAddr::unix(path).map_err(refused)?)
+        .map_err(refused)?;
+    // Before it listens nobody can connect, so nobody slips in while the mode is still the umask's.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(refused)?;
+    socket.listen(128).map_err(refused)?;
+    socket.set_nonblocking(true).map_err(refused)?;
+    UnixListener::from_std(socket.into()).map_err(refused)
+}
+
+/// Answers until `stop` ends, then lets requests that have begun end too.
+pub async fn serve(
+    listener: UnixListener,
+    director: Arc<dyn Management>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let service = handlers::router(director).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(stop)
+        .await
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        match stream.io().peer_cred() {
+            Ok(credentials) => Self {
+                process: credentials.pid(),
+                user: credentials.uid(),
+                group: credentials.gid(),
+            },
+            // The kernel keeps them for every Unix stream; were it ever to fail, this is nobody.
+            Err(_) => Self {
+                process: None,
+                user: u32::MAX,
+                group: u32::MAX,
+            },
+        }
+    }
+}
+
+/// Removes the socket of a daemon that is gone.
+fn clear_the_way(path: &Path) -> Result<(), BindError> {
+    let refused = |source| BindError::Refused {
+        path: path.to_owned(),
+        source,
+    };
+    let there = match fs::symlink_metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(refused(error)),
+    };
+    if !there.file_type().is_socket() {
+        return Err(BindError::NotASocket(path.to_owned()));
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err(BindError::InUse(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(refused)
+        }
+        Err(error) => Err(refused(error)),
+    }
+}

@@ -1,0 +1,245 @@
+//! What travels: services, real servers, connections, counters, timeouts.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::key::Key;
+
+/// Connections, packets and bytes since they were last zeroed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Counters {
+    /// Connections scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub in_packets: u64,
+    /// Packets to clients.
+    pub out_packets: u64,
+    /// Bytes of the network layer from clients.
+    pub in_bytes: u64,
+    /// Bytes of the network layer to clients.
+    pub out_bytes: u64,
+}
+
+/// The same per second, as IPVS's estimator reckons: every two seconds, weighted over about eight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rates {
+    /// Connections scheduled per second.
+    pub connections: u64,
+    /// Packets from clients per second.
+    pub in_packets: u64,
+    /// Packets to clients per second.
+    pub out_packets: u64,
+    /// Bytes from clients per second.
+    pub in_bytes: u64,
+    /// Bytes to clients per second.
+    pub out_bytes: u64,
+}
+
+/// A virtual service with its real servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Service {
+    /// What it is known by.
+    pub key: Key,
+    /// How it picks: `rr`, `wrr`, `lc`, `wlc`, `dh`.
+    pub scheduler: String,
+    /// Counted for the service.
+    pub counters: Counters,
+    /// Per second.
+    pub rates: Rates,
+    /// Its real servers, in the order in which the scheduler walks them: newest first.
+    pub servers: Vec<Server>,
+}
+
+/// A real server of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Server {
+    /// RIP and port.
+    #[schema(value_type = String, example = "10.0.0.11:8080")]
+    pub address: SocketAddr,
+    /// How packets reach it: `nat`.
+    pub forwarding: String,
+    /// Its share of new connections; 0 is quiesced.
+    pub weight: u32,
+    /// ActiveConn.
+    pub active_connections: u32,
+    /// InActConn.
+    pub inactive_connections: u32,
+    /// Persistence templates.
+    pub persistent_connections: u32,
+    /// Counted for the real server.
+    pub counters: Counters,
+    /// Per second.
+    pub rates: Rates,
+}
+
+/// All services.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Services {
+    /// Each with its real servers.
+    pub services: Vec<Service>,
+}
+
+/// A service to be added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewService {
+    /// What it shall be known by.
+    pub key: Key,
+    /// How it shall pick; `wlc` when not given, as with ipvsadm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<String>,
+}
+
+/// What shall be different about a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceEdit {
+    /// How it shall pick.
+    pub scheduler: String,
+}
+
+/// A real server to be added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewServer {
+    /// RIP and port.
+    #[schema(example = "10.0.0.11:8080")]
+    pub address: String,
+    /// How packets shall reach it; `nat` when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<String>,
+    /// Its share, 0 to 65535; 1 when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+}
+
+/// What shall be different about a real server; what is not given stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerEdit {
+    /// How packets shall reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<String>,
+    /// Its share, 0 to 65535.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+}
+
+/// The timeouts that `ipvsadm --set` changes, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// TCP ESTABLISHED; 0 in a request keeps what is there.
+    #[serde(default)]
+    pub tcp: u32,
+    /// TCP FIN_WAIT.
+    #[serde(default)]
+    pub tcp_fin: u32,
+    /// UDP.
+    #[serde(default)]
+    pub udp: u32,
+}
+
+/// Counted over all services, and what became of every packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Totals {
+    /// Over all services.
+    pub counters: Counters,
+    /// Per second.
+    pub rates: Rates,
+    /// Every packet that came in, by what became of it and why.
+    pub reasons: Vec<ReasonCount>,
+}
+
+/// How many packets left the packet path for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReasonCount {
+    /// Name of the reason.
+    pub reason: String,
+    /// What becomes of such packets.
+    pub outcome: Outcome,
+    /// How many, since the tables were made.
+    pub packets: u64,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Sent on by Weir.
+    Forwarded,
+    /// Left to the kernel's stack.
+    Passed,
+    /// Dropped.
+    Dropped,
+}
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Connection {
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// Seconds until it ends unless another packet comes.
+    pub expires: u32,
+    /// State, as IPVS names it.
+    pub state: String,
+    /// CIP and port.
+    #[schema(value_type = String, example = "198.51.100.7:51234")]
+    pub client: SocketAddr,
+    /// VIP and port.
+    #[schema(value_type = String, example = "192.0.2.10:80")]
+    pub r#virtual: SocketAddr,
+    /// RIP and port.
+    #[schema(value_type = String, example = "10.0.0.11:8080")]
+    pub server: SocketAddr,
+}
+
+/// Some of the connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConnectionPage {
+    /// Those that were asked for, in the table's order.
+    pub connections: Vec<Connection>,
+    /// `cursor` of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Which connections are wanted. Addresses are given with or without a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ConnectionQuery {
+    /// `tcp`, `udp` or `sctp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// CIP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// VIP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#virtual: Option<String>,
+    /// RIP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// State, as IPVS names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// At most this many, 1 to 10000; 1000 when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// What a configuration document changes, or would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
+    /// In the order in which it is done, a line each; empty when nothing differs.
+    pub changes: Vec<String>,
+    /// What the document says that only takes effect when the daemon starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}

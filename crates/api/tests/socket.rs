@@ -1,0 +1,372 @@
+//! The server and the client over a real socket, in front of a director that only remembers.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use weir_api::client::{Client, Error as ClientError};
+use weir_api::management::{ConnectionFilter, Document};
+use weir_api::server::{BindError, bind, serve};
+use weir_api::status::Status;
+use weir_api::{Change, Code, Error, Key, Management, Peer, types};
+use weir_config::model::{ServiceKey, Timeouts};
+
+/// Remembers changes; knows one service; panics when asked for its status.
+#[derive(Default)]
+struct Fake {
+    changes: Mutex<Vec<(Peer, Change)>>,
+    filters: Mutex<Vec<ConnectionFilter>>,
+}
+
+impl Management for Fake {
+    fn status(&self) -> Result<Status, Error> {
+        panic!("on purpose");
+    }
+
+    fn totals(&self) -> Result<types::Totals, Error> {
+        Ok(types::Totals {
+            counters: types::Counters::default(),
+            rates: types::Rates::default(),
+            reasons: Vec::new(),
+        })
+    }
+
+    fn services(&self) -> Result<Vec<types::Service>, Error> {
+        Ok(vec![service()])
+    }
+
+    fn service(&self, key: ServiceKey) -> Result<types::Service, Error> {
+        if Key(key) == service().key {
+            return Ok(service());
+        }
+        Err(Error::new(Code::ServiceNotFound, "no such service"))
+    }
+
+    fn connections(&self, filter: &ConnectionFilter) -> Result<types::ConnectionPage, Error> {
+        self.filters.lock().unwrap().push(filter.clone());
+        Ok(types::ConnectionPage {
+            connections: Vec::new(),
+            next: Some("v4.7".to_owned()),
+        })
+    }
+
+    fn timeouts(&self) -> Result<Timeouts, Error> {
+        Ok(Timeouts::default())
+    }
+
+    fn change(&self, peer: Peer, change: Change) -> Result<(), Error> {
+        self.changes.lock().unwrap().push((peer, change));
+        Ok(())
+    }
+
+    fn plan(&self, document: &Document) -> Result<types::Plan, Error> {
+        Ok(types::Plan {
+            changes: vec![format!("{} {}", document.name, document.text.len())],
+            notes: Vec::new(),
+        })
+    }
+
+    fn apply(&self, _: Peer, document: &Document) -> Result<types::Plan, Error> {
+        self.plan(document)
+    }
+}
+
+fn service() -> types::Service {
+    types::Service {
+        key: "tcp:192.0.2.10:80".parse().unwrap(),
+        scheduler: "wlc".to_owned(),
+        counters: types::Counters::default(),
+        rates: types::Rates::default(),
+        servers: Vec::new(),
+    }
+}
+
+/// A served fake; it stops when dropped.
+struct World {
+    fake: Arc<Fake>,
+    directory: tempfile::TempDir,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("run/weir.sock");
+        let fake = Arc::new(Fake::default());
+        let director: Arc<dyn Management> = fake.clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let listener = bind(&socket).unwrap();
+                ready.send(()).unwrap();
+                let stopped = async {
+                    let _ = stopped.await;
+                };
+                serve(listener, director, stopped).await.unwrap();
+            });
+        });
+        is_ready.recv().unwrap();
+        Self {
+            fake,
+            directory,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("run/weir.sock")
+    }
+
+    fn client(&self) -> Client {
+        Client::new(&self.socket()).unwrap()
+    }
+
+    /// What the server sends before it closes. Each request asks it to close, or cannot be read.
+    fn raw(&self, request: &[u8]) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(request);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[test]
+fn a_client_is_understood() {
+    let world = World::new();
+    let client = world.client();
+    let key: Key = "udp:[2001:db8::1]:53".parse().unwrap();
+    let address = "[2001:db8::a]:53".parse().unwrap();
+
+    assert_eq!(client.services().unwrap().services, [service()]);
+    client
+        .add_server(
+            key.0,
+            &types::NewServer {
+                address: "[2001:db8::a]:53".to_owned(),
+                forwarding: None,
+                weight: Some(0),
+            },
+        )
+        .unwrap();
+    client.delete_server(key.0, address).unwrap();
+    client.zero(Some(key.0)).unwrap();
+    client.flush().unwrap();
+
+    let changes = world.fake.changes.lock().unwrap();
+    assert_eq!(changes.len(), 4);
+    assert_eq!(
+        changes[1].1,
+        Change::DeleteServer {
+            key: key.0,
+            address
+        }
+    );
+    assert_eq!(changes[2].1, Change::Zero(Some(key.0)));
+    assert_eq!(changes[0].0.process, Some(std::process::id() as i32));
+
+    let plan = client.plan("a b.toml", "[director]\n").unwrap();
+    assert_eq!(plan.changes, ["a b.toml 11"]);
+}
+
+#[test]
+fn connections_are_filtered_and_paged() {
+    let world = World::new();
+    let query = types::ConnectionQuery {
+        client: Some("198.51.100.7".to_owned()),
+        r#virtual: Some("[2001:db8::1]:80".to_owned()),
+        limit: Some(5),
+        cursor: Some("v6.9".to_owned()),
+        ..types::ConnectionQuery::default()
+    };
+    let page = world.client().connections(&query).unwrap();
+    assert_eq!(page.next.as_deref(), Some("v4.7"));
+    let filters = world.fake.filters.lock().unwrap();
+    assert_eq!(filters[0].limit, 5);
+    assert_eq!(filters[0].client.unwrap().port, None);
+    assert_eq!(filters[0].virtual_address.unwrap().port, Some(80));
+}
+
+#[test]
+fn a_refusal_carries_its_code() {
+    let world = World::new();
+    let key: Key = "tcp:192.0.2.11:80".parse().unwrap();
+    match world.client().service(key.0) {
+        Err(ClientError::Refused(refusal)) => assert_eq!(refusal.code, Code::ServiceNotFound),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nonsense_gets_a_reason_and_the_daemon_lives() {
+    let world = World::new();
+    let rows: &[(&str, u16, &str)] = &[
+        ("\0\x7f\0nonsense\r\n\r\n", 400, ""),
+        (
+            "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            404,
+            "not-found",
+        ),
+        (
+            "GET /v2/services HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            404,
+            "not-found",
+        ),
+        (
+            "POST /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            405,
+            "method-not-allowed",
+        ),
+        (
+            "GET /v1/services/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            400,
+            "invalid",
+        ),
+        (
+            "GET /v1/services/%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            400,
+            "",
+        ),
+        (
+            "GET /v1/connections?limit=0 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            422,
+            "out-of-range",
+        ),
+        (
+            "GET /v1/connections?limt=1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            400,
+            "invalid",
+        ),
+        (
+            "GET /v1/connections?cursor=z HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            400,
+            "invalid",
+        ),
+        (
+            "POST /v1/services HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1\r\n\r\n{",
+            400,
+            "invalid",
+        ),
+        (
+            "POST /v1/services HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 27\r\n\r\n{\"key\":\"tcp:1.2.3.4\",\"x\":1}",
+            400,
+            "invalid",
+        ),
+        (
+            "GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            500,
+            "internal",
+        ),
+    ];
+    for (request, status, code) in rows {
+        let answer = world.raw(request.as_bytes());
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request}: {answer}"
+        );
+        assert!(answer.contains(code), "{request}: {answer}");
+    }
+    assert_eq!(world.client().services().unwrap().services.len(), 1);
+    assert!(world.fake.changes.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_body_without_end_is_cut_off() {
+    let world = World::new();
+    let mut request =
+        b"POST /v1/services HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n".to_vec();
+    request.resize(1 << 20, b' ');
+    let answer = world.raw(&request);
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("too-large"), "{answer}");
+}
+
+#[test]
+fn values_out_of_range_are_named() {
+    let world = World::new();
+    let client = world.client();
+    let key: Key = "tcp:192.0.2.10:80".parse().unwrap();
+    let server = |forwarding: Option<&str>, weight| types::NewServer {
+        address: "10.0.0.1:80".to_owned(),
+        forwarding: forwarding.map(str::to_owned),
+        weight,
+    };
+    let service = |scheduler: &str| types::NewService {
+        key,
+        scheduler: Some(scheduler.to_owned()),
+    };
+    let code = |result| match result {
+        Err(ClientError::Refused(refusal)) => refusal.code,
+        other => panic!("{other:?}"),
+    };
+    let added = client.add_server(key.0, &server(None, Some(65_536)));
+    assert_eq!(code(added), Code::OutOfRange);
+    let added = client.add_server(key.0, &server(Some("dr"), None));
+    assert_eq!(code(added), Code::NotSupported);
+    let added = client.add_server(key.0, &server(Some("bridge"), None));
+    assert_eq!(code(added), Code::Invalid);
+    let added = client.add_service(&service("fastest"));
+    assert_eq!(code(added), Code::SchedulerNotFound);
+}
+
+#[test]
+fn only_the_owner_may_open_the_socket() {
+    let world = World::new();
+    let mode = std::fs::metadata(world.socket())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_living_socket_is_refused_and_a_dead_one_replaced() {
+    let world = World::new();
+    let in_runtime = |path: &Path| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async { bind(path).map(|_| ()) })
+    };
+    assert!(matches!(
+        in_runtime(&world.socket()),
+        Err(BindError::InUse(_))
+    ));
+
+    // std does not remove the file when a listener goes: what a killed daemon leaves.
+    let dead = world.directory.path().join("dead.sock");
+    drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
+    in_runtime(&dead).unwrap();
+
+    let file = world.directory.path().join("file");
+    std::fs::write(&file, "precious").unwrap();
+    assert!(matches!(in_runtime(&file), Err(BindError::NotASocket(_))));
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+}
+
+#[test]
+fn nobody_there_is_said_with_what_to_do() {
+    let client = Client::new(Path::new("/nonexistent/weir.sock")).unwrap();
+    let error = client.services().unwrap_err();
+    assert!(error.to_string().contains("weir run"), "{error}");
+}
