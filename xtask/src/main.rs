@@ -1,6 +1,14 @@
 //! Builds, tests and shows Weir: `cargo xtask VERB`, one file a verb.
 
+mod build;
+mod check;
 mod parity;
+mod place;
+mod rings;
+mod setup;
+mod step;
+mod test;
+mod toolchain;
 mod vm;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +24,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Installs what building, testing and showing need and this machine lacks.
+    Setup,
+    /// Leaves target/release/weir: one file, the packet programs inside.
+    Build,
+    /// Dependency rings, rustfmt, clippy and rustdoc, without warnings.
+    Check,
+    /// Sets up, builds, and runs every test: host, kernel, namespaces.
+    Test(test::Arguments),
     /// Compares Weir with the kernel's IPVS, command by command and connection by connection.
     Parity(parity::Arguments),
     /// Runs a script in a virtual machine whose kernel has IPVS.
@@ -24,6 +40,10 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
+        Verb::Setup => setup::run(setup::Purpose::Lab),
+        Verb::Build => build::run().map(drop),
+        Verb::Check => check::run(),
+        Verb::Test(arguments) => test::run(&arguments),
         Verb::Parity(arguments) => parity::run(arguments),
         Verb::Vm(arguments) => vm::run(arguments),
     };

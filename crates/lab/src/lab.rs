@@ -86,6 +86,11 @@ impl Drop for Lab {
     }
 }
 
+/// Whether we are root, as a lab needs.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Removes the labs that were kept; returns how many.
 pub fn take_down_kept() -> usize {
     let kept: Vec<_> = ids()
