@@ -3,7 +3,9 @@
 //! Everything here is plain data in the field's own words. Two services are the same service when
 //! their [`ServiceKey`]s are equal, two real servers of one service when their addresses are.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 /// A transport protocol that can be scheduled (IPVS: TCP 6, UDP 17, SCTP 132).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,18 +148,113 @@ impl Protocol {
             Self::Sctp => 132,
         }
     }
+
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+
+    /// The name in `weir.toml`, the API and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+
+    /// The protocol of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|protocol| protocol.name() == name)
+    }
+}
+
+impl Family {
+    /// The family of an address.
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
 }
 
 impl ServiceKey {
     /// The family of the packets that the service takes.
     pub const fn family(&self) -> Family {
         match self {
-            Self::Address { address, .. } => match address.ip() {
-                IpAddr::V4(_) => Family::V4,
-                IpAddr::V6(_) => Family::V6,
-            },
+            Self::Address { address, .. } => Family::of(address.ip()),
             Self::FirewallMark { family, .. } => *family,
         }
+    }
+}
+
+/// `tcp:192.0.2.10:80`, `udp:[2001:db8::1]:53`, `fwmark:7` or, for IPv6, `fwmark6:7`.
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { protocol, address } => write!(f, "{}:{address}", protocol.name()),
+            Self::FirewallMark {
+                family: Family::V4,
+                mark,
+            } => write!(f, "fwmark:{mark}"),
+            Self::FirewallMark {
+                family: Family::V6,
+                mark,
+            } => write!(f, "fwmark6:{mark}"),
+        }
+    }
+}
+
+/// A text that names no virtual service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadServiceKey(String);
+
+impl fmt::Display for BadServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` names no virtual service; expected a protocol, address and port like `tcp:192.0.2.10:80` or `udp:[2001:db8::1]:53`, or a mark like `fwmark:7`",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for BadServiceKey {}
+
+/// Reads what [`Display`](fmt::Display) writes.
+impl FromStr for ServiceKey {
+    type Err = BadServiceKey;
+
+    fn from_str(text: &str) -> Result<Self, BadServiceKey> {
+        let bad = || BadServiceKey(text.to_owned());
+        let (kind, name) = text.split_once(':').ok_or_else(bad)?;
+        let mark = |family| match name.parse() {
+            Ok(mark) if mark != 0 => Ok(Self::FirewallMark { family, mark }),
+            _ => Err(bad()),
+        };
+        match kind {
+            "fwmark" => mark(Family::V4),
+            "fwmark6" => mark(Family::V6),
+            kind => Ok(Self::Address {
+                protocol: Protocol::from_name(kind).ok_or_else(bad)?,
+                address: name.parse().map_err(|_| bad())?,
+            }),
+        }
+    }
+}
+
+impl Forwarding {
+    /// The name in `weir.toml` and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+        }
+    }
+
+    /// The forwarding method of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Nat].into_iter().find(|method| method.name() == name)
     }
 }
 
@@ -185,5 +282,41 @@ impl Scheduler {
     /// The scheduler of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_key_reads_as_it_is_written() {
+        for text in [
+            "tcp:192.0.2.10:80",
+            "udp:[2001:db8::1]:53",
+            "sctp:192.0.2.10:0",
+            "fwmark:7",
+            "fwmark6:4294967295",
+        ] {
+            assert_eq!(text.parse::<ServiceKey>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_service_key_is_refused() {
+        for text in [
+            "",
+            "tcp",
+            "tcp:",
+            "tcp:192.0.2.10",
+            "tcp:192.0.2.10:65536",
+            "tcp:2001:db8::1:53",
+            "icmp:192.0.2.10:80",
+            "fwmark:0",
+            "fwmark:-1",
+            "fwmark:x",
+        ] {
+            assert!(text.parse::<ServiceKey>().is_err(), "{text}");
+        }
     }
 }

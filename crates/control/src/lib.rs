@@ -1,1 +1,33 @@
 //! Services and real servers as IPVS keeps them: wanted state and facts in, table changes out.
+//!
+//! A [`Director`] knows which slot of the tables holds what; the records themselves lie in memory
+//! that the packet programs read and write at the same time, behind [`Tables`]. All that matters is
+//! in the records: a director that is made anew by [`Director::adopt`] goes on where another ended.
+//!
+//! Nothing here has a clock. Where time matters the caller says it, as the time since any moment
+//! that stays the same while the director lives.
+#![forbid(unsafe_code)]
+
+mod adopt;
+pub mod connection;
+mod director;
+mod error;
+mod estimator;
+mod listing;
+pub mod plan;
+pub mod record;
+mod scheduling;
+mod servers;
+pub mod settings;
+mod slots;
+mod statistics;
+mod tables;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod trash;
+
+pub use director::Director;
+pub use error::Error;
+pub use estimator::Rates;
+pub use listing::{ServerListing, ServiceListing, Snapshot};
+pub use tables::Tables;

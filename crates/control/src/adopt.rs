@@ -1,0 +1,157 @@
+//! Finding everything again in the tables of a director that is gone.
+//!
+//! It may have been killed between any two writes. Services are believed when they say `PRESENT`,
+//! real servers when they are in the list of the service that they name; what was half done is
+//! undone.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use weir_abi::NONE;
+use weir_abi::keys::ServiceKey as TableKey;
+use weir_abi::service::{AVAILABLE, Destination, DestinationAddress, PRESENT};
+
+use crate::director::{Director, Held, clear_flag};
+use crate::error::Error;
+use crate::estimator::Estimator;
+use crate::record::ServerKey;
+use crate::scheduling;
+use crate::slots::Slots;
+use crate::tables::Tables;
+use crate::trash::Trash;
+
+impl Director {
+    /// The director of what lies in the tables: an empty one if they were just made.
+    pub fn adopt<T: Tables>(tables: &T, now: Duration) -> Result<Self, Error<T::Error>> {
+        let mut director = Self {
+            services: HashMap::new(),
+            trash: Trash::default(),
+            estimators: HashMap::new(),
+            total: Estimator::default(),
+            free_services: Slots::default(),
+            free_destinations: Slots::default(),
+        };
+        director.find_services(tables, now);
+        for (slot, key) in director.by_slot() {
+            let servers = mend_list(tables, slot, key).map_err(Error::Tables)?;
+            tables.insert_service(key, slot).map_err(Error::Tables)?;
+            if let Some(held) = director.services.get_mut(&key) {
+                held.servers = servers;
+            }
+        }
+        director.find_removed_servers(tables, now);
+        director.start_estimators(tables).map_err(Error::Tables)?;
+        Ok(director)
+    }
+
+    fn find_services<T: Tables>(&mut self, tables: &T, now: Duration) {
+        for (slot, record) in numbered(tables.services()).rev() {
+            let key = record.key.load();
+            if record.flags.load() & PRESENT != 0 {
+                let held = Held {
+                    slot,
+                    servers: HashMap::new(),
+                    estimator: Estimator::default(),
+                };
+                self.services.insert(key, held);
+            } else if key == TableKey::default() {
+                self.free_services.add_untouched(slot);
+            } else {
+                self.free_services.give_back(slot, now);
+            }
+        }
+    }
+
+    /// All records that are in no list are in the trash, or free.
+    fn find_removed_servers<T: Tables>(&mut self, tables: &T, now: Duration) {
+        let mut is_listed = vec![false; tables.destinations().len()];
+        for held in self.services.values() {
+            for slot in held.servers.values() {
+                is_listed[*slot as usize] = true;
+            }
+        }
+        for (slot, record) in numbered(tables.destinations()).rev() {
+            if is_listed[slot as usize] {
+                continue;
+            }
+            let address = record.address.load();
+            if record.flags.load() & PRESENT != 0 {
+                let key = record.service_key.load();
+                clear_flag(record, AVAILABLE);
+                let service = self.services.get(&key).map(|held| held.slot);
+                if service != Some(record.service.load()) {
+                    record.service.store(NONE);
+                }
+                self.trash
+                    .put(key, ServerKey::of_record(address), slot, now);
+            } else if address == DestinationAddress::default() {
+                self.free_destinations.add_untouched(slot);
+            } else {
+                self.free_destinations.give_back(slot, now);
+            }
+        }
+    }
+
+    /// Rates begin at zero again.
+    fn start_estimators<T: Tables>(&mut self, tables: &T) -> Result<(), T::Error> {
+        let counted = self.count(tables)?;
+        for held in self.services.values_mut() {
+            held.estimator = Estimator::starting_at(counted.service(held.slot));
+        }
+        self.total = Estimator::starting_at(counted.total);
+        self.estimators = counted
+            .servers
+            .into_iter()
+            .map(|(slot, counted)| (slot, Estimator::starting_at(counted)))
+            .collect();
+        Ok(())
+    }
+}
+
+/// The real servers in a service's list, after whatever does not belong there is taken out.
+fn mend_list<T: Tables>(
+    tables: &T,
+    slot: u32,
+    key: TableKey,
+) -> Result<HashMap<ServerKey, u32>, T::Error> {
+    let service = &tables.services()[slot as usize];
+    let destinations = tables.destinations();
+    let found: Vec<u32> = scheduling::list(service, destinations).collect();
+    let mut servers = HashMap::new();
+    let mut list = Vec::new();
+    for server in &found {
+        let record = &destinations[*server as usize];
+        let server_key = ServerKey::of_record(record.address.load());
+        if belongs(record, slot, key) && !servers.contains_key(&server_key) {
+            servers.insert(server_key, *server);
+            list.push(*server);
+        }
+    }
+    service.length.store(list.len() as u32);
+    if list != found {
+        relink(tables, slot, &list);
+        scheduling::mend(tables, slot, &list)?;
+    }
+    Ok(servers)
+}
+
+fn belongs(record: &Destination, slot: u32, key: TableKey) -> bool {
+    let flags = PRESENT | AVAILABLE;
+    record.flags.load() & flags == flags
+        && record.service.load() == slot
+        && record.service_key.load() == key
+}
+
+fn relink<T: Tables>(tables: &T, slot: u32, list: &[u32]) {
+    let followers = list.iter().copied().skip(1).chain([NONE]);
+    for (server, next) in list.iter().zip(followers) {
+        tables.destinations()[*server as usize].next.store(next);
+    }
+    let head = list.first().copied().unwrap_or(NONE);
+    tables.services()[slot as usize].head.store(head);
+}
+
+fn numbered<T>(records: &[T]) -> impl DoubleEndedIterator<Item = (u32, &T)> {
+    let numbers = 0..records.len() as u32;
+    numbers.zip(records)
+}

@@ -1,0 +1,241 @@
+//! The director: which slot holds what, and the commands on virtual services.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use weir_abi::counters::Counters;
+use weir_abi::keys::ServiceKey as TableKey;
+use weir_abi::service::{AVAILABLE, PRESENT};
+use weir_abi::{NONE, service};
+use weir_config::model::{Protocol, Scheduler, Service, ServiceKey, Timeouts};
+
+use crate::error::Error;
+use crate::estimator::Estimator;
+use crate::record::{self, ServerKey};
+use crate::scheduling;
+use crate::settings;
+use crate::slots::Slots;
+use crate::statistics;
+use crate::tables::Tables;
+use crate::trash::Trash;
+
+/// The virtual services and real servers of one set of tables.
+///
+/// Every method is to be given the same tables as [`Director::adopt`] was; `now` is the time since
+/// any fixed moment.
+#[derive(Debug)]
+pub struct Director {
+    pub(crate) services: HashMap<TableKey, Held>,
+    pub(crate) trash: Trash,
+    /// The rates of real servers, in the list or in the trash, by slot.
+    pub(crate) estimators: HashMap<u32, Estimator>,
+    pub(crate) total: Estimator,
+    pub(crate) free_services: Slots,
+    pub(crate) free_destinations: Slots,
+}
+
+/// What the director keeps of a virtual service beside its record.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) slot: u32,
+    pub(crate) servers: HashMap<ServerKey, u32>,
+    pub(crate) estimator: Estimator,
+}
+
+impl Director {
+    /// Adds a virtual service without real servers.
+    pub fn add_service<T: Tables>(
+        &mut self,
+        tables: &T,
+        wanted: Service,
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        check_service(&wanted)?;
+        let key = record::service_key(&wanted.key);
+        if self.services.contains_key(&key) {
+            return Err(Error::ServiceExists(wanted.key));
+        }
+        let Some(slot) = self.free_services.take(now) else {
+            return Err(Error::TableFull {
+                table: "services",
+                capacity: tables.services().len(),
+            });
+        };
+        if let Err(error) = write_service(tables, slot, key, wanted.scheduler) {
+            self.forget_service_slot(tables, slot, now);
+            return Err(Error::Tables(error));
+        }
+        self.services.insert(
+            key,
+            Held {
+                slot,
+                servers: HashMap::new(),
+                estimator: Estimator::default(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Changes a virtual service in place: its connections stay. The scheduler forgets where it was
+    /// when it becomes another.
+    pub fn edit_service<T: Tables>(
+        &mut self,
+        tables: &T,
+        wanted: Service,
+    ) -> Result<(), Error<T::Error>> {
+        let slot = self.held(&wanted.key)?.slot;
+        let number = tables.services()[slot as usize].scheduler.load();
+        if record::read_scheduler(number) == Some(wanted.scheduler) {
+            return Ok(());
+        }
+        scheduling::install(tables, slot, wanted.scheduler).map_err(Error::Tables)
+    }
+
+    /// Deletes a virtual service. Its real servers wait in the trash for their connections to end,
+    /// or for the same service and server to be added again.
+    pub fn delete_service<T: Tables>(
+        &mut self,
+        tables: &T,
+        key: &ServiceKey,
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        let slot = self.held(key)?.slot;
+        self.remove_service(tables, record::service_key(key), slot, now)
+            .map_err(Error::Tables)
+    }
+
+    /// Deletes all virtual services.
+    pub fn flush<T: Tables>(&mut self, tables: &T, now: Duration) -> Result<(), Error<T::Error>> {
+        for (slot, key) in self.by_slot() {
+            self.remove_service(tables, key, slot, now)
+                .map_err(Error::Tables)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the timeouts for the connections' next packets; 0 keeps one as it is.
+    pub fn set_timeouts<T: Tables>(
+        &mut self,
+        tables: &T,
+        timeouts: Timeouts,
+    ) -> Result<(), Error<T::Error>> {
+        let longest = timeouts.tcp.max(timeouts.tcp_fin).max(timeouts.udp);
+        if longest > settings::MAX_TIMEOUT {
+            return Err(Error::Invalid(format!(
+                "a timeout of {longest} seconds is too long; the most is {}",
+                settings::MAX_TIMEOUT
+            )));
+        }
+        settings::set_timeouts(tables.settings(), timeouts);
+        Ok(())
+    }
+
+    pub(crate) fn held<E>(&self, key: &ServiceKey) -> Result<&Held, Error<E>> {
+        self.services
+            .get(&record::service_key(key))
+            .ok_or(Error::ServiceNotFound(*key))
+    }
+
+    /// The services in the order of their slots.
+    pub(crate) fn by_slot(&self) -> Vec<(u32, TableKey)> {
+        let mut slots: Vec<_> = self
+            .services
+            .iter()
+            .map(|(key, held)| (held.slot, *key))
+            .collect();
+        slots.sort_unstable_by_key(|(slot, _)| *slot);
+        slots
+    }
+
+    fn remove_service<T: Tables>(
+        &mut self,
+        tables: &T,
+        key: TableKey,
+        slot: u32,
+        now: Duration,
+    ) -> Result<(), T::Error> {
+        tables.remove_service(key)?;
+        scheduling::remove_buckets(tables, slot)?;
+        self.orphan_servers(tables, key, slot, now);
+        let record = &tables.services()[slot as usize];
+        statistics::retire(&tables.settings().retired, record.retired.load());
+        self.forget_service_slot(tables, slot, now);
+        self.services.remove(&key);
+        Ok(())
+    }
+
+    /// All real servers of a service that goes lose it; those in its list go to the trash.
+    fn orphan_servers<T: Tables>(&mut self, tables: &T, key: TableKey, slot: u32, now: Duration) {
+        let destinations = tables.destinations();
+        let listed: Vec<u32> =
+            scheduling::list(&tables.services()[slot as usize], destinations).collect();
+        for server in listed {
+            let record = &destinations[server as usize];
+            clear_flag(record, AVAILABLE);
+            record.service.store(NONE);
+            let server_key = ServerKey::of_record(record.address.load());
+            self.trash.put(key, server_key, server, now);
+        }
+        for server in self.trash.slots() {
+            let record = &destinations[server as usize];
+            if record.service.load() == slot {
+                record.service.store(NONE);
+            }
+        }
+    }
+
+    fn forget_service_slot<T: Tables>(&mut self, tables: &T, slot: u32, now: Duration) {
+        tables.services()[slot as usize].flags.store(0);
+        self.free_services.give_back(slot, now);
+    }
+}
+
+/// Refuses what no director can have and what is still to come.
+pub(crate) fn check_service<E>(wanted: &Service) -> Result<(), Error<E>> {
+    match wanted.key {
+        ServiceKey::Address { protocol, address } => {
+            if protocol == Protocol::Sctp {
+                return Err(Error::NotSupported("SCTP services are still to come"));
+            }
+            if address.port() == 0 {
+                return Err(Error::NotSupported(
+                    "a service on all ports (port 0) needs persistence, which is still to come",
+                ));
+            }
+            Ok(())
+        }
+        ServiceKey::FirewallMark { .. } => Err(Error::NotSupported(
+            "services of a firewall mark are still to come",
+        )),
+    }
+}
+
+/// Fills the slot, lets packets in last.
+fn write_service<T: Tables>(
+    tables: &T,
+    slot: u32,
+    key: TableKey,
+    scheduler: Scheduler,
+) -> Result<(), T::Error> {
+    let record = &tables.services()[slot as usize];
+    record.key.store(key);
+    record.head.store(NONE);
+    record.length.store(0);
+    record.weight_limit.store(0);
+    record.weight_step.store(1);
+    record.buckets.store(0);
+    record.retired.store(Counters::default());
+    record.zeroed.store(Counters::default());
+    scheduling::install(tables, slot, scheduler)?;
+    record.flags.store(PRESENT);
+    tables.insert_service(key, slot)
+}
+
+pub(crate) fn clear_flag(record: &service::Destination, flag: u32) {
+    loop {
+        let old = record.flags.load();
+        if record.flags.replace(old, old & !flag) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! From what is there to what is wanted: the fewest changes, in an order in which no service is
+//! without real servers on the way if it has some before and after.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use weir_config::model::{RealServer, Service, ServiceKey};
+
+use crate::director::{Director, check_service};
+use crate::error::Error;
+use crate::servers::{check_address, check_family};
+use crate::tables::Tables;
+
+/// One change, shown as a line of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A virtual service is new.
+    AddService(Service),
+    /// A virtual service has another scheduler.
+    EditService {
+        /// As it is.
+        from: Service,
+        /// As it will be.
+        to: Service,
+    },
+    /// A virtual service goes, with its real servers.
+    DeleteService(Service),
+    /// A real server is new.
+    AddServer {
+        /// Its virtual service.
+        service: ServiceKey,
+        /// The real server.
+        server: RealServer,
+    },
+    /// A real server has another weight or forwarding method.
+    EditServer {
+        /// Its virtual service.
+        service: ServiceKey,
+        /// As it is.
+        from: RealServer,
+        /// As it will be.
+        to: RealServer,
+    },
+    /// A real server goes.
+    DeleteServer {
+        /// Its virtual service.
+        service: ServiceKey,
+        /// The real server.
+        server: RealServer,
+    },
+}
+
+/// What makes `current` into `wanted`. Real servers are added in the order in which they are wanted,
+/// as if each were a line of ipvsadm; the order of those that are there already stays.
+pub fn plan(
+    current: &[(Service, Vec<RealServer>)],
+    wanted: &[(Service, Vec<RealServer>)],
+) -> Vec<Change> {
+    let mut there: HashMap<ServiceKey, &(Service, Vec<RealServer>)> =
+        current.iter().map(|entry| (entry.0.key, entry)).collect();
+    let mut changes = Vec::new();
+    for (service, servers) in wanted {
+        match there.remove(&service.key) {
+            Some((from, old)) => {
+                if from != service {
+                    changes.push(Change::EditService {
+                        from: *from,
+                        to: *service,
+                    });
+                }
+                plan_servers(&mut changes, service.key, old, servers);
+            }
+            None => {
+                changes.push(Change::AddService(*service));
+                plan_servers(&mut changes, service.key, &[], servers);
+            }
+        }
+    }
+    let goes = |entry: &&(Service, _)| there.contains_key(&entry.0.key);
+    let gone = current.iter().filter(goes);
+    changes.extend(gone.map(|(service, _)| Change::DeleteService(*service)));
+    changes
+}
+
+fn plan_servers(
+    changes: &mut Vec<Change>,
+    service: ServiceKey,
+    current: &[RealServer],
+    wanted: &[RealServer],
+) {
+    let there: HashMap<SocketAddr, &RealServer> = current
+        .iter()
+        .map(|server| (server.address, server))
+        .collect();
+    for server in wanted {
+        match there.get(&server.address) {
+            None => changes.push(Change::AddServer {
+                service,
+                server: *server,
+            }),
+            Some(from) if *from != server => changes.push(Change::EditServer {
+                service,
+                from: **from,
+                to: *server,
+            }),
+            Some(_) => {}
+        }
+    }
+    let stay: HashSet<SocketAddr> = wanted.iter().map(|server| server.address).collect();
+    let gone = current
+        .iter()
+        .filter(|server| !stay.contains(&server.address));
+    changes.extend(gone.map(|server| Change::DeleteServer {
+        service,
+        server: *server,
+    }));
+}
+
+impl Director {
+    /// Makes the changes of a [`plan`] that was made from the present [`Director::configuration`].
+    /// All are checked before the first is made, so a plan that cannot be carried out changes
+    /// nothing.
+    pub fn apply<T: Tables>(
+        &mut self,
+        tables: &T,
+        changes: &[Change],
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        self.check(tables, changes, now)?;
+        for change in changes {
+            match change {
+                Change::AddService(service) => self.add_service(tables, *service, now)?,
+                Change::EditService { to, .. } => self.edit_service(tables, *to)?,
+                Change::DeleteService(service) => {
+                    self.delete_service(tables, &service.key, now)?;
+                }
+                Change::AddServer { service, server } => {
+                    self.add_server(tables, service, *server, now)?;
+                }
+                Change::EditServer { service, to, .. } => {
+                    self.edit_server(tables, service, *to)?;
+                }
+                Change::DeleteServer { service, server } => {
+                    self.delete_server(tables, service, server.address, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check<T: Tables>(
+        &mut self,
+        tables: &T,
+        changes: &[Change],
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        let (mut services, mut servers) = (0, 0);
+        for change in changes {
+            match change {
+                Change::AddService(service) => {
+                    check_service(service)?;
+                    services += 1;
+                }
+                Change::AddServer { service, server } => {
+                    check_family(service, server.address)?;
+                    check_address(server.address)?;
+                    servers += 1;
+                }
+                Change::EditService { .. }
+                | Change::DeleteService(_)
+                | Change::EditServer { .. }
+                | Change::DeleteServer { .. } => {}
+            }
+        }
+        self.check_room(tables, services, servers, now)
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddService(service) => {
+                write!(
+                    f,
+                    "+ {} scheduler {}",
+                    service.key,
+                    service.scheduler.name()
+                )
+            }
+            Self::EditService { from, to } => write!(
+                f,
+                "~ {} scheduler {} -> {}",
+                to.key,
+                from.scheduler.name(),
+                to.scheduler.name()
+            ),
+            Self::DeleteService(service) => {
+                write!(
+                    f,
+                    "- {} scheduler {}",
+                    service.key,
+                    service.scheduler.name()
+                )
+            }
+            Self::AddServer { service, server } => write!(
+                f,
+                "+ {service} server {} {} weight {}",
+                server.address,
+                server.forwarding.name(),
+                server.weight.get()
+            ),
+            Self::EditServer { service, from, to } => {
+                write!(f, "~ {service} server {}", to.address)?;
+                if from.forwarding != to.forwarding {
+                    write!(f, " {} -> {}", from.forwarding.name(), to.forwarding.name())?;
+                }
+                if from.weight != to.weight {
+                    write!(f, " weight {} -> {}", from.weight.get(), to.weight.get())?;
+                }
+                Ok(())
+            }
+            Self::DeleteServer { service, server } => write!(
+                f,
+                "- {service} server {} {} weight {}",
+                server.address,
+                server.forwarding.name(),
+                server.weight.get()
+            ),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The commands on real servers.
+//!
+//! Packets walk a service's list while it is changed. So a record is complete before the head points
+//! to it, and one that is taken out keeps its `next`: whoever stands on it finds the way on.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use weir_abi::NONE;
+use weir_abi::counters::Counters;
+use weir_abi::keys::ServiceKey as TableKey;
+use weir_abi::service::{AVAILABLE, Destination, PRESENT};
+use weir_config::model::{Family, RealServer, ServiceKey};
+
+use crate::director::{Director, clear_flag};
+use crate::error::Error;
+use crate::estimator::Estimator;
+use crate::record::{self, ServerKey};
+use crate::scheduling::{self, Event};
+use crate::statistics;
+use crate::tables::Tables;
+
+impl Director {
+    /// Adds a real server at the head of the service's list. One that was removed before comes back
+    /// with its connections.
+    pub fn add_server<T: Tables>(
+        &mut self,
+        tables: &T,
+        key: &ServiceKey,
+        server: RealServer,
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        let held = self.held(key)?;
+        let service = held.slot;
+        let table_key = record::service_key(key);
+        let server_key = ServerKey::of_address(server.address);
+        check_family(key, server.address)?;
+        if held.servers.contains_key(&server_key) {
+            return Err(Error::ServerExists {
+                service: *key,
+                server: server.address,
+            });
+        }
+        let slot = match self.trash.take(table_key, server_key) {
+            Some(slot) => {
+                self.revive(tables, slot, service, server_key, table_key, now)?;
+                slot
+            }
+            None => {
+                check_address(server.address)?;
+                self.new_record(tables, service, table_key, now)?
+            }
+        };
+        write_server(&tables.destinations()[slot as usize], &server);
+        link(tables, service, slot);
+        if let Some(held) = self.services.get_mut(&table_key) {
+            held.servers.insert(server_key, slot);
+        }
+        scheduling::notify(tables, service, Event::Added).map_err(Error::Tables)
+    }
+
+    /// Gives a real server another weight or forwarding method.
+    pub fn edit_server<T: Tables>(
+        &mut self,
+        tables: &T,
+        key: &ServiceKey,
+        server: RealServer,
+    ) -> Result<(), Error<T::Error>> {
+        let (service, slot) = self.find_server(key, server.address)?;
+        write_server(&tables.destinations()[slot as usize], &server);
+        scheduling::notify(tables, service, Event::Edited).map_err(Error::Tables)
+    }
+
+    /// Removes a real server. Its connections stay, without being served, until they end or it is
+    /// added again.
+    pub fn delete_server<T: Tables>(
+        &mut self,
+        tables: &T,
+        key: &ServiceKey,
+        address: SocketAddr,
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        let (service, slot) = self.find_server(key, address)?;
+        let table_key = record::service_key(key);
+        let server_key = ServerKey::of_address(address);
+        clear_flag(&tables.destinations()[slot as usize], AVAILABLE);
+        let predecessor = unlink(tables, service, slot);
+        if let Some(held) = self.services.get_mut(&table_key) {
+            held.servers.remove(&server_key);
+        }
+        self.trash.put(table_key, server_key, slot, now);
+        let removed = Event::Removed { slot, predecessor };
+        scheduling::notify(tables, service, removed).map_err(Error::Tables)
+    }
+
+    /// The slots of a service and of one of its real servers.
+    fn find_server<E>(
+        &self,
+        key: &ServiceKey,
+        address: SocketAddr,
+    ) -> Result<(u32, u32), Error<E>> {
+        let held = self.held(key)?;
+        match held.servers.get(&ServerKey::of_address(address)) {
+            Some(slot) => Ok((held.slot, *slot)),
+            None => Err(Error::ServerNotFound {
+                service: *key,
+                server: address,
+            }),
+        }
+    }
+
+    /// Gives a record from the trash to its service again. When that is not the very service that
+    /// lost it but another of the same key, the server's numbers begin at zero, and the new service
+    /// does not count what the server did for the old one.
+    fn revive<T: Tables>(
+        &mut self,
+        tables: &T,
+        slot: u32,
+        service: u32,
+        server_key: ServerKey,
+        table_key: TableKey,
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        let record = &tables.destinations()[slot as usize];
+        if record.service.load() == service {
+            return Ok(());
+        }
+        let counted = match tables.counters(slot) {
+            Ok(counted) => counted,
+            Err(error) => {
+                self.trash.put(table_key, server_key, slot, now);
+                return Err(Error::Tables(error));
+            }
+        };
+        let none = Counters::default();
+        statistics::retire(
+            &tables.services()[service as usize].retired,
+            none.minus(counted),
+        );
+        statistics::retire(&tables.settings().retired, counted);
+        record.zeroed.store(counted);
+        record.service.store(service);
+        self.estimators
+            .insert(slot, Estimator::starting_at(counted));
+        Ok(())
+    }
+
+    /// A record that nobody used before.
+    fn new_record<T: Tables>(
+        &mut self,
+        tables: &T,
+        service: u32,
+        table_key: TableKey,
+        now: Duration,
+    ) -> Result<u32, Error<T::Error>> {
+        let slot = self.take_destination(tables, now)?;
+        if let Err(error) = tables.clear_counters(slot) {
+            self.free_destinations.give_back(slot, now);
+            return Err(Error::Tables(error));
+        }
+        let record = &tables.destinations()[slot as usize];
+        for cell in [
+            &record.active,
+            &record.inactive,
+            &record.persistent,
+            &record.upper_threshold,
+            &record.lower_threshold,
+        ] {
+            cell.store(0);
+        }
+        record.service_key.store(table_key);
+        record.zeroed.store(Counters::default());
+        record.service.store(service);
+        self.estimators.insert(slot, Estimator::default());
+        Ok(slot)
+    }
+}
+
+/// IPVS forwards between the families only through tunnels.
+pub(crate) fn check_family<E>(key: &ServiceKey, server: SocketAddr) -> Result<(), Error<E>> {
+    if Family::of(server.ip()) == key.family() {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "real server {server} and virtual service {key} are of different address families, which only tunnels can join"
+    )))
+}
+
+/// IPVS takes unicast addresses only.
+pub(crate) fn check_address<E>(server: SocketAddr) -> Result<(), Error<E>> {
+    let is_host = match server.ip() {
+        IpAddr::V4(address) => {
+            address.octets()[0] != 0 && !address.is_multicast() && !address.is_broadcast()
+        }
+        IpAddr::V6(address) => {
+            !address.is_unspecified() && !address.is_multicast() && !address.is_unicast_link_local()
+        }
+    };
+    if is_host {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "{} cannot be a real server: it is not the address of one host that can be reached from anywhere",
+        server.ip()
+    )))
+}
+
+fn write_server(record: &Destination, server: &RealServer) {
+    record.address.store(record::destination_address(server));
+    record.weight.store(server.weight.get());
+}
+
+/// Puts a complete record at the head of the list.
+fn link<T: Tables>(tables: &T, service: u32, slot: u32) {
+    let service = &tables.services()[service as usize];
+    let record = &tables.destinations()[slot as usize];
+    record.next.store(service.head.load());
+    record.flags.store(PRESENT | AVAILABLE);
+    service.head.store(slot);
+    service.length.add(1);
+}
+
+/// Takes a record out of the list, and says which one was before it.
+pub(crate) fn unlink<T: Tables>(tables: &T, service: u32, slot: u32) -> Option<u32> {
+    let service = &tables.services()[service as usize];
+    let destinations = tables.destinations();
+    let next = destinations[slot as usize].next.load();
+    let predecessor = scheduling::list(service, destinations)
+        .find(|before| destinations[*before as usize].next.load() == slot);
+    match predecessor {
+        Some(before) => destinations[before as usize].next.store(next),
+        None => service.head.store(next),
+    }
+    service.length.add(u32::MAX);
+    debug_assert_ne!(next, slot);
+    predecessor.filter(|before| *before != NONE)
+}

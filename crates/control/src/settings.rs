@@ -1,0 +1,81 @@
+//! The director's settings: timeouts and sysctls, as IPVS begins with them and as they are changed.
+
+use weir_abi::settings::{Settings, TCP_STATES};
+use weir_abi::tick::Ticks;
+use weir_config::model::Timeouts;
+
+/// Seconds that each TCP state lasts, by IPVS's numbers of the states (NONE to LAST).
+const TCP_SECONDS: [u32; TCP_STATES] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2];
+const TCP_ESTABLISHED: usize = 1;
+const TCP_FIN_WAIT: usize = 4;
+const UDP_SECONDS: u32 = 300;
+
+/// The greatest timeout that is taken: IPVS's limit (`INT_MAX / HZ`) on a kernel with 250 ticks.
+pub const MAX_TIMEOUT: u32 = (i32::MAX / 250) as u32;
+
+/// Puts IPVS's defaults into settings that were just made.
+pub fn set_defaults(settings: &Settings) {
+    for (cell, seconds) in settings.tcp_timeouts.iter().zip(TCP_SECONDS) {
+        cell.store(Ticks::from_seconds(seconds).0);
+    }
+    settings
+        .udp_timeout
+        .store(Ticks::from_seconds(UDP_SECONDS).0);
+    settings.connection_reuse_mode.store(1);
+    settings.expire_without_destination.store(0);
+}
+
+/// The three timeouts that can be set, in seconds.
+pub fn timeouts(settings: &Settings) -> Timeouts {
+    Timeouts {
+        tcp: Ticks(settings.tcp_timeouts[TCP_ESTABLISHED].load()).to_seconds(),
+        tcp_fin: Ticks(settings.tcp_timeouts[TCP_FIN_WAIT].load()).to_seconds(),
+        udp: Ticks(settings.udp_timeout.load()).to_seconds(),
+    }
+}
+
+/// Sets the timeouts that are not 0. They must not be above [`MAX_TIMEOUT`].
+pub(crate) fn set_timeouts(settings: &Settings, timeouts: Timeouts) {
+    for (cell, seconds) in [
+        (&settings.tcp_timeouts[TCP_ESTABLISHED], timeouts.tcp),
+        (&settings.tcp_timeouts[TCP_FIN_WAIT], timeouts.tcp_fin),
+        (&settings.udp_timeout, timeouts.udp),
+    ] {
+        if seconds != 0 {
+            cell.store(Ticks::from_seconds(seconds).0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_ipvs() {
+        let settings = Settings::default();
+        set_defaults(&settings);
+        assert_eq!(timeouts(&settings), Timeouts::default());
+        let seconds: Vec<u32> = settings
+            .tcp_timeouts
+            .iter()
+            .map(|cell| Ticks(cell.load()).to_seconds())
+            .collect();
+        assert_eq!(seconds, TCP_SECONDS);
+        assert_eq!(settings.connection_reuse_mode.load(), 1);
+    }
+
+    #[test]
+    fn every_timeout_reads_back_as_it_was_set() {
+        let settings = Settings::default();
+        for seconds in (1..100_000).chain([MAX_TIMEOUT]) {
+            let set = Timeouts {
+                tcp: seconds,
+                tcp_fin: seconds,
+                udp: seconds,
+            };
+            set_timeouts(&settings, set);
+            assert_eq!(timeouts(&settings), set);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What a director needs of the tables.
+
+use weir_abi::counters::Counters;
+use weir_abi::keys::ServiceKey;
+use weir_abi::service::{Destination, Service};
+use weir_abi::settings::Settings;
+
+/// The tables that the packet programs work with. Records are written through their shared cells;
+/// what is not mapped memory has a method.
+pub trait Tables {
+    /// What can go wrong in the tables.
+    type Error: std::error::Error;
+
+    /// The one record for the whole director.
+    fn settings(&self) -> &Settings;
+
+    /// All slots for virtual services.
+    fn services(&self) -> &[Service];
+
+    /// All slots for real servers.
+    fn destinations(&self) -> &[Destination];
+
+    /// Lets packets find the service in `slot`; an entry that is there already is replaced.
+    fn insert_service(&self, key: ServiceKey, slot: u32) -> Result<(), Self::Error>;
+
+    /// Lets packets find this service no more; not an error when there is no entry.
+    fn remove_service(&self, key: ServiceKey) -> Result<(), Self::Error>;
+
+    /// The hash table of the service in that slot: bucket number -> real server's slot. Empty removes
+    /// it.
+    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Self::Error>;
+
+    /// What the real server in this slot has counted, summed over processors.
+    fn counters(&self, destination: u32) -> Result<Counters, Self::Error>;
+
+    /// The same for all slots, by slot.
+    fn all_counters(&self) -> Result<Vec<Counters>, Self::Error>;
+
+    /// Sets the counters of this slot to zero: it gets a new tenant.
+    fn clear_counters(&self, destination: u32) -> Result<(), Self::Error>;
+}

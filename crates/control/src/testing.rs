@@ -1,0 +1,113 @@
+//! Tables in plain memory, for tests.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use weir_abi::counters::Counters;
+use weir_abi::keys::ServiceKey;
+use weir_abi::service::{Destination, Service};
+use weir_abi::settings::Settings;
+
+use crate::tables::Tables;
+
+/// Tables that nobody forwards with. Nothing in them fails.
+#[derive(Debug)]
+pub struct MemoryTables {
+    settings: Settings,
+    services: Vec<Service>,
+    destinations: Vec<Destination>,
+    index: Mutex<HashMap<ServiceKey, u32>>,
+    buckets: Mutex<HashMap<u32, Vec<u32>>>,
+    counters: Mutex<Vec<Counters>>,
+}
+
+impl MemoryTables {
+    /// Empty tables of that many slots, with IPVS's default settings.
+    pub fn new(services: usize, destinations: usize) -> Self {
+        let tables = Self {
+            settings: Settings::default(),
+            services: vec![Service::default(); services],
+            destinations: vec![Destination::default(); destinations],
+            index: Mutex::default(),
+            buckets: Mutex::default(),
+            counters: Mutex::new(vec![Counters::default(); destinations]),
+        };
+        crate::settings::set_defaults(&tables.settings);
+        tables
+    }
+
+    /// The slot where packets find a service.
+    pub fn find_service(&self, key: ServiceKey) -> Option<u32> {
+        lock(&self.index).get(&key).copied()
+    }
+
+    /// All slots where packets find services.
+    pub fn index(&self) -> HashMap<ServiceKey, u32> {
+        lock(&self.index).clone()
+    }
+
+    /// The hash table of a service.
+    pub fn buckets(&self, service: u32) -> Option<Vec<u32>> {
+        lock(&self.buckets).get(&service).cloned()
+    }
+
+    /// Counts something, as the packet programs do.
+    pub fn count(&self, destination: u32, more: Counters) {
+        let counters = &mut lock(&self.counters)[destination as usize];
+        *counters = counters.plus(more);
+    }
+}
+
+impl Tables for MemoryTables {
+    type Error = Infallible;
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    fn destinations(&self) -> &[Destination] {
+        &self.destinations
+    }
+
+    fn insert_service(&self, key: ServiceKey, slot: u32) -> Result<(), Infallible> {
+        lock(&self.index).insert(key, slot);
+        Ok(())
+    }
+
+    fn remove_service(&self, key: ServiceKey) -> Result<(), Infallible> {
+        lock(&self.index).remove(&key);
+        Ok(())
+    }
+
+    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Infallible> {
+        let mut all = lock(&self.buckets);
+        if buckets.is_empty() {
+            all.remove(&service);
+        } else {
+            all.insert(service, buckets.to_vec());
+        }
+        Ok(())
+    }
+
+    fn counters(&self, destination: u32) -> Result<Counters, Infallible> {
+        Ok(lock(&self.counters)[destination as usize])
+    }
+
+    fn all_counters(&self) -> Result<Vec<Counters>, Infallible> {
+        Ok(lock(&self.counters).clone())
+    }
+
+    fn clear_counters(&self, destination: u32) -> Result<(), Infallible> {
+        lock(&self.counters)[destination as usize] = Counters::default();
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

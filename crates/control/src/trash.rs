@@ -1,0 +1,200 @@
+//! Real servers that were removed: each keeps its record while connections use it, and for two
+//! minutes after that. Added again, it finds its connections and counters.
+//!
+//! As in IPVS the trash is looked through once a minute, so a server's idle time begins and ends
+//! with such a look.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use weir_abi::NONE;
+use weir_abi::keys::ServiceKey;
+use weir_abi::service::Destination;
+
+use crate::director::Director;
+use crate::error::Error;
+use crate::record::ServerKey;
+use crate::scheduling;
+use crate::slots::REST;
+use crate::statistics;
+use crate::tables::Tables;
+
+/// Between two looks through the trash.
+const PERIOD: Duration = Duration::from_secs(60);
+/// How long a server is idle before its record is given up.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// A server and the service that it belonged to.
+type Name = (ServiceKey, ServerKey);
+
+/// The removed real servers, by the service that they belonged to.
+#[derive(Debug, Default)]
+pub(crate) struct Trash {
+    removed: HashMap<Name, Removed>,
+    next_look: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Removed {
+    slot: u32,
+    since: Duration,
+    /// When it was first seen without connections.
+    idle: Option<Duration>,
+}
+
+impl Trash {
+    pub(crate) fn put(&mut self, service: ServiceKey, server: ServerKey, slot: u32, now: Duration) {
+        if self.removed.is_empty() {
+            self.next_look = Some(now + PERIOD);
+        }
+        let removed = Removed {
+            slot,
+            since: now,
+            idle: None,
+        };
+        self.removed.insert((service, server), removed);
+    }
+
+    pub(crate) fn take(&mut self, service: ServiceKey, server: ServerKey) -> Option<u32> {
+        Some(self.removed.remove(&(service, server))?.slot)
+    }
+
+    fn find(&self, service: ServiceKey, server: ServerKey) -> Option<u32> {
+        Some(self.removed.get(&(service, server))?.slot)
+    }
+
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.removed.values().map(|removed| removed.slot)
+    }
+
+    /// Which servers are given up now, if it is time for a look.
+    fn look(&mut self, destinations: &[Destination], now: Duration) -> Vec<Name> {
+        if self.next_look.is_none_or(|due| now < due) {
+            return Vec::new();
+        }
+        self.next_look = Some(now + PERIOD);
+        let mut given_up = Vec::new();
+        for (name, removed) in &mut self.removed {
+            if is_used(&destinations[removed.slot as usize]) {
+                continue;
+            }
+            let since = *removed.idle.get_or_insert(now);
+            if now.saturating_sub(since) >= IDLE {
+                given_up.push(*name);
+            }
+        }
+        given_up
+    }
+
+    /// Which servers can be given up before their time, because there is no other slot.
+    fn expendable(&self, destinations: &[Destination], now: Duration) -> Vec<Name> {
+        let is_expendable = |removed: &Removed| {
+            !is_used(&destinations[removed.slot as usize])
+                && now.saturating_sub(removed.since) >= REST
+        };
+        let expendable = self
+            .removed
+            .iter()
+            .filter(|(_, removed)| is_expendable(removed));
+        expendable.map(|(name, _)| *name).collect()
+    }
+}
+
+impl Director {
+    /// Gives up the records of removed real servers whose time is over. To be called about once a
+    /// second.
+    pub fn housekeeping<T: Tables>(
+        &mut self,
+        tables: &T,
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        self.mend_pointers(tables);
+        let given_up = self.trash.look(tables.destinations(), now);
+        self.give_up(tables, given_up, now)
+    }
+
+    /// A slot for a real server. When there is none, unused servers in the trash have to go.
+    pub(crate) fn take_destination<T: Tables>(
+        &mut self,
+        tables: &T,
+        now: Duration,
+    ) -> Result<u32, Error<T::Error>> {
+        if let Some(slot) = self.free_destinations.take(now) {
+            return Ok(slot);
+        }
+        self.mend_pointers(tables);
+        let given_up = self.trash.expendable(tables.destinations(), now);
+        // They have rested in the trash already.
+        self.give_up(tables, given_up, now.saturating_sub(REST))?;
+        self.free_destinations.take(now).ok_or(Error::TableFull {
+            table: "real_servers",
+            capacity: tables.destinations().len(),
+        })
+    }
+
+    /// Whether so many more services and real servers have room. Real servers that wait in the trash
+    /// to be added again need none, so this asks for too much rather than too little.
+    pub(crate) fn check_room<T: Tables>(
+        &self,
+        tables: &T,
+        services: usize,
+        servers: usize,
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        if services > self.free_services.available(now) {
+            return Err(Error::TableFull {
+                table: "services",
+                capacity: tables.services().len(),
+            });
+        }
+        let expendable = self.trash.expendable(tables.destinations(), now).len();
+        if servers > self.free_destinations.available(now) + expendable {
+            return Err(Error::TableFull {
+                table: "real_servers",
+                capacity: tables.destinations().len(),
+            });
+        }
+        Ok(())
+    }
+
+    /// A packet that was on its way while its real server was removed may have left the
+    /// scheduler's pointer on it. The record is still what it was, so no walk went wrong.
+    fn mend_pointers<T: Tables>(&self, tables: &T) {
+        for slot in self.trash.slots() {
+            let service = tables.destinations()[slot as usize].service.load();
+            if service != NONE {
+                scheduling::move_pointer(&tables.services()[service as usize], slot, NONE);
+            }
+        }
+    }
+
+    /// Frees the slots; what was counted there goes to the service, or to the whole when it is gone.
+    fn give_up<T: Tables>(
+        &mut self,
+        tables: &T,
+        names: Vec<Name>,
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        for (service, server) in names {
+            let Some(slot) = self.trash.find(service, server) else {
+                continue;
+            };
+            let record = &tables.destinations()[slot as usize];
+            let counted = tables.counters(slot).map_err(Error::Tables)?;
+            let heir = match record.service.load() {
+                NONE => &tables.settings().retired,
+                service => &tables.services()[service as usize].retired,
+            };
+            record.flags.store(0);
+            statistics::retire(heir, counted);
+            self.trash.take(service, server);
+            self.estimators.remove(&slot);
+            self.free_destinations.give_back(slot, now);
+        }
+        Ok(())
+    }
+}
+
+fn is_used(record: &Destination) -> bool {
+    record.active.load() != 0 || record.inactive.load() != 0 || record.persistent.load() != 0
+}
