@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod demo;
 mod parity;
 mod place;
 mod rings;
@@ -32,10 +33,20 @@ enum Verb {
     Check,
     /// Sets up, builds, and runs every test: host, kernel, namespaces.
     Test(test::Arguments),
+    /// A web site of three nginx behind a director, watched: who answers, a server removed, the daemon killed.
+    Demo(demo::Arguments),
     /// Compares Weir with the kernel's IPVS, command by command and connection by connection.
     Parity(parity::Arguments),
     /// Runs a script in a virtual machine whose kernel has IPVS.
     Vm(vm::Arguments),
+    /// The UDP server of the demo.
+    #[command(hide = true)]
+    AnswerUdp {
+        /// What it says.
+        name: String,
+        /// Where it listens.
+        port: u16,
+    },
 }
 
 fn main() -> ExitCode {
@@ -44,8 +55,10 @@ fn main() -> ExitCode {
         Verb::Build => build::run().map(drop),
         Verb::Check => check::run(),
         Verb::Test(arguments) => test::run(&arguments),
+        Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Parity(arguments) => parity::run(arguments),
         Verb::Vm(arguments) => vm::run(arguments),
+        Verb::AnswerUdp { name, port } => weir_lab::serve_udp(&name, port).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

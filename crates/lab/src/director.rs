@@ -99,6 +99,11 @@ impl Director {
         output(self.namespace.command(&self.binary).args(&self.arguments))
     }
 
+    /// The program.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// The socket.
     pub fn socket(&self) -> &Path {
         &self.socket
@@ -144,8 +149,7 @@ impl Director {
         if self.process.runs() {
             return Ok(());
         }
-        Err(Error::Unreadable {
-            program: "weir run, which ended,",
+        Err(Error::Ended {
             said: self.process.said(),
         })
     }

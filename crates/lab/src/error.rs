@@ -31,6 +31,12 @@ pub enum Error {
         /// How long.
         within: Duration,
     },
+    /// A program that should run beside us did not go on.
+    #[error("a program ended that should have run: {said}")]
+    Ended {
+        /// All that it said.
+        said: String,
+    },
     /// A program said something that is not understood.
     #[error("cannot read what {program} said: {said}")]
     Unreadable {

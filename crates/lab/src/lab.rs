@@ -23,12 +23,22 @@ pub struct Lab {
     id: String,
     // Held for its lock.
     _lock: File,
+    lasting: bool,
     kept: bool,
 }
 
 impl Lab {
     /// Removes what dead owners left, then makes a new lab.
     pub fn new() -> Result<Lab> {
+        Self::make(false)
+    }
+
+    /// As [`new`](Self::new), but what runs in it may outlive us, if [`keep`](Self::keep) says so in the end.
+    pub fn to_keep() -> Result<Lab> {
+        Self::make(true)
+    }
+
+    fn make(lasting: bool) -> Result<Lab> {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let _alone = alone()?;
         for id in ids().filter(|id| !home(id).join(KEPT).exists() && is_leftover(id)) {
@@ -45,6 +55,7 @@ impl Lab {
         Ok(Lab {
             id,
             _lock: lock,
+            lasting,
             kept: false,
         })
     }
@@ -56,7 +67,7 @@ impl Lab {
 
     /// A new namespace whose name ends in `role`.
     pub fn namespace(&self, role: &str) -> Result<Namespace> {
-        Namespace::new(format!("{}{role}", prefix(&self.id)))
+        Namespace::new(format!("{}{role}", prefix(&self.id)), self.lasting)
     }
 
     /// A BPF file system of this lab's own, so that nothing pinned in it can outlive the lab.
@@ -89,6 +100,15 @@ impl Drop for Lab {
 /// Whether we are root, as a lab needs.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Removes the labs of this process, for whoever ends it without unwinding.
+pub fn take_down_ours() {
+    let ours = format!("{}-", std::process::id());
+    ids()
+        .filter(|id| id.starts_with(&ours))
+        .for_each(|id| remove(&id));
+    remove_home();
 }
 
 /// Removes the labs that were kept; returns how many.

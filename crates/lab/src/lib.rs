@@ -27,7 +27,7 @@ mod wait;
 pub use command::{output, run};
 pub use director::Director;
 pub use error::{Error, Result};
-pub use lab::{Lab, is_root, take_down_kept};
+pub use lab::{Lab, is_root, take_down_kept, take_down_ours};
 pub use load::{RunningWrk, Tally, Wrk, WrkReport, curl, curl_exit, curl_hash};
 pub use namespace::Namespace;
 pub use network::{Family, Network, Plan, RealServer, Shape};

@@ -17,17 +17,19 @@ use std::sync::Arc;
 pub struct Namespace {
     name: String,
     handle: Arc<File>,
+    lasting: bool,
 }
 
 impl Namespace {
     /// Makes the namespace and brings its loopback up.
-    pub(crate) fn new(name: String) -> Result<Namespace> {
+    pub(crate) fn new(name: String, lasting: bool) -> Result<Namespace> {
         run(Command::new("ip").args(["netns", "add", &name]))?;
         let path = path(&name);
         let handle = File::open(&path).when(|| format!("cannot open {}", path.display()))?;
         let namespace = Namespace {
             name,
             handle: Arc::new(handle),
+            lasting,
         };
         namespace.ip("link set lo up")?;
         // Addresses are usable at once: there is nobody else on these wires.
@@ -41,29 +43,24 @@ impl Namespace {
         &self.name
     }
 
-    /// A command that will run in this namespace, and that is killed when the thread that started it ends.
+    /// A command that will run in this namespace, and that is killed when the thread that started it ends, unless the lab
+    /// is to be kept.
     ///
     /// Not `ip netns exec`: that mounts a new /sys, which hides the BPF file system.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = self.lasting_command(program);
-        // SAFETY: between fork and exec only this one system call is made, without allocation or locks.
-        unsafe {
-            command.pre_exec(|| {
-                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-                    .map_err(io::Error::from)
-            });
-        }
-        command
-    }
-
-    /// As [`command`](Self::command), but what it starts may outlive us.
-    pub fn lasting_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let handle = Arc::clone(&self.handle);
+        let (handle, lasting) = (Arc::clone(&self.handle), self.lasting);
         let mut command = Command::new(program);
-        // SAFETY: between fork and exec only this one system call is made, without allocation or locks; the descriptor is
-        // open, since the closure owns it, and close-on-exec acts later.
+        let prepare = move || {
+            join(&handle)?;
+            if !lasting {
+                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec only these two system calls are made, without allocation or locks; the descriptor
+        // is open, since the closure owns it, and close-on-exec acts later.
         unsafe {
-            command.pre_exec(move || join(&handle));
+            command.pre_exec(prepare);
         }
         command
     }

@@ -139,7 +139,11 @@ pub struct Network {
 impl Network {
     /// Builds it. When this returns every host can reach every other by plain routing.
     pub fn new(plan: Plan) -> Result<Network> {
-        let lab = Lab::new()?;
+        Self::build(plan, Lab::new()?)
+    }
+
+    /// As [`new`](Self::new), in a lab made for it.
+    pub fn build(plan: Plan, lab: Lab) -> Result<Network> {
         let client = lab.namespace("client")?;
         let director = lab.namespace("director")?;
         let switch = lab.namespace("switch")?;

@@ -46,8 +46,7 @@ impl Nginx {
             || !process.runs() || listening.exists(),
         )?;
         if !process.runs() {
-            return Err(Error::Unreadable {
-                program: "nginx",
+            return Err(Error::Ended {
                 said: process.said(),
             });
         }

@@ -1,10 +1,12 @@
 //! A program that runs beside us.
 
-use crate::error::{Result, While};
+use crate::error::{Error, Result, While};
+use crate::wait::until;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// A running program, its output in a file; dropped, it is killed.
 #[derive(Debug)]
@@ -72,6 +74,23 @@ impl Process {
     /// All that it said so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has said `line`; its end before that is an error.
+    pub fn wait_for_line(&mut self, line: &str) -> Result<()> {
+        let mut ended = false;
+        until(
+            &format!("a program saying \"{line}\""),
+            Duration::from_secs(10),
+            || {
+                ended = !self.runs();
+                ended || self.said().lines().any(|said| said == line)
+            },
+        )?;
+        if ended {
+            return Err(Error::Ended { said: self.said() });
+        }
+        Ok(())
     }
 
     /// Leaves it running when this value is dropped.

@@ -42,9 +42,10 @@ impl Drop for UdpEcho {
     }
 }
 
-/// Answers on `port` of the namespace we are in until the process ends.
+/// Answers on `port` of the namespace we are in until the process ends; says "listening" when it does.
 pub fn serve_udp(name: &str, port: u16) -> Result<()> {
     let [v4, v6] = sockets(port)?;
+    println!("listening");
     let never = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| answer(&v4, name, &never));

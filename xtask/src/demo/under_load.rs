@@ -1,0 +1,152 @@
+//! What an operator does in the middle of the day: nobody may notice.
+
+use super::scene::{Scene, WEB};
+use anyhow::{Context, Result, bail};
+use std::net::SocketAddr;
+use std::time::Duration;
+use weir_lab::{RunningWrk, Wrk, until};
+
+/// How long the load lasts: longer than what is done under it.
+const SECONDS: u32 = 8;
+
+/// Takes real2 out of the web site and puts it back.
+pub fn remove_and_add(scene: &Scene) -> Result<()> {
+    println!("\nreal2 removed and added back, under load");
+    let load = Load::start(scene, true)?;
+    let before = scene.nginx[1].answered();
+    for (service, server, _) in web(scene) {
+        scene.ipvsadm(&format!("-e -t {service} -r {server} -m -w 0"))?;
+    }
+    println!("  ... until nothing is open on it");
+    for (service, server, _) in web(scene) {
+        until(
+            "the open connections of real2 ended",
+            Duration::from_secs(5),
+            || active(scene, service, server).is_ok_and(|active| active == 0),
+        )?;
+        scene.ipvsadm(&format!("-d -t {service} -r {server}"))?;
+    }
+    let without = scene.nginx[1].answered();
+    for (service, server, weight) in web(scene) {
+        scene.ipvsadm(&format!("-a -t {service} -r {server} -m -w {weight}"))?;
+    }
+    until("real2 answering again", Duration::from_secs(5), || {
+        scene.nginx[1].answered() > without
+    })?;
+    println!(
+        "  real2 answered {} requests before and answers again",
+        without.max(before)
+    );
+    load.finish()
+}
+
+/// Kills the daemon; starts it again.
+pub fn kill_and_restart(scene: &mut Scene) -> Result<()> {
+    println!("\nthe daemon killed with -9, under load");
+    let load = Load::start(scene, false)?;
+    let services = scene.director.ipvsadm("-Sn")?;
+    println!("  kill -9 {}", scene.director.id());
+    scene.director.kill();
+    let at_death = answered(scene);
+    until("answers without the daemon", Duration::from_secs(5), || {
+        answered(scene) > at_death + 1000
+    })?;
+    println!(
+        "  {} requests answered with nobody there",
+        answered(scene) - at_death
+    );
+    scene.director.start_again()?;
+    if scene.director.ipvsadm("-Sn")? != services {
+        bail!("the daemon that was started again does not know the services of the one before");
+    }
+    println!("  weir run: its services, real servers and connections are there as they were");
+    load.finish()
+}
+
+/// wrk on both families.
+struct Load(Vec<RunningWrk>);
+
+impl Load {
+    /// Starts it; when this returns requests are answered. With `close` each has a connection of its own, without the
+    /// connections last.
+    fn start(scene: &Scene, close: bool) -> Result<Load> {
+        let before = answered(scene);
+        let mut running = Vec::new();
+        for (service, _, _) in web(scene) {
+            let url = format!("http://{service}/");
+            let load = Wrk {
+                url: &url,
+                connections: 8,
+                seconds: SECONDS,
+                close: close || service.is_ipv4(),
+            };
+            let log = if service.is_ipv4() {
+                "wrk4.log"
+            } else {
+                "wrk6.log"
+            };
+            let log = scene.network.lab().directory().join(log);
+            // Only what is said from now on counts.
+            std::fs::write(&log, "").context("cannot empty a log")?;
+            running.push(load.start(&scene.network.client, &log)?);
+        }
+        until("the load begins", Duration::from_secs(5), || {
+            answered(scene) > before + 100
+        })?;
+        Ok(Load(running))
+    }
+
+    /// Waits for its end; one failed request is an error.
+    fn finish(mut self) -> Result<()> {
+        if !self.0.iter_mut().all(RunningWrk::runs) {
+            bail!("the load ended before what should be done under it");
+        }
+        let reports = self
+            .0
+            .into_iter()
+            .map(RunningWrk::finish)
+            .collect::<Result<Vec<_>, _>>()?;
+        let requests: u64 = reports.iter().map(|report| report.requests).sum();
+        let errors: u64 = reports.iter().map(|report| report.errors).sum();
+        println!("  {requests} requests, {errors} failed");
+        if errors > 0 {
+            bail!("requests failed under load");
+        }
+        Ok(())
+    }
+}
+
+/// The web site's services, with real2 as each knows it and its weight.
+fn web(scene: &Scene) -> Vec<(SocketAddr, SocketAddr, usize)> {
+    let services = Scene::services()
+        .into_iter()
+        .filter(|service| service.address.port() == WEB);
+    services
+        .map(|service| {
+            (
+                service.address,
+                scene.real_server(1, service.address),
+                service.weights[1],
+            )
+        })
+        .collect()
+}
+
+fn answered(scene: &Scene) -> usize {
+    scene.nginx.iter().map(weir_lab::Nginx::answered).sum()
+}
+
+/// ActiveConn of a real server, as `ipvsadm -Ln` lists it.
+fn active(scene: &Scene, service: SocketAddr, server: SocketAddr) -> Result<u64> {
+    let listing = scene.director.ipvsadm(&format!("-Ln -t {service}"))?;
+    let line = listing
+        .lines()
+        .find(|line| line.contains(&format!("-> {server} ")));
+    let line = line.with_context(|| format!("{server} is not in the listing:\n{listing}"))?;
+    // "-> RemoteAddress:Port Forward Weight ActiveConn InActConn"
+    let column = line
+        .split_whitespace()
+        .nth(4)
+        .context("no column ActiveConn")?;
+    Ok(column.parse()?)
+}
