@@ -1,3 +1,7 @@
 //! What the operator wrote, as types that cannot be wrong.
+#![forbid(unsafe_code)]
 
+pub mod diagnostic;
+pub mod file;
 pub mod model;
+pub mod save;

@@ -104,6 +104,15 @@ pub struct Timeouts {
     pub udp: u32,
 }
 
+impl Timeouts {
+    /// Three times 0: as `ipvsadm --set 0 0 0`, which keeps what is.
+    pub const UNCHANGED: Self = Self {
+        tcp: 0,
+        tcp_fin: 0,
+        udp: 0,
+    };
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
@@ -166,6 +175,19 @@ impl Protocol {
         Self::ALL
             .into_iter()
             .find(|protocol| protocol.name() == name)
+    }
+}
+
+/// Whether an address can be that of a real server: of one host, and not of one link only. IPVS
+/// refuses the others.
+pub const fn is_host(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            address.octets()[0] != 0 && !address.is_multicast() && !address.is_broadcast()
+        }
+        IpAddr::V6(address) => {
+            !address.is_unspecified() && !address.is_multicast() && !address.is_unicast_link_local()
+        }
     }
 }
 
@@ -238,7 +260,11 @@ impl FromStr for ServiceKey {
             "fwmark6" => mark(Family::V6),
             kind => Ok(Self::Address {
                 protocol: Protocol::from_name(kind).ok_or_else(bad)?,
-                address: name.parse().map_err(|_| bad())?,
+                address: match name.parse() {
+                    // The zone of a link-local address would get lost.
+                    Ok(address) if !name.contains('%') => address,
+                    _ => return Err(bad()),
+                },
             }),
         }
     }
@@ -311,6 +337,7 @@ mod tests {
             "tcp:192.0.2.10",
             "tcp:192.0.2.10:65536",
             "tcp:2001:db8::1:53",
+            "tcp:[fe80::1%1]:53",
             "icmp:192.0.2.10:80",
             "fwmark:0",
             "fwmark:-1",

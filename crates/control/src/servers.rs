@@ -3,14 +3,14 @@
 //! Packets walk a service's list while it is changed. So a record is complete before the head points
 //! to it, and one that is taken out keeps its `next`: whoever stands on it finds the way on.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::service::{AVAILABLE, Destination, PRESENT};
-use weir_config::model::{Family, RealServer, ServiceKey};
+use weir_config::model::{Family, RealServer, ServiceKey, is_host};
 
 use crate::director::{Director, clear_flag};
 use crate::error::Error;
@@ -188,15 +188,7 @@ pub(crate) fn check_family<E>(key: &ServiceKey, server: SocketAddr) -> Result<()
 
 /// IPVS takes unicast addresses only.
 pub(crate) fn check_address<E>(server: SocketAddr) -> Result<(), Error<E>> {
-    let is_host = match server.ip() {
-        IpAddr::V4(address) => {
-            address.octets()[0] != 0 && !address.is_multicast() && !address.is_broadcast()
-        }
-        IpAddr::V6(address) => {
-            !address.is_unspecified() && !address.is_multicast() && !address.is_unicast_link_local()
-        }
-    };
-    if is_host {
+    if is_host(server.ip()) {
         return Ok(());
     }
     Err(Error::Invalid(format!(

@@ -1,0 +1,226 @@
+//! Reading TOML with the place of everything at hand.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
+
+use toml::Spanned;
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
+
+use crate::diagnostic::Problem;
+
+/// Something and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Placed<T> {
+    pub(super) value: T,
+    pub(super) span: Range<usize>,
+}
+
+/// What is wrong so far.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(super) fn add(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+    ) {
+        self.add_problem(Problem {
+            span,
+            message: message.into(),
+            expected: expected.into(),
+            other: None,
+        });
+    }
+
+    pub(super) fn add_problem(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// As they stand in the file, each once.
+    pub(super) fn in_order(mut self) -> Vec<Problem> {
+        self.0.sort_by_key(|problem| problem.span.start);
+        self.0
+            .dedup_by(|a, b| a.span == b.span && a.message == b.message);
+        self.0
+    }
+}
+
+/// The keys that a section can have.
+pub(super) struct Keys {
+    pub(super) known: &'static [&'static str],
+    /// Those whose feature is not there yet.
+    pub(super) later: &'static [&'static str],
+}
+
+/// A TOML table whose keys are all known.
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    pub(super) span: Range<usize>,
+    entries: BTreeMap<&'a str, &'a Spanned<DeValue<'a>>>,
+}
+
+impl<'a> Section<'a> {
+    /// The section in a value that has to be a table.
+    pub(super) fn of_value(
+        value: &'a Spanned<DeValue<'a>>,
+        name: &str,
+        keys: &Keys,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        if let DeValue::Table(table) = value.get_ref() {
+            return Some(Self::of_table(table, value.span(), name, keys, problems));
+        }
+        let is = kind(value.get_ref());
+        problems.add(value.span(), format!("{name} is {is}"), "expected a table");
+        None
+    }
+
+    pub(super) fn of_table(
+        table: &'a DeTable<'a>,
+        span: Range<usize>,
+        name: &str,
+        keys: &Keys,
+        problems: &mut Problems,
+    ) -> Self {
+        let mut entries = BTreeMap::new();
+        for (key, value) in table {
+            let text: &str = key.get_ref();
+            if keys.known.contains(&text) {
+                entries.insert(text, value);
+            } else if keys.later.contains(&text) {
+                problems.add(
+                    key.span(),
+                    format!("`{text}` in {name} is known but still to come"),
+                    "this version of Weir cannot do it; leave it out",
+                );
+            } else {
+                problems.add(
+                    key.span(),
+                    format!("{name} has no key `{text}`"),
+                    nearest(text, keys.known),
+                );
+            }
+        }
+        Self { span, entries }
+    }
+
+    /// The value of a key, if it is there.
+    pub(super) fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.entries.get(key).copied()
+    }
+
+    /// A text, if it is there.
+    pub(super) fn text(&self, key: &str, problems: &mut Problems) -> Option<Placed<&'a str>> {
+        let value = self.get(key)?;
+        text(value, &format!("`{key}`"), "expected a string", problems)
+    }
+
+    /// A number in a range, if it is there.
+    pub(super) fn number(
+        &self,
+        key: &str,
+        range: RangeInclusive<u32>,
+        problems: &mut Problems,
+    ) -> Option<u32> {
+        let value = self.get(key)?;
+        let expected = format!(
+            "expected a whole number from {} to {}",
+            range.start(),
+            range.end()
+        );
+        let DeValue::Integer(integer) = value.get_ref() else {
+            let is = kind(value.get_ref());
+            problems.add(value.span(), format!("`{key}` is {is}"), expected);
+            return None;
+        };
+        let number = read_integer(integer).filter(|number| range.contains(number));
+        if number.is_none() {
+            problems.add(
+                value.span(),
+                format!("`{key}` is out of its range"),
+                expected,
+            );
+        }
+        number
+    }
+
+    /// A list, if it is there.
+    pub(super) fn list(
+        &self,
+        key: &str,
+        expected: &str,
+        problems: &mut Problems,
+    ) -> Option<&'a DeArray<'a>> {
+        let value = self.get(key)?;
+        if let DeValue::Array(array) = value.get_ref() {
+            return Some(array);
+        }
+        let is = kind(value.get_ref());
+        problems.add(value.span(), format!("`{key}` is {is}"), expected);
+        None
+    }
+}
+
+/// A value that has to be a text.
+pub(super) fn text<'a>(
+    value: &'a Spanned<DeValue<'a>>,
+    name: &str,
+    expected: &str,
+    problems: &mut Problems,
+) -> Option<Placed<&'a str>> {
+    if let DeValue::String(text) = value.get_ref() {
+        return Some(Placed {
+            value: text.as_ref(),
+            span: value.span(),
+        });
+    }
+    let is = kind(value.get_ref());
+    problems.add(value.span(), format!("{name} is {is}"), expected);
+    None
+}
+
+/// The candidates as a sentence, with the one first that was probably meant.
+pub(super) fn nearest(word: &str, candidates: &[&str]) -> String {
+    let slips = (word.chars().count() / 3).max(1);
+    let alike = |candidate: &str| strsim::jaro_winkler(word, candidate);
+    let best = candidates
+        .iter()
+        .filter(|candidate| strsim::osa_distance(word, candidate) <= slips)
+        .max_by(|a, b| alike(a).total_cmp(&alike(b)));
+    match best {
+        Some(best) => format!("did you mean `{best}`?"),
+        None => format!("expected {}", one_of(candidates)),
+    }
+}
+
+/// `` `a`, `b` or `c` ``.
+pub(super) fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<Cow<'_, str>> = words
+        .iter()
+        .map(|word| format!("`{word}`").into())
+        .collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.to_string(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "nothing".to_owned(),
+    }
+}
+
+fn read_integer(integer: &DeInteger<'_>) -> Option<u32> {
+    u32::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "a truth value",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
