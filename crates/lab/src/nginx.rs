@@ -5,6 +5,7 @@ use crate::lab::Lab;
 use crate::network::RealServer;
 use crate::process::Process;
 use crate::wait::until;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,12 @@ impl Nginx {
     pub fn answered(&self) -> usize {
         fs::read(&self.access_log)
             .map_or(0, |log| log.iter().filter(|byte| **byte == b'\n').count())
+    }
+
+    /// From which addresses it was asked.
+    pub fn clients(&self) -> BTreeSet<String> {
+        let log = fs::read_to_string(&self.access_log).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
     }
 
     /// Leaves it running when this value is dropped.

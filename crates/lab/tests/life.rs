@@ -1,0 +1,197 @@
+//! The daemon dies, comes back, has a double, goes for good.
+#![cfg(feature = "privileged")]
+
+mod common;
+
+use common::{Site, url};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+use weir_lab::{Family, Network, Shape, Wrk, until};
+
+#[test]
+fn a_killed_daemon_loses_nothing() {
+    for mode in ["tc", "xdp"] {
+        let mut site = Site::new(mode, Shape::TwoInterfaces);
+        let client = site.network.client.clone();
+        let service = Network::service(Family::V4, common::WEB);
+        let mut lasting = client
+            .enter(|| TcpStream::connect(service))
+            .expect("a namespace")
+            .expect("a connection");
+        assert_eq!(request(&mut lasting), 200, "{mode}");
+
+        let (v4, v6) = (url(Family::V4, ""), url(Family::V6, ""));
+        let load = |url, close| Wrk {
+            url,
+            connections: 8,
+            seconds: 6,
+            close,
+        };
+        let place = site.network.lab().directory();
+        let running = [
+            load(v4.as_str(), true)
+                .start(&client, &place.join("wrk4.log"))
+                .expect("wrk"),
+            load(v6.as_str(), false)
+                .start(&client, &place.join("wrk6.log"))
+                .expect("wrk"),
+        ];
+        until("the load begins", Duration::from_secs(5), || {
+            site.answered() > 500
+        })
+        .expect("a load");
+
+        let services = site.ipvsadm("-Sn");
+        let connections = counted(&site.ipvsadm("-Ln --stats --exact"));
+        site.director.kill();
+        let at_death = site.answered();
+        until("answers without a daemon", Duration::from_secs(5), || {
+            site.answered() > at_death + 500
+        })
+        .expect("answers");
+        assert_eq!(
+            request(&mut lasting),
+            200,
+            "{mode}: a connection of before, without a daemon"
+        );
+        site.director.start_again().expect("the daemon again");
+
+        assert_eq!(site.ipvsadm("-Sn"), services, "{mode}");
+        let now = counted(&site.ipvsadm("-Ln --stats --exact"));
+        assert!(
+            connections > 0 && now > connections + 400,
+            "{mode}: {connections} connections, then {now}"
+        );
+        assert_eq!(
+            request(&mut lasting),
+            200,
+            "{mode}: a connection of before, with the new daemon"
+        );
+        let ours = format!("{}", lasting.local_addr().expect("our address"));
+        let listing = site.ipvsadm("-Lnc");
+        let line = listing
+            .lines()
+            .find(|line| line.contains(&format!(" {ours} ")))
+            .expect("our connection");
+        assert!(line.contains("ESTABLISHED"), "{mode}: {line}");
+        for load in running {
+            let report = load.finish().expect("a report");
+            assert_eq!(report.errors, 0, "{mode}: of {} requests", report.requests);
+        }
+    }
+}
+
+#[test]
+fn a_daemon_that_ends_leaves_forwarding() {
+    let mut site = Site::new("auto", Shape::TwoInterfaces);
+    assert!(site.director.terminate().expect("an end").success());
+    weir_lab::curl(&site.network.client, &url(Family::V4, ""), 4)
+        .expect("answers without a daemon");
+}
+
+#[test]
+fn a_second_daemon_is_refused() {
+    let site = Site::new("auto", Shape::TwoInterfaces);
+    let second = site.director.second().expect("an attempt");
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(!second.status.success() && !said.is_empty());
+    weir_lab::curl(&site.network.client, &url(Family::V4, ""), 2).expect("the first still serves");
+    site.ipvsadm("-Ln");
+}
+
+#[test]
+fn two_directors_on_one_machine_do_not_meet() {
+    let sites = [
+        Site::new("auto", Shape::TwoInterfaces),
+        Site::new("auto", Shape::TwoInterfaces),
+    ];
+    sites[0].ipvsadm("-C");
+    assert_eq!(sites[0].ipvsadm("-Sn"), "");
+    weir_lab::curl(&sites[1].network.client, &url(Family::V4, ""), 4)
+        .expect("the other still serves");
+}
+
+#[test]
+fn detach_leaves_nothing() {
+    for mode in ["tc", "xdp", "xdp-generic"] {
+        let mut site = Site::new(mode, Shape::TwoInterfaces);
+        let programs = attached(&site);
+        assert!(!programs.is_empty(), "{mode}: nothing attached");
+        site.director.terminate().expect("an end");
+        let bpffs = site.director.bpffs().display().to_string();
+        let detached = site
+            .director
+            .weir(&["detach", "--bpffs", &bpffs])
+            .expect("detach");
+        assert!(
+            detached.status.success(),
+            "{mode}: {}",
+            String::from_utf8_lossy(&detached.stderr)
+        );
+        assert_eq!(attached(&site), Vec::<u64>::new(), "{mode}");
+        let pinned: Vec<_> = std::fs::read_dir(site.director.bpffs())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
+        assert!(pinned.is_empty(), "{mode}: {pinned:?}");
+        for program in programs {
+            // The kernel frees them a little later.
+            until("a program is gone", Duration::from_secs(10), || {
+                site.network
+                    .director
+                    .run(&format!("bpftool prog show id {program}"))
+                    .is_err()
+            })
+            .unwrap_or_else(|error| panic!("{mode}, program {program}: {error}"));
+        }
+    }
+}
+
+/// The programs on the director's interfaces.
+fn attached(site: &Site) -> Vec<u64> {
+    let said = site
+        .network
+        .director
+        .run("bpftool net show")
+        .expect("bpftool");
+    let words: Vec<_> = said.split_whitespace().collect();
+    words
+        .windows(2)
+        .filter(|pair| pair[0] == "id")
+        .filter_map(|pair| pair[1].parse().ok())
+        .collect()
+}
+
+/// The connections of all services, from a listing of counters.
+fn counted(listing: &str) -> u64 {
+    let services = listing
+        .lines()
+        .filter(|line| line.starts_with("TCP") || line.starts_with("UDP"));
+    services
+        .filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok())
+        .sum()
+}
+
+/// A request on a connection that stays open; the status.
+fn request(connection: &mut TcpStream) -> u16 {
+    connection
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .expect("a timeout");
+    connection
+        .write_all(b"GET / HTTP/1.1\r\nHost: weir\r\n\r\n")
+        .expect("a request");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"real1\n") && !answer.ends_with(b"real2\n") {
+        let mut part = [0; 1024];
+        let length = connection.read(&mut part).expect("an answer");
+        assert!(length > 0, "the connection was closed");
+        answer.extend_from_slice(&part[..length]);
+    }
+    String::from_utf8_lossy(&answer)
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .expect("a status")
+}
