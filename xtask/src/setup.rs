@@ -32,6 +32,8 @@ const LAB: &[Tool] = &[
     ),
     tool("curl", "curl", "asks for it"),
     tool("wrk", "wrk", "asks for it often"),
+    tool("ping", "iputils-ping", "asks the director itself"),
+    tool("socat", "socat", "sends frames made by hand"),
     tool("bpftool", "bpftool", "shows what is attached in the kernel"),
 ];
 

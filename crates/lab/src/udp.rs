@@ -5,7 +5,7 @@ use crate::load::Tally;
 use crate::namespace::Namespace;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub fn serve_udp(name: &str, port: u16) -> Result<()> {
     Ok(())
 }
 
-/// Asks a UDP service, every question from a socket of its own, so that each is a new connection to a director.
+/// Asks a UDP service, every question from a port not used before, so that each is a new connection to a director.
 #[derive(Debug, Clone, Copy)]
 pub struct UdpLoad {
     /// The service.
@@ -76,13 +76,16 @@ impl UdpLoad {
     }
 }
 
-/// One question, from a new socket; the name of who answered.
+/// One question, from a new port; the name of who answered.
 fn ask(service: SocketAddr) -> std::io::Result<String> {
-    let any: SocketAddr = match service {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    // The kernel's choice of a port would be random, and a director remembers a port for minutes.
+    static NEXT_PORT: AtomicU16 = AtomicU16::new(10_000);
+    let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+    let from: SocketAddr = match service {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, port).into(),
     };
-    let socket = UdpSocket::bind(any)?;
+    let socket = UdpSocket::bind(from)?;
     socket.connect(service)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     socket.send(b"who are you?")?;
