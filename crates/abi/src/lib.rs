@@ -6,7 +6,11 @@
 //! somebody reads it is a [`shared`] cell, and a change of any layout here is a change of
 //! [`LAYOUT_VERSION`], which is part of the path where the tables are pinned.
 #![no_std]
-#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
+#![cfg_attr(
+    target_arch = "bpf",
+    feature(core_intrinsics),
+    allow(internal_features)
+)]
 
 pub mod connection;
 pub mod counters;

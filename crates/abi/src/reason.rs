@@ -3,8 +3,10 @@
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Sent on by Weir.
+    /// Rewritten and sent on by Weir.
     Forwarded,
+    /// Made an ICMP error and sent back where it came from.
+    Answered,
     /// Left to the kernel's stack.
     Passed,
     /// Dropped.
@@ -43,11 +45,11 @@ reasons! {
     /// A real server's packet, sent to its client.
     Reply = 1, "reply", Forwarded;
     /// An ICMP error in answer to a packet: no real server is available.
-    NoDestination = 2, "no-destination", Forwarded;
+    NoDestination = 2, "no-destination", Answered;
     /// An ICMP error in answer to a packet: its TTL or hop limit ran out.
-    TimeExceeded = 3, "time-exceeded", Forwarded;
+    TimeExceeded = 3, "time-exceeded", Answered;
     /// An ICMP error in answer to a packet: larger than the next link and not to be fragmented.
-    TooBig = 4, "too-big", Forwarded;
+    TooBig = 4, "too-big", Answered;
     /// Not IPv4 or IPv6.
     NotInternet = 5, "not-internet", Passed;
     /// A protocol that no service can have.
@@ -70,18 +72,59 @@ reasons! {
     ToBeFragmented = 14, "to-be-fragmented", Passed;
     /// Shorter than its own headers say, or with lengths that contradict each other.
     Malformed = 15, "malformed", Passed;
+    /// A reply whose TTL or hop limit runs out here, or that is larger than the next link: the
+    /// kernel's stack tells the real server.
+    ReplyRefused = 16, "reply-refused", Passed;
+    /// A source address that nobody can have: the kernel's stack judges it.
+    MartianSource = 17, "martian-source", Passed;
     /// Its real server has been removed from the service.
-    DestinationGone = 16, "destination-gone", Dropped;
+    DestinationGone = 18, "destination-gone", Dropped;
     /// The connection table is full.
-    TableFull = 17, "table-full", Dropped;
-    /// No route to the next hop.
-    NoRoute = 18, "no-route", Dropped;
+    TableFull = 19, "table-full", Dropped;
+    /// A reply without a route to its client.
+    NoRoute = 20, "no-route", Dropped;
     /// The kernel does not forward on the interface that the packet came in by.
-    ForwardingDisabled = 19, "forwarding-disabled", Dropped;
+    ForwardingDisabled = 21, "forwarding-disabled", Dropped;
     /// The kernel refused to rewrite or send the packet.
-    KernelRefused = 20, "kernel-refused", Dropped;
+    KernelRefused = 22, "kernel-refused", Dropped;
     /// Another processor changed the connection at the same moment, again and again.
-    Contended = 21, "contended", Dropped;
+    Contended = 23, "contended", Dropped;
+    /// An ICMP error in answer to a packet: no route to its real server.
+    HostUnreachable = 24, "host-unreachable", Answered;
+}
+
+impl Reason {
+    /// Whether XDP's part in the packet is over: it is on its way, dropped, or left to TC as another
+    /// kind of work. What XDP merely does not want, TC meets again, and counts.
+    pub const fn is_final_in_xdp(self) -> bool {
+        match self {
+            Self::NotInternet
+            | Self::OtherProtocol
+            | Self::NotOurs
+            | Self::NotConnected
+            | Self::Fragment
+            | Self::OtherStation
+            | Self::Malformed
+            | Self::ReplyRefused
+            | Self::MartianSource => false,
+            Self::Request
+            | Self::Reply
+            | Self::NoDestination
+            | Self::TimeExceeded
+            | Self::TooBig
+            | Self::NoNeighbour
+            | Self::NotTransmittable
+            | Self::Tagged
+            | Self::ToBeFragmented
+            | Self::DestinationGone
+            | Self::TableFull
+            | Self::NoRoute
+            | Self::ForwardingDisabled
+            | Self::KernelRefused
+            | Self::Contended
+            | Self::HostUnreachable => true,
+        }
+    }
 }
 
 /// How many reasons there are.

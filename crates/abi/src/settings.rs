@@ -3,8 +3,9 @@
 use crate::counters::SharedCounters;
 use crate::shared::{Shared32, Shared64};
 
-/// Number of TCP states, as IPVS numbers them (NONE 0 to LAST 11).
-pub const TCP_STATES: usize = 12;
+/// Places for TCP states, as IPVS numbers them (NONE 0 to LAST 11): a power of two, so that masked
+/// bits index them without a bound to prove.
+pub const TCP_STATES: usize = 16;
 
 /// Settings of the director and the bookkeeping of its tables.
 #[derive(Debug, Default, Clone)]
@@ -24,10 +25,6 @@ pub struct Settings {
     pub high_water4: Shared32,
     /// Slots of the IPv6 table that have ever been used.
     pub high_water6: Shared32,
-    /// Slots in each table that the reaper looks at in one step.
-    pub reaper_step4: Shared32,
-    /// As `reaper_step4`, for IPv6.
-    pub reaper_step6: Shared32,
     /// How many connections of IPv4 the table holds now.
     pub live4: Shared32,
     /// How many connections of IPv6 the table holds now.

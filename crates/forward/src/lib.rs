@@ -1,2 +1,29 @@
 //! What happens to one packet, given tables.
+//!
+//! [`process`](process::process) decides, generic over a [`Hook`](hook::Hook) (the packet and what
+//! the kernel offers where it was taken) and [`Tables`](tables::Tables) (services, real servers,
+//! connections). The BPF programs hand it the kernel's; tests and fuzzers hand it a buffer and
+//! vectors ([`memory`]).
+//!
+//! ```text
+//! parse -> flow found?  yes -> connection -> route -> account, advance, translate -> send
+//!                       no  -> service -> schedule -> new connection -> as above
+//! ```
 #![no_std]
+
+#[cfg(any(test, feature = "memory"))]
+extern crate std;
+
+pub mod connection;
+pub mod family;
+pub mod hook;
+pub mod icmp;
+#[cfg(any(test, feature = "memory"))]
+pub mod memory;
+pub mod parse;
+pub mod process;
+pub mod reap;
+pub mod schedule;
+pub mod state;
+pub mod tables;
+pub mod translate;

@@ -1,0 +1,280 @@
+//! The life of a connection: made, advanced by packets, ended.
+//!
+//! Whoever replaces the record's word owns what follows from it: ActiveConn and InActConn change
+//! after a successful compare-and-swap and nowhere else.
+
+use weir_abi::connection::{Endpoints, INACTIVE, LIVE, NO_OUTPUT, Word};
+use weir_abi::keys::{Direction, FlowValue};
+use weir_abi::reason::Reason;
+use weir_abi::service::{Destination, FORWARD_NAT};
+use weir_abi::settings::Settings;
+use weir_abi::tick::{Tick, Ticks};
+
+use crate::family::{Family, Flow, Record};
+use crate::parse::Transport;
+use crate::state;
+use crate::tables::Tables;
+
+/// How often a packet tries to advance a connection that others advance at the same time.
+const TRIES: usize = 2;
+
+/// A connection that a packet belongs to.
+pub struct Found<'t, F: Family> {
+    /// Its record.
+    pub record: &'t F::Record,
+    /// Its word when it was found.
+    pub word: Word,
+    /// The real server's slot.
+    pub destination: u32,
+}
+
+/// The live connection in `slot`, if it has that flow. An expired one is ended on the way.
+#[inline(always)]
+pub fn find<'t, F: Family, T: Tables>(
+    tables: &'t T,
+    slot: u32,
+    direction: Direction,
+    key: &F::Key,
+    now: Tick,
+) -> Option<Found<'t, F>> {
+    let record = tables.connection::<F>(slot)?;
+    let word = Word(record.word().load());
+    if !word.is_live() {
+        return None;
+    }
+    // The slot may have changed its tenant since the flow table was read.
+    let endpoints = record.endpoints().load();
+    if F::key(&Flow::of(&endpoints, direction)) != *key {
+        return None;
+    }
+    if now.since(word.expires()) >= 0 {
+        tables.end::<F>(slot, word);
+        return None;
+    }
+    Some(Found {
+        record,
+        word,
+        destination: record.destination().load(),
+    })
+}
+
+/// Makes a connection in state 0 that counts in InActConn, and says its slot; the packet that began
+/// it advances it.
+#[inline(always)]
+pub fn make<F: Family, T: Tables>(
+    tables: &T,
+    flow: &Flow<F::Address>,
+    slot: u32,
+    now: Tick,
+) -> Result<u32, Reason> {
+    let (Some(settings), Some(destination)) = (tables.settings(), tables.destination(slot)) else {
+        return Err(Reason::DestinationGone);
+    };
+    let address = destination.address.load();
+    let endpoints = Endpoints {
+        client: flow.source,
+        virtual_address: flow.destination,
+        server: F::narrow(address.address),
+        client_port: flow.source_port,
+        virtual_port: flow.destination_port,
+        server_port: if address.port == 0 {
+            flow.destination_port
+        } else {
+            address.port
+        },
+        protocol: flow.protocol as u8,
+        forwarding: FORWARD_NAT,
+    };
+    let connection = free_slot::<F, T>(tables, settings).ok_or(Reason::TableFull)?;
+    let record = tables
+        .connection::<F>(connection)
+        .ok_or(Reason::TableFull)?;
+    let generation = Word(record.word().load()).generation().wrapping_add(1);
+    // IPVS: a new connection has three seconds until its first packet has advanced it.
+    let expires = now.after(Ticks::from_seconds(3)).after(Ticks::REFRESH);
+    let word = Word::new(expires, 0, LIVE | INACTIVE, generation);
+    record.endpoints().store(endpoints);
+    record.destination().store(slot);
+    record.word().store(word.0);
+    destination.inactive.add(1);
+    F::live(settings).add(1);
+
+    // Another processor may have made this very connection, or be about to end its predecessor.
+    let mut failure = Some(Reason::Contended);
+    if put_flow::<F, T>(tables, connection, &endpoints, Direction::Request, false) {
+        // Two connections of one client port through two services to one server port have the same
+        // replies; the newest gets them, as in IPVS.
+        let replied = put_flow::<F, T>(tables, connection, &endpoints, Direction::Reply, true);
+        failure = (!replied).then_some(Reason::TableFull);
+    }
+    let Some(reason) = failure else {
+        return Ok(connection);
+    };
+    // Not `end`: that would be a third function deep, and the stack is 512 bytes for all of them.
+    if record.word().replace(word.0, ended(word).0) {
+        remove_own_flow::<F, T>(tables, connection, &endpoints, Direction::Request);
+        destination.inactive.add(1u32.wrapping_neg());
+        F::live(settings).add(1u32.wrapping_neg());
+        tables.return_slot::<F>(connection);
+    }
+    Err(reason)
+}
+
+/// Makes the flow of a connection in one direction; whether there is room, and none there yet.
+#[inline(always)]
+fn put_flow<F: Family, T: Tables>(
+    tables: &T,
+    slot: u32,
+    endpoints: &Endpoints<F::Address>,
+    direction: Direction,
+    replace: bool,
+) -> bool {
+    let key = F::key(&Flow::of(endpoints, direction));
+    let value = FlowValue::new(slot, direction);
+    if replace {
+        tables.replace_flow::<F>(&key, value).is_ok()
+    } else {
+        tables.insert_flow::<F>(&key, value).is_ok()
+    }
+}
+
+/// A slot for a new connection: one given back, or one never used.
+#[inline(always)]
+fn free_slot<F: Family, T: Tables>(tables: &T, settings: &Settings) -> Option<u32> {
+    if let Some(slot) = tables.take_slot::<F>() {
+        return Some(slot);
+    }
+    let capacity = F::capacity(settings).load();
+    let high_water = F::high_water(settings);
+    // Looked at first, so that a full table does not push the mark up with every packet.
+    if high_water.load() >= capacity {
+        return None;
+    }
+    let slot = high_water.add(1);
+    (slot < capacity).then_some(slot)
+}
+
+/// What a packet does to the connection that it belongs to: state, expiry, ActiveConn, InActConn.
+#[inline(always)]
+pub fn advance<F: Family>(
+    settings: &Settings,
+    found: &Found<'_, F>,
+    destination: Option<&Destination>,
+    transport: Transport,
+    direction: Direction,
+    now: Tick,
+) {
+    let mut word = found.word;
+    let mut tries = 0;
+    while tries < TRIES {
+        let next = after(settings, word, transport, direction, now);
+        if is_as_good(word, next) {
+            return;
+        }
+        if found.record.word().replace(word.0, next.0) {
+            if let Some(destination) = destination {
+                move_between(destination, word, next);
+            }
+            return;
+        }
+        word = Word(found.record.word().load());
+        if !word.is_live() || word.generation() != found.word.generation() {
+            return;
+        }
+        tries += 1;
+    }
+}
+
+/// The word after a packet.
+#[inline(always)]
+fn after(
+    settings: &Settings,
+    word: Word,
+    transport: Transport,
+    direction: Direction,
+    now: Tick,
+) -> Word {
+    let (state, timeout) = match transport {
+        Transport::Tcp(control) => {
+            let unseen = word.flags() & NO_OUTPUT != 0;
+            let state = state::after_tcp(word.state(), control, direction, unseen) & 15;
+            (state, settings.tcp_timeouts[state as usize].load())
+        }
+        Transport::Udp => (state::STATELESS, settings.udp_timeout.load()),
+    };
+    // Born in NONE and inactive, a connection is inactive whenever its state is: so the flag need
+    // not ask whether the state has changed, as the kernel does. UDP's only state is inactive.
+    let inactive = !state::is_active(state) as u8 * INACTIVE;
+    let seen = match direction {
+        Direction::Request => 0,
+        Direction::Reply => NO_OUTPUT,
+    };
+    let flags = word.flags() & !(INACTIVE | seen) | inactive;
+    let expires = now.after(Ticks(timeout)).after(Ticks::REFRESH);
+    Word::new(expires, state, flags, word.generation())
+}
+
+/// Whether it is not worth a write: nothing but the expiry moves, and by less than the slack that
+/// every expiry has.
+#[inline(always)]
+fn is_as_good(old: Word, new: Word) -> bool {
+    // Unsigned: a move back is a large one.
+    let moved = new.expires().since(old.expires()) as u32;
+    old.0 >> 32 == new.0 >> 32 && moved < Ticks::REFRESH.0
+}
+
+#[inline(always)]
+fn move_between(destination: &Destination, old: Word, new: Word) {
+    let was = (old.flags() / INACTIVE) as u32 & 1;
+    let is = (new.flags() / INACTIVE) as u32 & 1;
+    if was != is {
+        destination.active.add(was.wrapping_sub(is));
+        destination.inactive.add(is.wrapping_sub(was));
+    }
+}
+
+/// Ends a connection, if its word is still that; whether it was.
+#[inline(always)]
+pub fn end<F: Family, T: Tables>(tables: &T, slot: u32, word: Word) -> bool {
+    let Some(record) = tables.connection::<F>(slot) else {
+        return false;
+    };
+    if !record.word().replace(word.0, ended(word).0) {
+        return false;
+    }
+    let endpoints = record.endpoints().load();
+    remove_own_flow::<F, T>(tables, slot, &endpoints, Direction::Request);
+    remove_own_flow::<F, T>(tables, slot, &endpoints, Direction::Reply);
+    if let Some(destination) = tables.destination(record.destination().load()) {
+        if word.flags() & INACTIVE != 0 {
+            destination.inactive.add(1u32.wrapping_neg());
+        } else {
+            destination.active.add(1u32.wrapping_neg());
+        }
+    }
+    if let Some(settings) = tables.settings() {
+        F::live(settings).add(1u32.wrapping_neg());
+    }
+    tables.return_slot::<F>(slot);
+    true
+}
+
+/// Removes the flow in that direction unless a newer connection has taken it over.
+#[inline(always)]
+fn remove_own_flow<F: Family, T: Tables>(
+    tables: &T,
+    slot: u32,
+    endpoints: &Endpoints<F::Address>,
+    direction: Direction,
+) {
+    let key = F::key(&Flow::of(endpoints, direction));
+    if tables.flow::<F>(&key) == Some(FlowValue::new(slot, direction)) {
+        tables.remove_flow::<F>(&key);
+    }
+}
+
+/// The word of a record that is free, after that tenant.
+#[inline(always)]
+const fn ended(word: Word) -> Word {
+    Word::new(Tick(0), 0, 0, word.generation())
+}

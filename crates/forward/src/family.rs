@@ -1,0 +1,234 @@
+//! IPv4 and IPv6: what differs, so that the rest can be written once.
+
+use weir_abi::connection::{Connection4, Connection6, Endpoints};
+use weir_abi::keys::{Direction, FAMILY_V4, FAMILY_V6, FlowKey4, FlowKey6, ServiceKey};
+use weir_abi::settings::Settings;
+use weir_abi::shared::{Shared, Shared32, Shared64};
+
+/// An address family and the tables that are its own.
+pub trait Family: Sized {
+    /// An address, as it lies in the packet.
+    type Address: Copy + PartialEq + AsRef<[u32]>;
+    /// The key of its flow table.
+    type Key: Copy + PartialEq;
+    /// Its connection record.
+    type Record: Record<Self::Address> + 'static;
+
+    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    const NUMBER: u8;
+
+    /// A flow key.
+    fn key(flow: &Flow<Self::Address>) -> Self::Key;
+    /// The address as service and destination tables hold it.
+    fn widen(address: Self::Address) -> [u32; 4];
+    /// An address out of such a table.
+    fn narrow(address: [u32; 4]) -> Self::Address;
+    /// How many connections its table holds.
+    fn capacity(settings: &Settings) -> &Shared32;
+    /// How many slots of its table have ever been used.
+    fn high_water(settings: &Settings) -> &Shared32;
+    /// How many connections there are now.
+    fn live(settings: &Settings) -> &Shared32;
+    /// Whether a packet may come from that address at all (not loopback, multicast, unspecified).
+    fn can_be_source(address: Self::Address) -> bool;
+}
+
+/// Who a packet says it is from and for. Network byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Flow<A> {
+    /// Source address.
+    pub source: A,
+    /// Destination address.
+    pub destination: A,
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// IANA protocol number; as wide as this leaves no byte of the whole unset.
+    pub protocol: u32,
+}
+
+/// What connection records of both families have.
+pub trait Record<A: Copy> {
+    /// The part that changes.
+    fn word(&self) -> &Shared64;
+    /// Who is connected to whom.
+    fn endpoints(&self) -> &Shared<Endpoints<A>>;
+    /// The real server's slot.
+    fn destination(&self) -> &Shared32;
+}
+
+/// IPv4.
+#[derive(Clone, Copy, Debug)]
+pub struct V4;
+
+/// IPv6.
+#[derive(Clone, Copy, Debug)]
+pub struct V6;
+
+impl Family for V4 {
+    type Address = [u32; 1];
+    type Key = FlowKey4;
+    type Record = Connection4;
+
+    const NUMBER: u8 = FAMILY_V4;
+
+    #[inline(always)]
+    fn key(flow: &Flow<[u32; 1]>) -> FlowKey4 {
+        FlowKey4 {
+            source: flow.source,
+            destination: flow.destination,
+            source_port: flow.source_port,
+            destination_port: flow.destination_port,
+            protocol: flow.protocol,
+        }
+    }
+
+    #[inline(always)]
+    fn widen(address: [u32; 1]) -> [u32; 4] {
+        [address[0], 0, 0, 0]
+    }
+
+    #[inline(always)]
+    fn narrow(address: [u32; 4]) -> [u32; 1] {
+        [address[0]]
+    }
+
+    #[inline(always)]
+    fn capacity(settings: &Settings) -> &Shared32 {
+        &settings.capacity4
+    }
+
+    #[inline(always)]
+    fn high_water(settings: &Settings) -> &Shared32 {
+        &settings.high_water4
+    }
+
+    #[inline(always)]
+    fn live(settings: &Settings) -> &Shared32 {
+        &settings.live4
+    }
+
+    #[inline(always)]
+    fn can_be_source(address: [u32; 1]) -> bool {
+        let first = (u32::from_be(address[0]) >> 24) as u8;
+        first != 0 && first != 127 && first < 224
+    }
+}
+
+impl Family for V6 {
+    type Address = [u32; 4];
+    type Key = FlowKey6;
+    type Record = Connection6;
+
+    const NUMBER: u8 = FAMILY_V6;
+
+    #[inline(always)]
+    fn key(flow: &Flow<[u32; 4]>) -> FlowKey6 {
+        FlowKey6 {
+            source: flow.source,
+            destination: flow.destination,
+            source_port: flow.source_port,
+            destination_port: flow.destination_port,
+            protocol: flow.protocol,
+        }
+    }
+
+    #[inline(always)]
+    fn widen(address: [u32; 4]) -> [u32; 4] {
+        address
+    }
+
+    #[inline(always)]
+    fn narrow(address: [u32; 4]) -> [u32; 4] {
+        address
+    }
+
+    #[inline(always)]
+    fn capacity(settings: &Settings) -> &Shared32 {
+        &settings.capacity6
+    }
+
+    #[inline(always)]
+    fn high_water(settings: &Settings) -> &Shared32 {
+        &settings.high_water6
+    }
+
+    #[inline(always)]
+    fn live(settings: &Settings) -> &Shared32 {
+        &settings.live6
+    }
+
+    #[inline(always)]
+    fn can_be_source(address: [u32; 4]) -> bool {
+        let multicast = u32::from_be(address[0]) >> 24 == 0xff;
+        // ::/127 holds the unspecified and the loopback address.
+        let none = address[0] | address[1] | address[2] == 0 && u32::from_be(address[3]) <= 1;
+        !multicast && !none
+    }
+}
+
+impl Record<[u32; 1]> for Connection4 {
+    #[inline(always)]
+    fn word(&self) -> &Shared64 {
+        &self.word
+    }
+    #[inline(always)]
+    fn endpoints(&self) -> &Shared<Endpoints<[u32; 1]>> {
+        &self.endpoints
+    }
+    #[inline(always)]
+    fn destination(&self) -> &Shared32 {
+        &self.destination
+    }
+}
+
+impl Record<[u32; 4]> for Connection6 {
+    #[inline(always)]
+    fn word(&self) -> &Shared64 {
+        &self.word
+    }
+    #[inline(always)]
+    fn endpoints(&self) -> &Shared<Endpoints<[u32; 4]>> {
+        &self.endpoints
+    }
+    #[inline(always)]
+    fn destination(&self) -> &Shared32 {
+        &self.destination
+    }
+}
+
+impl<A: Copy> Flow<A> {
+    /// The flow of a connection in one direction, as its packets arrive at the director.
+    #[inline(always)]
+    pub fn of(endpoints: &Endpoints<A>, direction: Direction) -> Self {
+        match direction {
+            Direction::Request => Self {
+                source: endpoints.client,
+                destination: endpoints.virtual_address,
+                source_port: endpoints.client_port,
+                destination_port: endpoints.virtual_port,
+                protocol: endpoints.protocol as u32,
+            },
+            Direction::Reply => Self {
+                source: endpoints.server,
+                destination: endpoints.client,
+                source_port: endpoints.server_port,
+                destination_port: endpoints.client_port,
+                protocol: endpoints.protocol as u32,
+            },
+        }
+    }
+
+    /// The key of the service that the packet is for.
+    #[inline(always)]
+    pub fn service<F: Family<Address = A>>(&self) -> ServiceKey {
+        ServiceKey {
+            address: F::widen(self.destination),
+            port: self.destination_port,
+            protocol: self.protocol as u8,
+            family: F::NUMBER,
+        }
+    }
+}

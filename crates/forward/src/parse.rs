@@ -1,0 +1,241 @@
+//! What a packet is: ours to look up, somebody else's, or malformed.
+
+use weir_abi::reason::Reason;
+use weir_wire::ethernet::{EtherType, Ethernet, VlanTag};
+use weir_wire::ipv4::Ipv4;
+use weir_wire::ipv6::{ExtensionHeader, Ipv6, NextHeader};
+use weir_wire::packet::Packet;
+use weir_wire::transport::{Ports, TCP, Tcp, TcpFlags, UDP, Udp};
+
+use crate::family::Flow;
+
+/// A packet of a protocol that services have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment<A> {
+    /// Who it says it is from and for.
+    pub flow: Flow<A>,
+    /// What its transport says.
+    pub transport: Transport,
+    /// Where the network header begins.
+    pub network: usize,
+    /// Where the transport header begins.
+    pub payload: usize,
+    /// Length of the network layer in bytes, as its header says.
+    pub length: u16,
+    /// Time to live or hop limit.
+    pub hops: u8,
+    /// IPv4: type of service. IPv6: traffic class and flow label as they lie.
+    pub flow_information: u32,
+    /// Whether routers on the way may fragment it.
+    pub fragmentable: bool,
+}
+
+/// A transport header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP and its control bits.
+    Tcp(TcpFlags),
+    /// UDP.
+    Udp,
+}
+
+/// What a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// TCP or UDP over IPv4.
+    V4(Segment<[u32; 1]>),
+    /// TCP or UDP over IPv6.
+    V6(Segment<[u32; 4]>),
+    /// Not for us, and why.
+    Pass(Reason),
+}
+
+/// Extension headers that are passed over before a packet counts as another's: more than any
+/// honest sender uses, few enough for the verifier.
+const EXTENSION_HEADERS: usize = 6;
+
+/// Reads the headers of a frame. `tags` says whether frames with VLAN tags may be read.
+#[inline(always)]
+pub fn parse<P: Packet>(packet: &P, tags: bool) -> Parsed {
+    let Some(ethernet) = packet.header::<Ethernet>(0) else {
+        return Parsed::Pass(Reason::Malformed);
+    };
+    if ethernet.is_group() {
+        return Parsed::Pass(Reason::OtherStation);
+    }
+    match ethernet.ether_type() {
+        EtherType::Ipv4 => ipv4(packet, Ethernet::LENGTH),
+        EtherType::Ipv6 => ipv6(packet, Ethernet::LENGTH),
+        EtherType::Vlan if tags => tagged(packet),
+        EtherType::Vlan => Parsed::Pass(Reason::Tagged),
+        EtherType::Other(_) => Parsed::Pass(Reason::NotInternet),
+    }
+}
+
+/// One tag or two (802.1ad).
+#[inline(always)]
+fn tagged<P: Packet>(packet: &P) -> Parsed {
+    let first = Ethernet::LENGTH;
+    let second = first + VlanTag::LENGTH;
+    let Some(tag) = packet.header::<VlanTag>(first) else {
+        return Parsed::Pass(Reason::Malformed);
+    };
+    let (ether_type, network) = match tag.ether_type() {
+        EtherType::Vlan => match packet.header::<VlanTag>(second) {
+            Some(tag) => (tag.ether_type(), second + VlanTag::LENGTH),
+            None => return Parsed::Pass(Reason::Malformed),
+        },
+        other => (other, second),
+    };
+    match ether_type {
+        EtherType::Ipv4 => ipv4(packet, network),
+        EtherType::Ipv6 => ipv6(packet, network),
+        EtherType::Vlan | EtherType::Other(_) => Parsed::Pass(Reason::NotInternet),
+    }
+}
+
+#[inline(always)]
+fn ipv4<P: Packet>(packet: &P, network: usize) -> Parsed {
+    let Some(header) = packet.header::<Ipv4>(network) else {
+        return Parsed::Pass(Reason::Malformed);
+    };
+    let header_length = header.header_length();
+    let length = header.total_length();
+    if header.version() != 4
+        || header_length < Ipv4::LENGTH
+        || (length as usize) < header_length
+        || !packet.holds(network + length as usize)
+    {
+        return Parsed::Pass(Reason::Malformed);
+    }
+    if header.is_fragment() {
+        return Parsed::Pass(Reason::Fragment);
+    }
+    let protocol = header.protocol();
+    let segment = Segment {
+        flow: Flow {
+            source: header.source(),
+            destination: header.destination(),
+            source_port: 0,
+            destination_port: 0,
+            protocol: protocol as u32,
+        },
+        transport: Transport::Udp,
+        network,
+        payload: network + header_length,
+        length,
+        hops: header.time_to_live(),
+        flow_information: header.type_of_service() as u32,
+        fragmentable: !header.do_not_fragment(),
+    };
+    match transport(packet, segment, length as usize - header_length) {
+        Ok(segment) => Parsed::V4(segment),
+        Err(reason) => Parsed::Pass(reason),
+    }
+}
+
+#[inline(always)]
+fn ipv6<P: Packet>(packet: &P, network: usize) -> Parsed {
+    let Some(header) = packet.header::<Ipv6>(network) else {
+        return Parsed::Pass(Reason::Malformed);
+    };
+    let length = Ipv6::LENGTH + header.payload_length() as usize;
+    if header.version() != 6 || !packet.holds(network + length) || length > u16::MAX as usize {
+        return Parsed::Pass(Reason::Malformed);
+    }
+    let mut next = header.next_header();
+    let mut extensions = 0usize;
+    let mut turn = 0;
+    while turn < EXTENSION_HEADERS {
+        match NextHeader::of(next) {
+            NextHeader::Payload(_) => break,
+            NextHeader::Fragment => return Parsed::Pass(Reason::Fragment),
+            NextHeader::Extension => {
+                let at = network + Ipv6::LENGTH + extensions;
+                let Some(extension) = packet.header::<ExtensionHeader>(at) else {
+                    return Parsed::Pass(Reason::Malformed);
+                };
+                next = extension.next_header;
+                extensions += extension.length();
+            }
+        }
+        turn += 1;
+    }
+    if extensions + Ipv6::LENGTH > length {
+        return Parsed::Pass(Reason::Malformed);
+    }
+    let NextHeader::Payload(protocol) = NextHeader::of(next) else {
+        return Parsed::Pass(Reason::OtherProtocol);
+    };
+    let segment = Segment {
+        flow: Flow {
+            source: header.source(),
+            destination: header.destination(),
+            source_port: 0,
+            destination_port: 0,
+            protocol: protocol as u32,
+        },
+        transport: Transport::Udp,
+        network,
+        payload: network + Ipv6::LENGTH + extensions,
+        length: length as u16,
+        hops: header.hop_limit(),
+        flow_information: header.flow_information(),
+        fragmentable: false,
+    };
+    match transport(packet, segment, length - Ipv6::LENGTH - extensions) {
+        Ok(segment) => Parsed::V6(segment),
+        Err(reason) => Parsed::Pass(reason),
+    }
+}
+
+/// Reads ports and control bits; `room` is what the network header leaves for the transport.
+#[inline(always)]
+fn transport<P: Packet, A: Copy>(
+    packet: &P,
+    mut segment: Segment<A>,
+    room: usize,
+) -> Result<Segment<A>, Reason> {
+    let ports: Ports = match segment.flow.protocol as u8 {
+        TCP if room >= Tcp::LENGTH => {
+            let Some(tcp) = packet.header::<Tcp>(segment.payload) else {
+                return Err(Reason::Malformed);
+            };
+            segment.transport = Transport::Tcp(tcp.flags());
+            tcp.ports
+        }
+        UDP if room >= Udp::LENGTH => {
+            let Some(udp) = packet.header::<Udp>(segment.payload) else {
+                return Err(Reason::Malformed);
+            };
+            udp.ports
+        }
+        TCP | UDP => return Err(Reason::Malformed),
+        _other => return Err(Reason::OtherProtocol),
+    };
+    segment.flow.source_port = ports.source();
+    segment.flow.destination_port = ports.destination();
+    Ok(segment)
+}
+
+impl<A> Segment<A> {
+    /// Whether it can begin a connection: a SYN without RST, or any datagram (IPVS
+    /// `tcp_conn_schedule`, `udp_conn_schedule`).
+    #[inline(always)]
+    pub const fn can_begin(&self) -> bool {
+        match self.transport {
+            Transport::Tcp(flags) => flags.syn() && !flags.rst(),
+            Transport::Udp => true,
+        }
+    }
+
+    /// Whether it looks like the begin of a new connection where one exists (IPVS `is_new_conn`):
+    /// any SYN.
+    #[inline(always)]
+    pub const fn is_new(&self) -> bool {
+        match self.transport {
+            Transport::Tcp(flags) => flags.syn(),
+            Transport::Udp => false,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Network address translation of one packet, both ways.
+
+use weir_abi::connection::Endpoints;
+use weir_abi::keys::Direction;
+use weir_wire::bytes::Be16;
+use weir_wire::checksum::Delta;
+use weir_wire::ipv4::Ipv4;
+use weir_wire::ipv6::Ipv6;
+use weir_wire::packet::Packet;
+use weir_wire::transport::{Ports, Tcp, Udp};
+
+use crate::family::{Family, Flow, V4, V6};
+use crate::hook::{Hook, Refused};
+use crate::parse::{Segment, Transport};
+
+/// A family whose headers can be rewritten.
+pub trait Translate: Family {
+    /// Puts addresses there, takes a hop away, corrects the network header's own checksum.
+    fn rewrite<P: Packet>(
+        packet: &mut P,
+        network: usize,
+        direction: Direction,
+        address: Self::Address,
+        delta: Delta,
+    ) -> Option<()>;
+
+    /// What the addresses' change means for checksums.
+    fn delta(old: Self::Address, new: Self::Address) -> Delta;
+}
+
+/// The flow that a packet has after translation: as it leaves the director.
+#[inline(always)]
+pub fn translated<A: Copy>(endpoints: &Endpoints<A>, direction: Direction) -> Flow<A> {
+    match direction {
+        Direction::Request => Flow {
+            source: endpoints.client,
+            destination: endpoints.server,
+            source_port: endpoints.client_port,
+            destination_port: endpoints.server_port,
+            protocol: endpoints.protocol as u32,
+        },
+        Direction::Reply => Flow {
+            source: endpoints.virtual_address,
+            destination: endpoints.client,
+            source_port: endpoints.virtual_port,
+            destination_port: endpoints.client_port,
+            protocol: endpoints.protocol as u32,
+        },
+    }
+}
+
+/// Translates a packet in place.
+#[inline(always)]
+pub fn translate<F: Translate, H: Hook>(
+    hook: &mut H,
+    segment: &Segment<F::Address>,
+    flow: &Flow<F::Address>,
+    direction: Direction,
+) -> Result<(), Refused> {
+    let old = &segment.flow;
+    let (from, to, old_port, new_port) = match direction {
+        Direction::Request => (
+            old.destination,
+            flow.destination,
+            old.destination_port,
+            flow.destination_port,
+        ),
+        Direction::Reply => (old.source, flow.source, old.source_port, flow.source_port),
+    };
+    let addresses = F::delta(from, to);
+    let ports = Delta::ZERO.replace16(old_port, new_port);
+    F::rewrite(hook, segment.network, direction, to, addresses).ok_or(Refused)?;
+    let header = hook.header_mut::<Ports>(segment.payload).ok_or(Refused)?;
+    match direction {
+        Direction::Request => header.set_destination(new_port),
+        Direction::Reply => header.set_source(new_port),
+    }
+    let (checksum, udp) = match segment.transport {
+        Transport::Tcp(_) => (Tcp::CHECKSUM, false),
+        Transport::Udp => (Udp::CHECKSUM, true),
+    };
+    hook.correct_checksum(segment.payload + checksum, addresses, ports, udp)
+}
+
+/// The plain way of [`Hook::correct_checksum`]: where the checksum in the packet is a whole one.
+#[inline(always)]
+pub fn correct_in_place<P: Packet>(
+    packet: &mut P,
+    offset: usize,
+    delta: Delta,
+    udp: bool,
+) -> Result<(), Refused> {
+    let field = packet.header_mut::<Be16>(offset).ok_or(Refused)?;
+    let old = field.raw();
+    if udp && old == 0 {
+        return Ok(());
+    }
+    let new = delta.apply(old);
+    field.set_raw(if udp && new == 0 { 0xffff } else { new });
+    Ok(())
+}
+
+impl Translate for V4 {
+    #[inline(always)]
+    fn rewrite<P: Packet>(
+        packet: &mut P,
+        network: usize,
+        direction: Direction,
+        address: [u32; 1],
+        delta: Delta,
+    ) -> Option<()> {
+        let header = packet.header_mut::<Ipv4>(network)?;
+        match direction {
+            Direction::Request => header.set_destination(address),
+            Direction::Reply => header.set_source(address),
+        }
+        header.adjust_checksum(delta);
+        header.decrement_time_to_live();
+        Some(())
+    }
+
+    #[inline(always)]
+    fn delta(old: [u32; 1], new: [u32; 1]) -> Delta {
+        Delta::ZERO.replace_address(&old, &new)
+    }
+}
+
+impl Translate for V6 {
+    #[inline(always)]
+    fn rewrite<P: Packet>(
+        packet: &mut P,
+        network: usize,
+        direction: Direction,
+        address: [u32; 4],
+        _delta: Delta,
+    ) -> Option<()> {
+        let header = packet.header_mut::<Ipv6>(network)?;
+        match direction {
+            Direction::Request => header.set_destination(address),
+            Direction::Reply => header.set_source(address),
+        }
+        header.decrement_hop_limit();
+        Some(())
+    }
+
+    #[inline(always)]
+    fn delta(old: [u32; 4], new: [u32; 4]) -> Delta {
+        Delta::ZERO.replace_address(&old, &new)
+    }
+}

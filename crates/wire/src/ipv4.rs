@@ -1,0 +1,155 @@
+//! IPv4 (RFC 791).
+
+use crate::bytes::{Be16, Be32};
+use crate::checksum::Delta;
+use crate::packet::Header;
+
+/// The fixed part of an IPv4 header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Ipv4 {
+    version_length: u8,
+    type_of_service: u8,
+    total_length: Be16,
+    identification: Be16,
+    fragment: Be16,
+    time_to_live: u8,
+    protocol: u8,
+    checksum: Be16,
+    source: Be32,
+    destination: Be32,
+}
+
+// SAFETY: bytes only.
+unsafe impl Header for Ipv4 {}
+
+const DO_NOT_FRAGMENT: u16 = 0x4000u16.to_be();
+const MORE_OR_OFFSET: u16 = 0x3fffu16.to_be();
+
+impl Ipv4 {
+    /// Length of the fixed part in bytes.
+    pub const LENGTH: usize = size_of::<Self>();
+
+    /// A header without options that carries `payload` bytes; its checksum is not yet set.
+    pub const fn new(protocol: u8, type_of_service: u8, payload: u16) -> Self {
+        Self {
+            version_length: 0x45,
+            type_of_service,
+            total_length: Be16::new(Self::LENGTH as u16 + payload),
+            identification: Be16::new(0),
+            fragment: Be16::new(0),
+            time_to_live: 64,
+            protocol,
+            checksum: Be16::new(0),
+            source: Be32::new(0),
+            destination: Be32::new(0),
+        }
+    }
+
+    /// The version, 4 in every valid packet.
+    #[inline(always)]
+    pub const fn version(&self) -> u8 {
+        self.version_length >> 4
+    }
+
+    /// Length of the header with its options, in bytes; below 20 in a malformed packet.
+    #[inline(always)]
+    pub const fn header_length(&self) -> usize {
+        ((self.version_length & 0xf) as usize) << 2
+    }
+
+    /// Type of service.
+    #[inline(always)]
+    pub const fn type_of_service(&self) -> u8 {
+        self.type_of_service
+    }
+
+    /// Length of header and payload in bytes.
+    #[inline(always)]
+    pub fn total_length(&self) -> u16 {
+        self.total_length.get()
+    }
+
+    /// Whether the sender forbids to fragment it.
+    #[inline(always)]
+    pub fn do_not_fragment(&self) -> bool {
+        self.fragment.raw() & DO_NOT_FRAGMENT != 0
+    }
+
+    /// Whether it is a fragment, the first included.
+    #[inline(always)]
+    pub fn is_fragment(&self) -> bool {
+        self.fragment.raw() & MORE_OR_OFFSET != 0
+    }
+
+    /// Time to live.
+    #[inline(always)]
+    pub const fn time_to_live(&self) -> u8 {
+        self.time_to_live
+    }
+
+    /// IANA protocol number of the payload.
+    #[inline(always)]
+    pub const fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// Source address as it lies.
+    #[inline(always)]
+    pub fn source(&self) -> [u32; 1] {
+        [self.source.raw()]
+    }
+
+    /// Destination address as it lies.
+    #[inline(always)]
+    pub fn destination(&self) -> [u32; 1] {
+        [self.destination.raw()]
+    }
+
+    /// Puts a source address there; the checksum is not touched.
+    #[inline(always)]
+    pub fn set_source(&mut self, address: [u32; 1]) {
+        self.source.set_raw(address[0]);
+    }
+
+    /// Puts a destination address there; the checksum is not touched.
+    #[inline(always)]
+    pub fn set_destination(&mut self, address: [u32; 1]) {
+        self.destination.set_raw(address[0]);
+    }
+
+    /// Takes one from the time to live, and corrects the checksum (RFC 1141).
+    #[inline(always)]
+    pub fn decrement_time_to_live(&mut self) {
+        self.time_to_live = self.time_to_live.wrapping_sub(1);
+        // The time to live is the high byte of its 16-bit word: the word falls by 0x0100.
+        self.adjust_checksum(Delta::ZERO.replace16(0x0100u16.to_be(), 0));
+    }
+
+    /// Corrects the checksum for words that have changed.
+    #[inline(always)]
+    pub fn adjust_checksum(&mut self, delta: Delta) {
+        let sum = delta.apply(self.checksum.raw());
+        self.checksum.set_raw(sum);
+    }
+
+    /// Computes the checksum of a header without options.
+    pub fn fill_checksum(&mut self) {
+        self.checksum.set_raw(0);
+        let words = [
+            (u32::from(self.version_length) << 24
+                | u32::from(self.type_of_service) << 16
+                | u32::from(self.total_length.get()))
+            .to_be(),
+            (u32::from(self.identification.get()) << 16 | u32::from(self.fragment.get())).to_be(),
+            (u32::from(self.time_to_live) << 24 | u32::from(self.protocol) << 16).to_be(),
+            self.source.raw(),
+            self.destination.raw(),
+        ];
+        let mut sum = Delta::ZERO;
+        for word in words {
+            sum = sum.add(word);
+        }
+        self.checksum.set_raw(sum.complement());
+    }
+}

@@ -1,0 +1,130 @@
+//! TCP (RFC 9293) and UDP (RFC 768), as far as a balancer looks.
+
+use crate::bytes::{Be16, Be32};
+use crate::packet::Header;
+
+/// IANA number of ICMP.
+pub const ICMP: u8 = 1;
+/// IANA number of TCP.
+pub const TCP: u8 = 6;
+/// IANA number of UDP.
+pub const UDP: u8 = 17;
+/// IANA number of ICMPv6.
+pub const ICMP6: u8 = 58;
+
+/// The ports, which begin TCP and UDP alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Ports {
+    source: Be16,
+    destination: Be16,
+}
+
+/// A TCP header without options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Tcp {
+    /// Source and destination port.
+    pub ports: Ports,
+    sequence: Be32,
+    acknowledgement: Be32,
+    data_offset: u8,
+    flags: TcpFlags,
+    window: Be16,
+    checksum: Be16,
+    urgent: Be16,
+}
+
+/// The control bits of TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct TcpFlags(pub u8);
+
+/// A UDP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Udp {
+    /// Source and destination port.
+    pub ports: Ports,
+    length: Be16,
+    checksum: Be16,
+}
+
+// SAFETY: bytes only.
+unsafe impl Header for Ports {}
+// SAFETY: bytes only.
+unsafe impl Header for Tcp {}
+// SAFETY: bytes only.
+unsafe impl Header for Udp {}
+
+impl Ports {
+    /// Source port as it lies.
+    #[inline(always)]
+    pub fn source(&self) -> u16 {
+        self.source.raw()
+    }
+
+    /// Destination port as it lies.
+    #[inline(always)]
+    pub fn destination(&self) -> u16 {
+        self.destination.raw()
+    }
+
+    /// Puts a source port there.
+    #[inline(always)]
+    pub fn set_source(&mut self, port: u16) {
+        self.source.set_raw(port);
+    }
+
+    /// Puts a destination port there.
+    #[inline(always)]
+    pub fn set_destination(&mut self, port: u16) {
+        self.destination.set_raw(port);
+    }
+}
+
+impl Tcp {
+    /// Length of the header without options in bytes.
+    pub const LENGTH: usize = size_of::<Self>();
+    /// Where its checksum lies.
+    pub const CHECKSUM: usize = 16;
+
+    /// The control bits.
+    #[inline(always)]
+    pub const fn flags(&self) -> TcpFlags {
+        self.flags
+    }
+}
+
+impl TcpFlags {
+    /// FIN.
+    #[inline(always)]
+    pub const fn fin(self) -> bool {
+        self.0 & 0x01 != 0
+    }
+
+    /// SYN.
+    #[inline(always)]
+    pub const fn syn(self) -> bool {
+        self.0 & 0x02 != 0
+    }
+
+    /// RST.
+    #[inline(always)]
+    pub const fn rst(self) -> bool {
+        self.0 & 0x04 != 0
+    }
+
+    /// ACK.
+    #[inline(always)]
+    pub const fn ack(self) -> bool {
+        self.0 & 0x10 != 0
+    }
+}
+
+impl Udp {
+    /// Its length in bytes.
+    pub const LENGTH: usize = size_of::<Self>();
+    /// Where its checksum lies.
+    pub const CHECKSUM: usize = 6;
+}

@@ -1,0 +1,53 @@
+//! The tables. Sizes here are the least; the loader sets those that are configured.
+
+use aya_ebpf::bindings::bpf_timer;
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, Stack};
+use aya_ebpf::macros::btf_map;
+use weir_abi::connection::{Connection4, Connection6};
+use weir_abi::counters::Counters;
+use weir_abi::keys::{BucketKey, FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::reason::REASONS;
+use weir_abi::service::{Destination, Service};
+use weir_abi::settings::{Interface, Settings};
+
+/// `BPF_F_MMAPABLE`: user space maps the array and shares its memory.
+const SHARED: usize = 1 << 10;
+
+/// The timer that ends connections, and how many steps it has done.
+#[repr(C)]
+pub struct Reaper {
+    pub timer: bpf_timer,
+    pub step: u32,
+    pub reserved: u32,
+}
+
+#[btf_map(name = "settings")]
+pub static SETTINGS: Array<Settings, 1, SHARED> = Array::new();
+#[btf_map(name = "services")]
+pub static SERVICES: Array<Service, 1, SHARED> = Array::new();
+#[btf_map(name = "service_index")]
+pub static SERVICE_INDEX: HashMap<ServiceKey, u32, 1> = HashMap::new();
+#[btf_map(name = "destinations")]
+pub static DESTINATIONS: Array<Destination, 1, SHARED> = Array::new();
+#[btf_map(name = "buckets")]
+pub static BUCKETS: HashMap<BucketKey, u32, 1, 1> = HashMap::new();
+#[btf_map(name = "counters")]
+pub static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+#[btf_map(name = "reasons")]
+pub static REASON_COUNTS: PerCpuArray<u64, REASONS> = PerCpuArray::new();
+#[btf_map(name = "flows4")]
+pub static FLOWS4: HashMap<FlowKey4, FlowValue, 1> = HashMap::new();
+#[btf_map(name = "flows6")]
+pub static FLOWS6: HashMap<FlowKey6, FlowValue, 1> = HashMap::new();
+#[btf_map(name = "connections4")]
+pub static CONNECTIONS4: Array<Connection4, 1, SHARED> = Array::new();
+#[btf_map(name = "connections6")]
+pub static CONNECTIONS6: Array<Connection6, 1, SHARED> = Array::new();
+#[btf_map(name = "free4")]
+pub static FREE4: Stack<u32, 1> = Stack::new();
+#[btf_map(name = "free6")]
+pub static FREE6: Stack<u32, 1> = Stack::new();
+#[btf_map(name = "interfaces")]
+pub static INTERFACES: HashMap<u32, Interface, 1024> = HashMap::new();
+#[btf_map(name = "reaper")]
+pub static REAPER: Array<Reaper, 1> = Array::new();

@@ -1,0 +1,208 @@
+//! The kernel's tables, as `weir_forward` asks for them.
+
+use core::ffi::c_void;
+use core::ops::ControlFlow;
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use aya_ebpf::helpers::bpf_loop;
+use weir_abi::connection::Word;
+use weir_abi::counters::Counters;
+use weir_abi::keys::{BucketKey, FAMILY_V4, FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::reason::Reason;
+use weir_abi::service::{Destination, Service};
+use weir_abi::settings::{Interface, Settings};
+use weir_abi::tick::Tick;
+use weir_forward::family::{Family, Flow};
+use weir_forward::tables::{Occupied, Step, Tables};
+
+use crate::{calls, maps};
+
+/// All maps of this object.
+pub struct Maps;
+
+/// Counts a packet by its reason.
+#[inline(always)]
+pub fn count_reason(reason: Reason) {
+    if let Some(count) = maps::REASON_COUNTS.get_ptr_mut(reason as u32) {
+        // SAFETY: a value of this processor, which no other changes.
+        unsafe { *count += 1 };
+    }
+}
+
+/// The key as the type that the family's flow table has.
+#[inline(always)]
+fn key4<F: Family>(key: &F::Key) -> &FlowKey4 {
+    // SAFETY: called where F::NUMBER is IPv4's, whose Key is FlowKey4.
+    unsafe { &*core::ptr::from_ref(key).cast() }
+}
+
+/// As [`key4`], for IPv6.
+#[inline(always)]
+fn key6<F: Family>(key: &F::Key) -> &FlowKey6 {
+    // SAFETY: called where F::NUMBER is IPv6's, whose Key is FlowKey6.
+    unsafe { &*core::ptr::from_ref(key).cast() }
+}
+
+impl Maps {
+    #[inline(always)]
+    fn put_flow<F: Family>(key: &F::Key, value: FlowValue, flags: u32) -> Result<(), Occupied> {
+        let done = if F::NUMBER == FAMILY_V4 {
+            maps::FLOWS4.insert(key4::<F>(key), value, flags as u64)
+        } else {
+            maps::FLOWS6.insert(key6::<F>(key), value, flags as u64)
+        };
+        done.map_err(|_| Occupied)
+    }
+}
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn settings(&self) -> Option<&Settings> {
+        maps::SETTINGS.get(0)
+    }
+
+    #[inline(always)]
+    fn service_slot(&self, key: &ServiceKey) -> Option<u32> {
+        // SAFETY: the value is copied at once.
+        unsafe { maps::SERVICE_INDEX.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn service(&self, slot: u32) -> Option<&Service> {
+        maps::SERVICES.get(slot)
+    }
+
+    #[inline(always)]
+    fn destination(&self, slot: u32) -> Option<&Destination> {
+        maps::DESTINATIONS.get(slot)
+    }
+
+    #[inline(always)]
+    fn bucket(&self, key: &BucketKey) -> Option<u32> {
+        // SAFETY: the value is copied at once.
+        unsafe { maps::BUCKETS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn count(&self, destination: u32, count: impl FnOnce(&mut Counters)) {
+        if let Some(counters) = maps::COUNTERS.get_ptr_mut(destination) {
+            // SAFETY: a value of this processor, which no other changes.
+            count(unsafe { &mut *counters });
+        }
+    }
+
+    #[inline(always)]
+    fn interface(&self, index: u32) -> Option<Interface> {
+        // SAFETY: the value is copied at once.
+        unsafe { maps::INTERFACES.get(index) }.copied()
+    }
+
+    #[inline(always)]
+    fn flow<F: Family>(&self, key: &F::Key) -> Option<FlowValue> {
+        // SAFETY: the value is copied at once; whoever uses the slot checks that it is the flow's.
+        unsafe {
+            if F::NUMBER == FAMILY_V4 {
+                maps::FLOWS4.get(key4::<F>(key))
+            } else {
+                maps::FLOWS6.get(key6::<F>(key))
+            }
+        }
+        .copied()
+    }
+
+    #[inline(always)]
+    fn insert_flow<F: Family>(&self, key: &F::Key, value: FlowValue) -> Result<(), Occupied> {
+        Self::put_flow::<F>(key, value, BPF_NOEXIST)
+    }
+
+    #[inline(always)]
+    fn replace_flow<F: Family>(&self, key: &F::Key, value: FlowValue) -> Result<(), Occupied> {
+        Self::put_flow::<F>(key, value, BPF_ANY)
+    }
+
+    #[inline(always)]
+    fn remove_flow<F: Family>(&self, key: &F::Key) {
+        // It is gone, or was already.
+        let _ = if F::NUMBER == FAMILY_V4 {
+            maps::FLOWS4.remove(key4::<F>(key))
+        } else {
+            maps::FLOWS6.remove(key6::<F>(key))
+        };
+    }
+
+    #[inline(always)]
+    fn connection<F: Family>(&self, slot: u32) -> Option<&F::Record> {
+        let record: *const F::Record = if F::NUMBER == FAMILY_V4 {
+            maps::CONNECTIONS4.get_ptr(slot)?.cast()
+        } else {
+            maps::CONNECTIONS6.get_ptr(slot)?.cast()
+        };
+        // SAFETY: an array's slots live as long as the map, and the family's Record is what its
+        // array holds; all its fields are cells.
+        Some(unsafe { &*record })
+    }
+
+    #[inline(always)]
+    fn take_slot<F: Family>(&self) -> Option<u32> {
+        let slot = if F::NUMBER == FAMILY_V4 {
+            maps::FREE4.pop()
+        } else {
+            maps::FREE6.pop()
+        };
+        slot.unwrap_or(None)
+    }
+
+    #[inline(always)]
+    fn return_slot<F: Family>(&self, slot: u32) {
+        // As many places as slots: there is room for each.
+        let _ = if F::NUMBER == FAMILY_V4 {
+            maps::FREE4.push(slot, 0)
+        } else {
+            maps::FREE6.push(slot, 0)
+        };
+    }
+
+    #[inline(always)]
+    fn pick(&self, service: u32, folded: u32) -> Option<u32> {
+        calls::pick(service, folded)
+    }
+
+    #[inline(always)]
+    fn make<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        destination: u32,
+        now: Tick,
+    ) -> Result<u32, Reason> {
+        calls::make::<F>(flow, destination, now)
+    }
+
+    #[inline(always)]
+    fn end<F: Family>(&self, slot: u32, word: Word) -> bool {
+        calls::end::<F>(slot, word)
+    }
+
+    #[inline(always)]
+    fn repeat<S: Step<Self>>(&self, limit: u32, step: &mut S) {
+        // SAFETY: the callback has the signature that the helper calls, and gets the context that
+        // is given here, which outlives the call.
+        unsafe {
+            bpf_loop(
+                limit,
+                turn::<S> as *const () as *mut c_void,
+                core::ptr::from_mut(step).cast(),
+                0,
+            );
+        }
+    }
+}
+
+/// One turn of `bpf_loop`: 0 goes on, 1 stops.
+unsafe extern "C" fn turn<S: Step<Maps>>(_index: u32, step: *mut c_void) -> i64 {
+    // SAFETY: `repeat` hands a `&mut S` through the helper.
+    let step = unsafe { &mut *step.cast::<S>() };
+    match step.step(&Maps) {
+        ControlFlow::Continue(()) => 0,
+        ControlFlow::Break(()) => 1,
+    }
+}

@@ -1,0 +1,273 @@
+//! The TC program: for interfaces where XDP does not pay, and for what XDP leaves over.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::bindings::{
+    __sk_buff, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_redir_neigh,
+    bpf_redir_neigh__bindgen_ty_1,
+};
+use aya_ebpf::helpers::{
+    bpf_ktime_get_coarse_ns, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh,
+    bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
+};
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use weir_abi::reason::{Outcome, Reason};
+use weir_abi::tick::Tick;
+use weir_forward::family::Family;
+use weir_forward::hook::{Hook, Refused, Route, RouteQuery};
+use weir_forward::process::process;
+use weir_wire::checksum::Delta;
+use weir_wire::ethernet::Mac;
+use weir_wire::packet::{Header, Packet};
+
+use crate::frame;
+use crate::route::{Answer, Lookup};
+use crate::tables::{Maps, count_reason};
+
+/// A packet at the TC ingress hook.
+struct Frame {
+    skb: *mut __sk_buff,
+    /// Where it goes, once routing has said so; the kernel finds the neighbour's link address, or
+    /// asks for it.
+    interface: u32,
+    neighbour: MaybeUninit<bpf_redir_neigh>,
+}
+
+/// Headers of the longest packet that is read: link, tags, IPv6, some extension headers, TCP.
+const HEADERS: u32 = 128;
+
+#[classifier]
+pub fn weir_tc(context: TcContext) -> i32 {
+    let mut frame = Frame {
+        skb: context.skb.skb,
+        interface: 0,
+        neighbour: MaybeUninit::uninit(),
+    };
+    frame.pull(HEADERS);
+    let reason = process(&mut frame, &Maps);
+    let sent = match reason.outcome() {
+        Outcome::Passed => Ok(TC_ACT_UNSPEC),
+        Outcome::Dropped => Ok(TC_ACT_SHOT),
+        Outcome::Answered => frame.send_back(),
+        Outcome::Forwarded => frame.send(),
+    };
+    match sent {
+        Ok(action) => {
+            count_reason(reason);
+            action
+        }
+        Err(Refused) => {
+            count_reason(Reason::KernelRefused);
+            TC_ACT_SHOT
+        }
+    }
+}
+
+impl Frame {
+    #[inline(always)]
+    fn context(&self) -> &__sk_buff {
+        // SAFETY: the context is a live `__sk_buff`.
+        unsafe { &*self.skb }
+    }
+
+    /// Makes the first bytes readable.
+    #[inline(always)]
+    fn pull(&self, length: u32) {
+        let linear = (self.data_end() - self.data()) as u32;
+        let whole = self.context().len;
+        let wanted = if whole < length { whole } else { length };
+        if linear < wanted {
+            // What cannot be pulled is not there for parsing either, which says so.
+            // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the call.
+            let _ = unsafe { bpf_skb_pull_data(self.skb, wanted) };
+        }
+    }
+
+    #[inline(always)]
+    fn data(&self) -> usize {
+        self.context().data as usize
+    }
+
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        self.context().data_end as usize
+    }
+
+    #[inline(always)]
+    fn send(&mut self) -> Result<i32, Refused> {
+        // The next link puts its own tag there, if it has one. Two tags at most were read.
+        // SAFETY: the context is a live `__sk_buff`.
+        unsafe {
+            if self.context().vlan_present != 0 && bpf_skb_vlan_pop(self.skb) != 0 {
+                return Err(Refused);
+            }
+            if self.context().vlan_present != 0 && bpf_skb_vlan_pop(self.skb) != 0 {
+                return Err(Refused);
+            }
+        }
+        // SAFETY: the parameters are as large as is said; a packet is sent only where routing has
+        // written them.
+        let action = unsafe {
+            bpf_redirect_neigh(
+                self.interface,
+                self.neighbour.as_mut_ptr(),
+                size_of::<bpf_redir_neigh>() as i32,
+                0,
+            )
+        };
+        redirected(action)
+    }
+
+    #[inline(always)]
+    fn send_back(&self) -> Result<i32, Refused> {
+        // SAFETY: a helper without memory arguments.
+        redirected(unsafe { bpf_redirect(self.context().ifindex, 0) })
+    }
+}
+
+#[inline(always)]
+fn redirected(action: i64) -> Result<i32, Refused> {
+    if action == TC_ACT_REDIRECT as i64 {
+        Ok(TC_ACT_REDIRECT)
+    } else {
+        Err(Refused)
+    }
+}
+
+impl Packet for Frame {
+    #[inline(always)]
+    fn header<T: Header>(&self, offset: usize) -> Option<&T> {
+        let at = frame::pointer::<T>(self.data(), self.data_end(), offset)?;
+        // SAFETY: within the packet, and T takes any bytes.
+        Some(unsafe { &*at })
+    }
+
+    #[inline(always)]
+    fn header_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T> {
+        let at = frame::pointer::<T>(self.data(), self.data_end(), offset)?;
+        // SAFETY: within the packet, T takes any bytes, and `self` is borrowed for as long.
+        Some(unsafe { &mut *at })
+    }
+
+    #[inline(always)]
+    fn holds(&self, length: usize) -> bool {
+        length as u32 <= self.context().len
+    }
+}
+
+impl Hook for Frame {
+    const TAGS: bool = true;
+
+    #[inline(always)]
+    fn now(&self) -> Tick {
+        // SAFETY: a helper without arguments.
+        Tick::from_nanoseconds(unsafe { bpf_ktime_get_coarse_ns() })
+    }
+
+    #[inline(always)]
+    fn station(&self) -> Option<Mac> {
+        None
+    }
+
+    #[inline(always)]
+    fn is_other_station(&self) -> bool {
+        const PACKET_HOST: u32 = 0;
+        self.context().pkt_type != PACKET_HOST
+    }
+
+    #[inline(always)]
+    fn network_length(&self, parsed: usize, network_offset: usize) -> u64 {
+        // A segment made large by offloading says a wrong length, or none (RFC 2675 style).
+        if self.context().gso_size != 0 {
+            self.context().len as u64 - network_offset as u64
+        } else {
+            parsed as u64
+        }
+    }
+
+    #[inline(always)]
+    fn route<F: Family>(&mut self, query: &RouteQuery<F::Address>) -> Route {
+        // Without a length the kernel holds the packet itself against the MTU, and knows that a
+        // segment made large by offloading is cut again.
+        let length = if self.context().gso_size != 0 {
+            0
+        } else {
+            query.length
+        };
+        let mut lookup = Lookup::new::<F>(query, self.context().ifindex, length);
+        match lookup.ask(self.skb.cast()) {
+            Answer::Found | Answer::NoNeighbour => {
+                self.interface = lookup.interface;
+                self.neighbour.write(bpf_redir_neigh {
+                    nh_family: lookup.family as u32,
+                    __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 {
+                        ipv6_nh: lookup.destination,
+                    },
+                });
+                Route::Known
+            }
+            Answer::TooBig => Route::TooBig(lookup.length),
+            Answer::ForwardingDisabled => Route::ForwardingDisabled,
+            Answer::Unreachable => Route::Unreachable,
+        }
+    }
+
+    #[inline(always)]
+    fn correct_checksum(
+        &mut self,
+        offset: usize,
+        addresses: Delta,
+        ports: Delta,
+        udp: bool,
+    ) -> Result<(), Refused> {
+        // The kernel knows whether the checksum in the packet is whole, or the pseudo header's part
+        // that the sender's network card was to complete (CHECKSUM_PARTIAL): then ports do not
+        // count. A field size of 0 says that the difference of sums is given.
+        const PSEUDO_HEADER: u64 = 1 << 4;
+        const MANGLED_ZERO: u64 = 1 << 5;
+        let zero = if udp { MANGLED_ZERO } else { 0 };
+        // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the calls.
+        let refused = unsafe {
+            bpf_l4_csum_replace(
+                self.skb,
+                offset as u32,
+                0,
+                addresses.folded32() as u64,
+                PSEUDO_HEADER | zero,
+            ) != 0
+                || bpf_l4_csum_replace(
+                    self.skb,
+                    offset as u32,
+                    0,
+                    ports.folded32() as u64,
+                    zero,
+                ) != 0
+        };
+        if refused { Err(Refused) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn reshape(&mut self, keep: usize, room: usize) -> Result<(), Refused> {
+        let whole = (keep + room) as u32;
+        // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the calls.
+        unsafe {
+            if (keep as u32) < self.context().len
+                && bpf_skb_change_tail(self.skb, keep as u32, 0) != 0
+            {
+                return Err(Refused);
+            }
+            if bpf_skb_change_head(self.skb, room as u32, 0) != 0
+                || bpf_skb_pull_data(self.skb, whole) != 0
+            {
+                return Err(Refused);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn sum(&self, offset: usize, length: usize) -> Result<Delta, Refused> {
+        frame::sum(self, offset, length)
+    }
+}

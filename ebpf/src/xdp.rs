@@ -1,0 +1,210 @@
+//! The XDP program: the fast hook.
+
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX};
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::helpers::{
+    bpf_ktime_get_coarse_ns, bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail,
+    bpf_xdp_get_buff_len,
+};
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use weir_abi::reason::{Outcome, Reason};
+use weir_abi::settings::INTERFACE_XDP_TRANSMIT;
+use weir_abi::tick::Tick;
+use weir_forward::family::Family;
+use weir_forward::hook::{Hook, Refused, Route, RouteQuery};
+use weir_forward::process::process;
+use weir_forward::tables::Tables;
+use weir_forward::translate::correct_in_place;
+use weir_wire::checksum::Delta;
+use weir_wire::ethernet::{Ethernet, Mac};
+use weir_wire::packet::{Header, Packet};
+
+use crate::frame;
+use crate::route::{Answer, Lookup};
+use crate::tables::{Maps, count_reason};
+
+/// A frame at the XDP hook.
+struct Frame {
+    context: *mut xdp_md,
+    /// Where it goes, once routing has said so.
+    interface: u32,
+    source: Mac,
+    destination: Mac,
+}
+
+#[xdp(frags)]
+pub fn weir_xdp(context: XdpContext) -> u32 {
+    let mut frame = Frame {
+        context: context.ctx,
+        interface: 0,
+        source: [0; 6],
+        destination: [0; 6],
+    };
+    let reason = process(&mut frame, &Maps);
+    let action = match reason.outcome() {
+        Outcome::Passed => {
+            if !reason.is_final_in_xdp() {
+                return XDP_PASS;
+            }
+            XDP_PASS
+        }
+        Outcome::Dropped => XDP_DROP,
+        Outcome::Answered => XDP_TX,
+        Outcome::Forwarded => match frame.send() {
+            Ok(action) => action,
+            Err(Refused) => {
+                count_reason(Reason::KernelRefused);
+                return XDP_DROP;
+            }
+        },
+    };
+    count_reason(reason);
+    action
+}
+
+impl Frame {
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        // SAFETY: the context is a live `xdp_md`.
+        unsafe { (*self.context).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn data(&self) -> usize {
+        // SAFETY: the context is a live `xdp_md`.
+        unsafe { (*self.context).data as usize }
+    }
+
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        // SAFETY: the context is a live `xdp_md`.
+        unsafe { (*self.context).data_end as usize }
+    }
+
+    #[inline(always)]
+    fn send(&mut self) -> Result<u32, Refused> {
+        let (source, destination) = (self.source, self.destination);
+        let link = self.header_mut::<Ethernet>(0).ok_or(Refused)?;
+        link.destination = destination;
+        link.source = source;
+        if self.interface == self.ingress() {
+            return Ok(XDP_TX);
+        }
+        // SAFETY: a helper without memory arguments.
+        let action = unsafe { bpf_redirect(self.interface, 0) };
+        if action as u32 == XDP_REDIRECT {
+            Ok(XDP_REDIRECT)
+        } else {
+            Err(Refused)
+        }
+    }
+}
+
+impl Packet for Frame {
+    #[inline(always)]
+    fn header<T: Header>(&self, offset: usize) -> Option<&T> {
+        let at = frame::pointer::<T>(self.data(), self.data_end(), offset)?;
+        // SAFETY: within the packet, and T takes any bytes.
+        Some(unsafe { &*at })
+    }
+
+    #[inline(always)]
+    fn header_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T> {
+        let at = frame::pointer::<T>(self.data(), self.data_end(), offset)?;
+        // SAFETY: within the packet, T takes any bytes, and `self` is borrowed for as long.
+        Some(unsafe { &mut *at })
+    }
+
+    #[inline(always)]
+    fn holds(&self, length: usize) -> bool {
+        if length <= self.data_end() - self.data() {
+            return true;
+        }
+        // SAFETY: the context is a live `xdp_md`.
+        length as u64 <= unsafe { bpf_xdp_get_buff_len(self.context) }
+    }
+}
+
+impl Hook for Frame {
+    // Tags may have to be pushed or popped for the next link, which skbs can and frames cannot.
+    const TAGS: bool = false;
+
+    #[inline(always)]
+    fn now(&self) -> Tick {
+        // SAFETY: a helper without arguments.
+        Tick::from_nanoseconds(unsafe { bpf_ktime_get_coarse_ns() })
+    }
+
+    #[inline(always)]
+    fn station(&self) -> Option<Mac> {
+        Some(Maps.interface(self.ingress())?.mac)
+    }
+
+    #[inline(always)]
+    fn is_other_station(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn network_length(&self, parsed: usize, _network_offset: usize) -> u64 {
+        parsed as u64
+    }
+
+    #[inline(always)]
+    fn route<F: Family>(&mut self, query: &RouteQuery<F::Address>) -> Route {
+        let mut lookup = Lookup::new::<F>(query, self.ingress(), query.length);
+        match lookup.ask(self.context.cast()) {
+            Answer::Found => {}
+            Answer::NoNeighbour => return Route::NoNeighbour,
+            Answer::TooBig => return Route::TooBig(lookup.length),
+            Answer::ForwardingDisabled => return Route::ForwardingDisabled,
+            // It may be the kernel's to deliver: TC decides.
+            Answer::Unreachable => return Route::NotTransmittable,
+        }
+        let transmits = match Maps.interface(lookup.interface) {
+            Some(interface) => interface.flags & INTERFACE_XDP_TRANSMIT != 0,
+            None => false,
+        };
+        if !transmits {
+            return Route::NotTransmittable;
+        }
+        self.interface = lookup.interface;
+        self.source = lookup.source_mac;
+        self.destination = lookup.destination_mac;
+        Route::Known
+    }
+
+    #[inline(always)]
+    fn correct_checksum(
+        &mut self,
+        offset: usize,
+        addresses: Delta,
+        ports: Delta,
+        udp: bool,
+    ) -> Result<(), Refused> {
+        correct_in_place(self, offset, addresses.and(ports), udp)
+    }
+
+    #[inline(always)]
+    fn reshape(&mut self, keep: usize, room: usize) -> Result<(), Refused> {
+        // SAFETY: the context is a live `xdp_md`.
+        let length = unsafe { bpf_xdp_get_buff_len(self.context) } as i32;
+        let surplus = keep as i32 - length;
+        // SAFETY: as above; the pointers into the packet are taken anew after each call.
+        unsafe {
+            if surplus < 0 && bpf_xdp_adjust_tail(self.context, surplus) != 0 {
+                return Err(Refused);
+            }
+            if bpf_xdp_adjust_head(self.context, -(room as i32)) != 0 {
+                return Err(Refused);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn sum(&self, offset: usize, length: usize) -> Result<Delta, Refused> {
+        frame::sum(self, offset, length)
+    }
+}
