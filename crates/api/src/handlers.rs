@@ -1,6 +1,5 @@
 //! What each path of the API does: text in, a question to the director, text out.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,19 +7,21 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
-use config::model::{Forwarding, RealServer, Scheduler, Service, Timeouts, Weight};
+use config::model::{Forwarding, RealServer, Scheduler, Service, Weight};
 use serde::Deserialize;
 use weir_config as config;
 
 use crate::error::{Code, Error, ErrorBody};
-use crate::key::{Key, parse_address, protocol_from_name};
-use crate::management::{Change, ConnectionFilter, Cursor, Document, Host, Management, Peer};
+use crate::key::{Key, parse_address};
+use crate::management::{Change, Document, Management, Peer};
 use crate::status::Status;
 use crate::types;
 
 mod extract;
+mod read;
 
 use extract::{Answer, Body, Refusal, ask};
+use read::{filter, forwarding, scheduler, weight};
 
 type Director = State<Arc<dyn Management>>;
 
@@ -124,14 +125,28 @@ async fn add_service(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Body(new): Body<types::NewService>,
 ) -> Result<StatusCode, Refusal> {
-    let service = Service {
-        key: new.key.0,
-        scheduler: match new.scheduler {
-            Some(name) => scheduler(&name)?,
-            None => Scheduler::default(),
-        },
+    let key = new.key.0;
+    let scheduler = match new.scheduler.as_deref().map(scheduler) {
+        None => Scheduler::default(),
+        Some(Ok(scheduler)) => scheduler,
+        // As in IPVS, that the service is there is told first.
+        Some(Err(unknown)) => {
+            let exists = move |d: &dyn Management| match d.service(key) {
+                Ok(_) => Err(Error::new(
+                    Code::ServiceExists,
+                    format!("virtual service {key} exists already"),
+                )),
+                Err(_) => Err(unknown),
+            };
+            return ask(director, exists).await.map(|Answer(status)| status);
+        }
     };
-    change(director, peer, Change::AddService(service)).await
+    change(
+        director,
+        peer,
+        Change::AddService(Service { key, scheduler }),
+    )
+    .await
 }
 
 /// Changes a service; its real servers and connections stay.
@@ -145,7 +160,14 @@ async fn edit_service(
     Body(edit): Body<types::ServiceEdit>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
-    let scheduler = scheduler(&edit.scheduler)?;
+    let scheduler = match scheduler(&edit.scheduler) {
+        Ok(scheduler) => scheduler,
+        // As in IPVS, that the service is not there is told first.
+        Err(unknown) => {
+            let exists = move |d: &dyn Management| d.service(key).and(Err(unknown));
+            return ask(director, exists).await.map(|Answer(status)| status);
+        }
+    };
     change(director, peer, Change::EditService { key, scheduler }).await
 }
 
@@ -324,107 +346,5 @@ fn document(name: DocumentName, text: String) -> Document {
     Document {
         name: name.name.unwrap_or_else(|| "weir.toml".to_owned()),
         text,
-    }
-}
-
-fn filter(query: types::ConnectionQuery) -> Result<ConnectionFilter, Error> {
-    let limit = query
-        .limit
-        .map_or(ConnectionFilter::DEFAULT_LIMIT, |limit| limit as usize);
-    if limit == 0 || limit > ConnectionFilter::MAX_LIMIT {
-        return Err(Error::new(
-            Code::OutOfRange,
-            format!("limit is 1 to {}", ConnectionFilter::MAX_LIMIT),
-        ));
-    }
-    Ok(ConnectionFilter {
-        protocol: query
-            .protocol
-            .map(|name| {
-                protocol_from_name(&name).ok_or_else(|| {
-                    Error::invalid(format!("protocol is tcp, udp or sctp, not {name:?}"))
-                })
-            })
-            .transpose()?,
-        client: query.client.as_deref().map(host).transpose()?,
-        virtual_address: query.r#virtual.as_deref().map(host).transpose()?,
-        server: query.server.as_deref().map(host).transpose()?,
-        state: query.state,
-        limit,
-        cursor: query.cursor.map_or(Ok(Cursor::Start), |text| {
-            Cursor::from_text(&text)
-                .ok_or_else(|| Error::invalid("cursor is the `next` of an earlier page"))
-        })?,
-    })
-}
-
-fn host(text: &str) -> Result<Host, Error> {
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(Host {
-            address: address.ip(),
-            port: Some(address.port()),
-        });
-    }
-    match text.parse::<IpAddr>() {
-        Ok(address) => Ok(Host {
-            address,
-            port: None,
-        }),
-        Err(_) => Err(Error::invalid(format!(
-            "{text:?} is not an address: expected 192.0.2.10 or 192.0.2.10:80, \
-             2001:db8::1 or [2001:db8::1]:80"
-        ))),
-    }
-}
-
-fn scheduler(name: &str) -> Result<Scheduler, Error> {
-    Scheduler::from_name(name).ok_or_else(|| {
-        let known: Vec<_> = Scheduler::ALL.iter().map(|s| s.name()).collect();
-        Error::new(
-            Code::SchedulerNotFound,
-            format!("no scheduler {name:?}: there are {}", known.join(", ")),
-        )
-    })
-}
-
-fn forwarding(name: &str) -> Result<Forwarding, Error> {
-    match name {
-        "nat" => Ok(Forwarding::Nat),
-        "dr" | "tun" | "fullnat" => Err(Error::new(
-            Code::NotSupported,
-            format!("forwarding method {name} is still to come: use nat"),
-        )),
-        _ => Err(Error::invalid(format!(
-            "no forwarding method {name:?}: expected nat"
-        ))),
-    }
-}
-
-fn weight(value: u32) -> Result<Weight, Error> {
-    Weight::new(value).ok_or_else(|| {
-        Error::new(
-            Code::OutOfRange,
-            format!("weight is 0 to {}, not {value}", Weight::MAX),
-        )
-    })
-}
-
-impl From<Timeouts> for types::Timeouts {
-    fn from(timeouts: Timeouts) -> Self {
-        Self {
-            tcp: timeouts.tcp,
-            tcp_fin: timeouts.tcp_fin,
-            udp: timeouts.udp,
-        }
-    }
-}
-
-impl From<types::Timeouts> for Timeouts {
-    fn from(timeouts: types::Timeouts) -> Self {
-        Self {
-            tcp: timeouts.tcp,
-            tcp_fin: timeouts.tcp_fin,
-            udp: timeouts.udp,
-        }
     }
 }

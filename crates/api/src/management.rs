@@ -1,5 +1,6 @@
 //! What a director can be asked: the trait behind the server, so that tests can serve a fake.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use config::model::{
@@ -140,6 +141,53 @@ pub struct Peer {
     pub user: u32,
     /// Group.
     pub group: u32,
+}
+
+/// A line for the log.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddService(service) => {
+                let scheduler = service.scheduler.name();
+                write!(f, "add service {} scheduler {scheduler}", service.key)
+            }
+            Self::EditService { key, scheduler } => {
+                write!(f, "edit service {key} scheduler {}", scheduler.name())
+            }
+            Self::DeleteService(key) => write!(f, "delete service {key}"),
+            Self::Flush => f.write_str("delete all services"),
+            Self::AddServer { key, server } => write!(
+                f,
+                "add server {} to {key}: {} weight {}",
+                server.address,
+                server.forwarding.name(),
+                server.weight.get()
+            ),
+            Self::EditServer {
+                key,
+                address,
+                forwarding,
+                weight,
+            } => {
+                write!(f, "edit server {address} of {key}:")?;
+                if let Some(forwarding) = forwarding {
+                    write!(f, " {}", forwarding.name())?;
+                }
+                match weight {
+                    Some(weight) => write!(f, " weight {}", weight.get()),
+                    None => Ok(()),
+                }
+            }
+            Self::DeleteServer { key, address } => write!(f, "delete server {address} of {key}"),
+            Self::Zero(Some(key)) => write!(f, "zero counters of {key}"),
+            Self::Zero(None) => f.write_str("zero all counters"),
+            Self::SetTimeouts(timeouts) => write!(
+                f,
+                "set timeouts tcp {} tcp-fin {} udp {}",
+                timeouts.tcp, timeouts.tcp_fin, timeouts.udp
+            ),
+        }
+    }
 }
 
 impl Host {

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use config::model;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use weir_config as config;
 
 use crate::key::Key;
 
@@ -242,4 +244,24 @@ pub struct Plan {
     /// What the document says that only takes effect when the daemon starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl From<model::Timeouts> for Timeouts {
+    fn from(timeouts: model::Timeouts) -> Self {
+        Self {
+            tcp: timeouts.tcp,
+            tcp_fin: timeouts.tcp_fin,
+            udp: timeouts.udp,
+        }
+    }
+}
+
+impl From<Timeouts> for model::Timeouts {
+    fn from(timeouts: Timeouts) -> Self {
+        Self {
+            tcp: timeouts.tcp,
+            tcp_fin: timeouts.tcp_fin,
+            udp: timeouts.udp,
+        }
+    }
 }

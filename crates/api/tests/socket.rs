@@ -310,8 +310,8 @@ fn values_out_of_range_are_named() {
         forwarding: forwarding.map(str::to_owned),
         weight,
     };
-    let service = |scheduler: &str| types::NewService {
-        key,
+    let service = |key: &str, scheduler: &str| types::NewService {
+        key: key.parse().unwrap(),
         scheduler: Some(scheduler.to_owned()),
     };
     let code = |result| match result {
@@ -324,8 +324,10 @@ fn values_out_of_range_are_named() {
     assert_eq!(code(added), Code::NotSupported);
     let added = client.add_server(key.0, &server(Some("bridge"), None));
     assert_eq!(code(added), Code::Invalid);
-    let added = client.add_service(&service("fastest"));
+    let added = client.add_service(&service("tcp:192.0.2.99:80", "fastest"));
     assert_eq!(code(added), Code::SchedulerNotFound);
+    let added = client.add_service(&service("tcp:192.0.2.10:80", "fastest"));
+    assert_eq!(code(added), Code::ServiceExists);
 }
 
 #[test]

@@ -7,21 +7,10 @@
 
 use std::fmt;
 
-use crate::interface::{Interface, Kind};
+use config::file::Mode;
+use weir_config as config;
 
-/// What the operator asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// The best for each interface.
-    #[default]
-    Auto,
-    /// XDP in the driver.
-    Xdp,
-    /// XDP in the kernel's generic hook.
-    XdpGeneric,
-    /// TC.
-    Tc,
-}
+use crate::interface::{Interface, Kind};
 
 /// The hook that takes the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
