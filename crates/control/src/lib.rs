@@ -31,3 +31,6 @@ pub use error::Error;
 pub use estimator::Rates;
 pub use listing::{ServerListing, ServiceListing, Snapshot};
 pub use tables::Tables;
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! The director's settings: timeouts and sysctls, as IPVS begins with them and as they are changed.
 
-use weir_abi::settings::{Settings, TCP_STATES};
+use weir_abi::settings::Settings;
 use weir_abi::tick::Ticks;
 use weir_config::model::Timeouts;
 
 /// Seconds that each TCP state lasts, by IPVS's numbers of the states (NONE to LAST).
-const TCP_SECONDS: [u32; TCP_STATES] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2];
+const TCP_SECONDS: [u32; 12] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2];
 const TCP_ESTABLISHED: usize = 1;
 const TCP_FIN_WAIT: usize = 4;
 const UDP_SECONDS: u32 = 300;
@@ -15,7 +15,9 @@ pub const MAX_TIMEOUT: u32 = (i32::MAX / 250) as u32;
 
 /// Puts IPVS's defaults into settings that were just made.
 pub fn set_defaults(settings: &Settings) {
-    for (cell, seconds) in settings.tcp_timeouts.iter().zip(TCP_SECONDS) {
+    let beyond = TCP_SECONDS[TCP_SECONDS.len() - 1];
+    let seconds = TCP_SECONDS.into_iter().chain(std::iter::repeat(beyond));
+    for (cell, seconds) in settings.tcp_timeouts.iter().zip(seconds) {
         cell.store(Ticks::from_seconds(seconds).0);
     }
     settings
@@ -61,7 +63,8 @@ mod tests {
             .iter()
             .map(|cell| Ticks(cell.load()).to_seconds())
             .collect();
-        assert_eq!(seconds, TCP_SECONDS);
+        assert_eq!(seconds[..TCP_SECONDS.len()], TCP_SECONDS);
+        assert!(seconds[TCP_SECONDS.len()..].iter().all(|s| *s == 2));
         assert_eq!(settings.connection_reuse_mode.load(), 1);
     }
 

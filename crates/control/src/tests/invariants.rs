@@ -1,0 +1,141 @@
+//! What is true of tables and director after any sequence of operations.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use weir_abi::NONE;
+use weir_abi::counters::Counters;
+use weir_abi::service::{AVAILABLE, DH_BUCKETS, PRESENT};
+use weir_config::model::Scheduler;
+
+use super::*;
+use crate::scheduling;
+
+/// What a director holds in memory and can find again in the records.
+#[derive(Debug, PartialEq)]
+pub(super) struct Shape {
+    services: BTreeMap<u32, BTreeMap<ServerKey, u32>>,
+    trash: Vec<u32>,
+    free_services: Vec<u32>,
+    free_destinations: Vec<u32>,
+}
+
+pub(super) fn shape(director: &Director) -> Shape {
+    let mut trash: Vec<u32> = director.trash.slots().collect();
+    trash.sort_unstable();
+    let services = director.services.values();
+    Shape {
+        services: services
+            .map(|held| {
+                let servers = held.servers.iter().map(|(key, slot)| (*key, *slot));
+                (held.slot, servers.collect())
+            })
+            .collect(),
+        trash,
+        free_services: director.free_services.all(),
+        free_destinations: director.free_destinations.all(),
+    }
+}
+
+pub(super) fn check(world: &World) {
+    check_services(world);
+    check_destinations(world);
+    check_sums(world);
+}
+
+fn check_services(world: &World) {
+    let World {
+        tables, director, ..
+    } = world;
+    let index: HashMap<_, _> = director
+        .services
+        .iter()
+        .map(|(key, held)| (*key, held.slot))
+        .collect();
+    assert_eq!(tables.index(), index, "packets find what the director has");
+    let mut slots = director.free_services.all();
+    slots.extend(index.values());
+    assert_all_once(slots, tables.services().len());
+    for (key, held) in &director.services {
+        let record = &tables.services()[held.slot as usize];
+        assert_eq!(record.flags.load(), PRESENT);
+        assert_eq!(record.key.load(), *key);
+        let list: Vec<u32> = scheduling::list(record, tables.destinations()).collect();
+        assert_eq!(list.len(), held.servers.len());
+        assert_eq!(record.length.load() as usize, list.len());
+        let members: HashSet<u32> = held.servers.values().copied().collect();
+        assert_eq!(members, list.iter().copied().collect());
+        check_scheduler(world, held.slot, &list);
+    }
+}
+
+fn check_scheduler(world: &World, slot: u32, list: &[u32]) {
+    let record = &world.tables.services()[slot as usize];
+    let scheduler = record::read_scheduler(record.scheduler.load()).unwrap();
+    let pointer = record.memory.load() as u32;
+    assert!(pointer == NONE || list.contains(&pointer));
+    let hashed = scheduler == Scheduler::DestinationHashing && !list.is_empty();
+    assert_eq!(record.buckets.load(), if hashed { DH_BUCKETS } else { 0 });
+    let wanted = hashed.then(|| scheduling::destination_hashing_buckets(list));
+    assert_eq!(world.tables.buckets(slot), wanted);
+}
+
+fn check_destinations(world: &World) {
+    let World {
+        tables, director, ..
+    } = world;
+    let mut slots = director.free_destinations.all();
+    for slot in &slots {
+        assert_eq!(tables.destinations()[*slot as usize].flags.load(), 0);
+    }
+    for (key, held) in &director.services {
+        for (server, slot) in &held.servers {
+            let record = &tables.destinations()[*slot as usize];
+            assert_eq!(record.flags.load(), PRESENT | AVAILABLE);
+            assert_eq!(record.service.load(), held.slot);
+            assert_eq!(record.service_key.load(), *key);
+            assert_eq!(ServerKey::of_record(record.address.load()), *server);
+            slots.push(*slot);
+        }
+    }
+    for slot in director.trash.slots() {
+        let record = &tables.destinations()[slot as usize];
+        assert_eq!(record.flags.load(), PRESENT);
+        let service = director.services.get(&record.service_key.load());
+        let belongs = service.is_some_and(|held| held.slot == record.service.load());
+        assert!(belongs || record.service.load() == NONE);
+        slots.push(slot);
+    }
+    assert_all_once(slots, tables.destinations().len());
+}
+
+/// What the listings show of the whole is what was ever counted: see `Reference` for the parts.
+fn check_sums(world: &World) {
+    let World {
+        tables, director, ..
+    } = world;
+    let counted = director.count(tables).unwrap();
+    let mut total = tables.settings().retired.load();
+    for (slot, of_service) in &counted.services {
+        assert!(director.services.values().any(|held| held.slot == *slot));
+        total = total.plus(*of_service);
+    }
+    for slot in director.trash.slots() {
+        if tables.destinations()[slot as usize].service.load() == NONE {
+            total = total.plus(counted.server(slot));
+        }
+    }
+    assert_eq!(counted.total, total);
+    for (key, held) in &director.services {
+        let key = record::read_service_key(*key).unwrap();
+        let alone = director.service(tables, &key).unwrap();
+        let among_all = counted.service(held.slot);
+        let zeroed = tables.services()[held.slot as usize].zeroed.load();
+        assert_eq!(alone.counters, Counters::minus(among_all, zeroed));
+    }
+}
+
+fn assert_all_once(mut slots: Vec<u32>, number: usize) {
+    slots.sort_unstable();
+    let all: Vec<u32> = (0..number as u32).collect();
+    assert_eq!(slots, all, "every slot is in one place");
+}

@@ -1,0 +1,143 @@
+//! Tests of the director as a whole.
+
+mod adoption;
+mod invariants;
+mod reference;
+mod rows;
+mod schedulers;
+mod sequences;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use weir_abi::counters::Counters;
+use weir_config::model::{Forwarding, RealServer, Scheduler, Service, ServiceKey, Weight};
+
+use crate::director::Director;
+use crate::record::{self, ServerKey};
+use crate::tables::Tables;
+use crate::testing::MemoryTables;
+
+/// Tables, their director, and the time that it is told.
+struct World {
+    tables: MemoryTables,
+    director: Director,
+    now: Duration,
+}
+
+impl World {
+    fn new(services: usize, destinations: usize) -> Self {
+        let tables = MemoryTables::new(services, destinations);
+        let director = Director::adopt(&tables, Duration::ZERO).unwrap();
+        Self {
+            tables,
+            director,
+            now: Duration::ZERO,
+        }
+    }
+
+    fn add_service(&mut self, service: &str, scheduler: Scheduler) {
+        let wanted = self::service(service, scheduler);
+        self.director
+            .add_service(&self.tables, wanted, self.now)
+            .unwrap();
+    }
+
+    fn add_server(&mut self, service: &str, address: &str, weight: u32) {
+        self.director
+            .add_server(
+                &self.tables,
+                &key(service),
+                server(address, weight),
+                self.now,
+            )
+            .unwrap();
+    }
+
+    fn delete_server(&mut self, service: &str, address: &str) {
+        let address = address.parse().unwrap();
+        self.director
+            .delete_server(&self.tables, &key(service), address, self.now)
+            .unwrap();
+    }
+
+    fn delete_service(&mut self, service: &str) {
+        self.director
+            .delete_service(&self.tables, &key(service), self.now)
+            .unwrap();
+    }
+
+    /// Lets time go by, as the daemon does.
+    fn wait(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now += Duration::from_secs(1);
+            self.director.housekeeping(&self.tables, self.now).unwrap();
+        }
+    }
+
+    fn service_slot(&self, service: &str) -> u32 {
+        self.tables
+            .find_service(record::service_key(&key(service)))
+            .unwrap()
+    }
+
+    /// The slot of a server of a service, in the list or in the trash.
+    fn server_slot(&self, service: &str, address: &str) -> u32 {
+        self.find_server(&key(service), address.parse().unwrap())
+            .unwrap()
+    }
+
+    fn find_server(&self, service: &ServiceKey, address: SocketAddr) -> Option<u32> {
+        let slots = 0..self.tables.destinations().len() as u32;
+        slots.into_iter().find(|slot| {
+            let record = &self.tables.destinations()[*slot as usize];
+            record.flags.load() != 0
+                && record.service_key.load() == record::service_key(service)
+                && ServerKey::of_record(record.address.load()) == ServerKey::of_address(address)
+        })
+    }
+
+    /// The addresses of a service's real servers, newest first.
+    fn list(&self, service: &str) -> Vec<String> {
+        let listing = self.director.service(&self.tables, &key(service)).unwrap();
+        let addresses = listing.servers.iter().map(|s| s.server.address.to_string());
+        addresses.collect()
+    }
+}
+
+fn key(text: &str) -> ServiceKey {
+    text.parse().unwrap()
+}
+
+fn service(text: &str, scheduler: Scheduler) -> Service {
+    Service {
+        key: key(text),
+        scheduler,
+    }
+}
+
+fn server(address: &str, weight: u32) -> RealServer {
+    RealServer {
+        address: address.parse().unwrap(),
+        forwarding: Forwarding::Nat,
+        weight: Weight::new(weight).unwrap(),
+    }
+}
+
+fn packets(number: u64) -> Counters {
+    Counters {
+        connections: number,
+        in_packets: 2 * number,
+        out_packets: 3 * number,
+        in_bytes: 100 * number,
+        out_bytes: 1000 * number,
+    }
+}
+
+const WEB: &str = "tcp:192.0.2.10:80";
+const DNS: &str = "udp:192.0.2.10:53";
+const WEB6: &str = "tcp:[2001:db8::10]:80";
+const A: &str = "10.0.0.1:80";
+const B: &str = "10.0.0.2:80";
+const C: &str = "10.0.0.3:80";
+const A6: &str = "[2001:db8:1::1]:80";
