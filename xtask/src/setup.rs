@@ -97,7 +97,7 @@ fn install(compiler: Option<Compiler>, has_linker: bool, tools: &[&Tool]) -> Res
             .env_remove("CARGO_TARGET_DIR")
             .env("LLVM_PREFIX", LLVM_PREFIX);
         step::run(
-            &format!("build and install bpf-linker {LINKER_VERSION} (about a minute)"),
+            &format!("build and install bpf-linker {LINKER_VERSION} (a minute or two)"),
             &mut command,
         )?;
     }
@@ -175,4 +175,30 @@ fn missing(compiler: Option<Compiler>, has_linker: bool, tools: &[&Tool]) -> Str
 fn is_debian() -> bool {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     place::program("apt-get").is_some() && release.lines().any(|line| line.trim() == "ID=debian")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Compiler, LAB, missing};
+
+    #[test]
+    fn a_system_that_is_not_debian_is_told_what_it_lacks_and_no_more() {
+        let nothing_there = missing(None, false, &LAB.iter().collect::<Vec<_>>());
+        for needed in [
+            "nightly --component rust-src",
+            "cargo install bpf-linker",
+            "nginx",
+            "ethtool",
+        ] {
+            assert!(
+                nothing_there.contains(needed),
+                "{needed} is not in: {nothing_there}"
+            );
+        }
+        let only_linker = missing(Some(Compiler::Nightly), false, &[]);
+        assert!(
+            only_linker.contains("bpf-linker") && !only_linker.contains("rust-src"),
+            "{only_linker}"
+        );
+    }
 }
