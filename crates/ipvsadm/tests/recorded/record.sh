@@ -1,0 +1,29 @@
+# Runs in a guest with IPVS and ipvsadm 1.31: prints every table anew, see README.md.
+dmesg -n 1
+cat >/etc/hosts <<'HOSTS'
+127.0.0.1 localhost
+::1 localhost6
+192.0.2.10 web.example web
+198.51.100.7 a-real-server-with-a-very-long-name.example.net
+198.51.100.8 a-name-that-is-longer-than-the-fifty-nine-bytes-that-ipvsadm-has.example.net
+2001:db8::81 a-name-that-is-longer-than-the-fifty-nine-bytes-that-ipvsadm-has6.example.net
+192.0.2.33 exactly-twenty-one.ab
+2001:db8::80 six.example
+HOSTS
+cat >/etc/services <<'SERVICES'
+ssh 22/tcp
+domain 53/tcp
+domain 53/udp
+http 80/tcp
+https 443/tcp
+https 443/udp
+ntp 123/udp
+diameter 3868/sctp
+SERVICES
+ip link set lo up
+for table in options addresses values restore legality; do
+  echo "==> $table.txt"
+  python3 record.py "$table.txt"
+done
+echo "==> traffic.txt"
+python3 traffic.py
