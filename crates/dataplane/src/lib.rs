@@ -1,1 +1,205 @@
 //! Loads, attaches and pins the packet programs, fills their tables, reads their counters.
+//!
+//! This is the only crate that knows aya. [`Dataplane::open`] makes the tables or adopts those that an
+//! earlier daemon has left, [`Dataplane::attach`] puts the programs on an interface, and through
+//! [`weir_control::Tables`] the director reads and writes the tables. All of it is pinned: when the
+//! daemon ends, for whatever reason, forwarding goes on.
+//!
+//! ```text
+//! <bpffs>/v1/NAME        the tables, by layout version
+//! <bpffs>/links/IF.KIND  what is attached: by interface index and kind
+//! ```
+
+mod attach;
+mod error;
+mod memory;
+mod object;
+mod pins;
+mod tables;
+
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aya::Ebpf;
+use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use weir_abi::connection::{Connection4, Connection6};
+use weir_abi::reason::Reason;
+use weir_abi::service::{Destination, Service};
+use weir_abi::settings::{Interface, Settings};
+use weir_abi::{LAYOUT_VERSION, names};
+
+pub use attach::Attachment;
+pub use error::Error;
+pub use pins::{Removed, detach};
+
+use memory::Shared;
+use tables::{BucketRow, CountersRow, InterfaceRow, KeyRow};
+
+/// How many entries the tables hold. Nothing is compiled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSizes {
+    /// Virtual services.
+    pub services: u32,
+    /// Real servers, of all services together.
+    pub real_servers: u32,
+    /// Connections of IPv4.
+    pub connections4: u32,
+    /// Connections of IPv6.
+    pub connections6: u32,
+}
+
+/// The packet programs and their tables.
+pub struct Dataplane {
+    bpffs: PathBuf,
+    adopted: bool,
+    object: Ebpf,
+    settings: Shared<Settings>,
+    services: Shared<Service>,
+    destinations: Shared<Destination>,
+    connections4: Shared<Connection4>,
+    connections6: Shared<Connection6>,
+    // aya asks for unique access where the kernel does not.
+    service_index: Mutex<HashMap<MapData, KeyRow, u32>>,
+    buckets: Mutex<HashMap<MapData, BucketRow, u32>>,
+    interfaces: Mutex<HashMap<MapData, u32, InterfaceRow>>,
+    counters: Mutex<PerCpuArray<MapData, CountersRow>>,
+    reasons: PerCpuArray<MapData, u64>,
+    /// The other tables: user space does not touch them, but holds them open.
+    _others: Vec<Map>,
+}
+
+impl Dataplane {
+    /// Makes the tables in `bpffs` and pins them, or adopts those that are pinned there; loads the
+    /// programs, and starts the timer that ends connections.
+    ///
+    /// Tables that are adopted keep the sizes that they were made with.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses (it says why), when the directory is not on a BPF file system, or when
+    /// this build carries no programs.
+    pub fn open(bpffs: &Path, sizes: TableSizes) -> Result<Self, Error> {
+        let adopted = pins::prepare(bpffs)?;
+        let mut object = object::load(bpffs, sizes)?;
+        let settings: Shared<Settings> = shared(&mut object, names::MAP_SETTINGS)?;
+        let dataplane = Self {
+            bpffs: bpffs.to_owned(),
+            adopted,
+            settings,
+            services: shared(&mut object, names::MAP_SERVICES)?,
+            destinations: shared(&mut object, names::MAP_DESTINATIONS)?,
+            connections4: shared(&mut object, names::MAP_CONNECTIONS4)?,
+            connections6: shared(&mut object, names::MAP_CONNECTIONS6)?,
+            // aya asks for unique access where the kernel does not.
+            service_index: Mutex::new(HashMap::try_from(take(
+                &mut object,
+                names::MAP_SERVICE_INDEX,
+            )?)?),
+            buckets: Mutex::new(HashMap::try_from(take(&mut object, names::MAP_BUCKETS)?)?),
+            interfaces: Mutex::new(HashMap::try_from(take(
+                &mut object,
+                names::MAP_INTERFACES,
+            )?)?),
+            counters: Mutex::new(PerCpuArray::try_from(take(
+                &mut object,
+                names::MAP_COUNTERS,
+            )?)?),
+            reasons: PerCpuArray::try_from(take(&mut object, names::MAP_REASONS)?)?,
+            _others: [
+                names::MAP_FLOWS4,
+                names::MAP_FLOWS6,
+                names::MAP_FREE4,
+                names::MAP_FREE6,
+                names::MAP_REAPER,
+            ]
+            .into_iter()
+            .map(|name| take(&mut object, name))
+            .collect::<Result<_, _>>()?,
+            object,
+        };
+        let settings = dataplane.settings.first();
+        if !adopted {
+            settings
+                .capacity4
+                .store(dataplane.connections4.all().len() as u32);
+            settings
+                .capacity6
+                .store(dataplane.connections6.all().len() as u32);
+        }
+        object::start_reaper(&dataplane.object)?;
+        settings.layout_version.store(LAYOUT_VERSION);
+        Ok(dataplane)
+    }
+
+    /// Whether the tables were there already.
+    pub fn adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// How large the tables are.
+    pub fn sizes(&self) -> TableSizes {
+        TableSizes {
+            services: self.services.all().len() as u32,
+            real_servers: self.destinations.all().len() as u32,
+            connections4: self.connections4.all().len() as u32,
+            connections6: self.connections6.all().len() as u32,
+        }
+    }
+
+    /// Tells the programs what is known of an interface.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn set_interface(&self, ifindex: u32, interface: Interface) -> Result<(), Error> {
+        lock(&self.interfaces)
+            .insert(ifindex, InterfaceRow(interface), 0)
+            .map_err(Error::from)
+    }
+
+    /// How many packets there were for each reason, summed over processors.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn reasons(&self) -> Result<Vec<(Reason, u64)>, Error> {
+        Reason::ALL
+            .iter()
+            .map(|&reason| {
+                let counts = self.reasons.get(&(reason as u32), 0)?;
+                Ok((reason, counts.iter().sum()))
+            })
+            .collect()
+    }
+
+    /// All slots for connections of IPv4; those below `settings().high_water4` may be in use.
+    pub fn connections4(&self) -> &[Connection4] {
+        self.connections4.all()
+    }
+
+    /// All slots for connections of IPv6; those below `settings().high_water6` may be in use.
+    pub fn connections6(&self) -> &[Connection6] {
+        self.connections6.all()
+    }
+}
+
+/// Locks a table; one that somebody has panicked over is as good as before, it is the kernel's.
+fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a table out of the object.
+fn take(object: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
+    object.take_map(name).ok_or(Error::NoSuchTable(name))
+}
+
+/// Maps the memory of an array.
+fn shared<T>(object: &mut Ebpf, name: &'static str) -> Result<Shared<T>, Error> {
+    let Map::Array(data) = take(object, name)? else {
+        return Err(Error::NoSuchTable(name));
+    };
+    let info = data.info()?;
+    let size = (info.value_size(), info.max_entries());
+    Shared::map(data.fd().as_fd(), name, size)
+}

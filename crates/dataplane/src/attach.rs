@@ -1,0 +1,252 @@
+//! Programs on interfaces.
+//!
+//! TC is attached to every interface; XDP before it where the interface's mode says so. An
+//! attachment is a pinned link, so it outlives the daemon, and the next daemon puts its own program
+//! in its place by updating the link: no packet meets an interface without a program. Where the
+//! kernel has no links for TC (before 6.6) the program is a filter of the `clsact` qdisc, with a
+//! priority and handle that are known, and its pinned program marks that it is there.
+
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
+    qdisc_detach_program,
+};
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::util::KernelVersion;
+use weir_abi::names;
+
+use crate::{Dataplane, Error, object, pins};
+
+/// Which programs an interface has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// XDP in the driver, and TC behind it.
+    Xdp,
+    /// XDP in the kernel's generic path, and TC behind it.
+    XdpGeneric,
+    /// TC alone.
+    Tc,
+}
+
+/// A pinned attachment.
+pub struct Pinned {
+    pub ifindex: u32,
+    /// Nothing when the interface is gone.
+    pub name: Option<String>,
+    pub how: Attachment,
+    path: PathBuf,
+    is_filter: bool,
+}
+
+const FILTER: &str = "tc-filter";
+const FILTER_PRIORITY: u16 = 1;
+const FILTER_HANDLE: TcHandle = TcHandle::new(0, 1);
+
+impl Attachment {
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::XdpGeneric => "xdp-generic",
+            Self::Tc => "tc",
+        }
+    }
+
+    fn of_kind(kind: &str) -> Option<Self> {
+        match kind {
+            "xdp" => Some(Self::Xdp),
+            "xdp-generic" => Some(Self::XdpGeneric),
+            "tc" | FILTER => Some(Self::Tc),
+            _other => None,
+        }
+    }
+}
+
+impl Dataplane {
+    /// Puts the programs on an interface, in place of what an earlier daemon has put there.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses: the driver has no XDP, somebody else's XDP program is there.
+    pub fn attach(&mut self, ifindex: u32, name: &str, how: Attachment) -> Result<(), Error> {
+        // TC first: what XDP leaves over must find it.
+        self.attach_tc(ifindex, name)?;
+        for other in [Attachment::Xdp, Attachment::XdpGeneric] {
+            if other != how {
+                remove_pin(&self.link(ifindex, other.kind()))?;
+            }
+        }
+        match how {
+            Attachment::Tc => Ok(()),
+            Attachment::Xdp => self.attach_xdp(ifindex, how, XdpMode::Driver),
+            Attachment::XdpGeneric => self.attach_xdp(ifindex, how, XdpMode::Skb),
+        }
+    }
+
+    /// What is attached: interface index, name, and how.
+    ///
+    /// # Errors
+    ///
+    /// When the pins cannot be read.
+    pub fn attached(&self) -> Result<Vec<(u32, String, Attachment)>, Error> {
+        let mut attached: Vec<(u32, String, Attachment)> = Vec::new();
+        for pinned in pinned(&self.bpffs)? {
+            let Some(name) = pinned.name else { continue };
+            match attached.iter_mut().find(|known| known.0 == pinned.ifindex) {
+                // XDP has TC behind it: one line for both.
+                Some(known) if known.2 == Attachment::Tc => known.2 = pinned.how,
+                Some(_) => {}
+                None => attached.push((pinned.ifindex, name, pinned.how)),
+            }
+        }
+        attached.sort_by_key(|known| known.0);
+        Ok(attached)
+    }
+
+    /// Takes the programs off an interface.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn detach_interface(&mut self, ifindex: u32) -> Result<(), Error> {
+        for pinned in pinned(&self.bpffs)? {
+            if pinned.ifindex == ifindex {
+                remove(&self.bpffs, &pinned)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&self, ifindex: u32, kind: &str) -> PathBuf {
+        pins::links_directory(&self.bpffs).join(format!("{ifindex}.{kind}"))
+    }
+
+    fn attach_xdp(&mut self, ifindex: u32, how: Attachment, mode: XdpMode) -> Result<(), Error> {
+        let path = self.link(ifindex, how.kind());
+        let program: &mut Xdp = object::program(&mut self.object, names::PROGRAM_XDP)?;
+        if path.exists() {
+            let link = FdLink::from(PinnedLink::from_pin(&path)?);
+            let id = program.attach_to_link(link.try_into()?)?;
+            // Closes this process's descriptor; the pin holds the link.
+            drop(program.take_link(id)?);
+            return Ok(());
+        }
+        let id = program.attach_to_if_index(ifindex, mode)?;
+        let link: FdLink = program.take_link(id)?.try_into()?;
+        link.pin(&path)?;
+        Ok(())
+    }
+
+    fn attach_tc(&mut self, ifindex: u32, name: &str) -> Result<(), Error> {
+        let has_links =
+            KernelVersion::current().is_ok_and(|running| running >= KernelVersion::new(6, 6, 0));
+        if !has_links {
+            return self.attach_filter(ifindex, name);
+        }
+        let path = self.link(ifindex, Attachment::Tc.kind());
+        let program: &mut SchedClassifier = object::program(&mut self.object, names::PROGRAM_TC)?;
+        if path.exists() {
+            let link = FdLink::from(PinnedLink::from_pin(&path)?);
+            let id = program.attach_to_link(link.try_into()?)?;
+            drop(program.take_link(id)?);
+            return Ok(());
+        }
+        let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+        let id = program.attach_with_options(name, TcAttachType::Ingress, order)?;
+        let link: FdLink = program.take_link(id)?.try_into()?;
+        link.pin(&path)?;
+        Ok(())
+    }
+
+    fn attach_filter(&mut self, ifindex: u32, name: &str) -> Result<(), Error> {
+        let path = self.link(ifindex, FILTER);
+        let program: &mut SchedClassifier = object::program(&mut self.object, names::PROGRAM_TC)?;
+        let is_there = path.exists();
+        let id = if is_there {
+            let link = SchedClassifierLink::attached(
+                name,
+                TcAttachType::Ingress,
+                FILTER_PRIORITY,
+                FILTER_HANDLE,
+                None,
+            )
+            .map_err(|source| pins::at(&path, source))?;
+            program.attach_to_link(link)?
+        } else {
+            // There already is as good.
+            let _ = qdisc_add_clsact(name);
+            let options = TcAttachOptions::Netlink(NlOptions {
+                priority: FILTER_PRIORITY,
+                handle: FILTER_HANDLE,
+                classid: None,
+            });
+            program.attach_with_options(name, TcAttachType::Ingress, options)?
+        };
+        // Dropped, such a link detaches; and the filter is to stay.
+        std::mem::forget(program.take_link(id)?);
+        remove_pin(&path)?;
+        program.pin(&path)?;
+        Ok(())
+    }
+}
+
+/// All attachments that are pinned.
+pub fn pinned(bpffs: &Path) -> Result<Vec<Pinned>, Error> {
+    let mut all = Vec::new();
+    for path in pins::read_directory(&pins::links_directory(bpffs))? {
+        let Some((index, kind)) = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.split_once('.'))
+        else {
+            continue;
+        };
+        let (Ok(ifindex), Some(how)) = (index.parse(), Attachment::of_kind(kind)) else {
+            continue;
+        };
+        let is_filter = kind == FILTER;
+        all.push(Pinned {
+            ifindex,
+            name: interface_name(ifindex),
+            how,
+            path,
+            is_filter,
+        });
+    }
+    all.sort_by_key(|pinned| pinned.ifindex);
+    Ok(all)
+}
+
+/// Takes one attachment away.
+pub fn remove(_bpffs: &Path, pinned: &Pinned) -> Result<(), Error> {
+    if let (true, Some(name)) = (pinned.is_filter, &pinned.name) {
+        // Not found is as good: somebody has removed the qdisc.
+        let _ = qdisc_detach_program(name, TcAttachType::Ingress, names::PROGRAM_TC);
+    }
+    // The last reference to a link is its pin: without it the program is detached.
+    remove_pin(&pinned.path)
+}
+
+fn remove_pin(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(pins::at(path, source)),
+    }
+}
+
+/// The name of an interface of this network namespace.
+fn interface_name(ifindex: u32) -> Option<String> {
+    let mut buffer = [0; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has the size that the call wants.
+    let name = unsafe { libc::if_indextoname(ifindex, buffer.as_mut_ptr()) };
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: the call has put a terminated name there.
+    let name: CString = unsafe { CStr::from_ptr(name) }.to_owned();
+    name.into_string().ok()
+}

@@ -1,0 +1,85 @@
+//! The object with the packet programs.
+
+use std::path::Path;
+
+use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use weir_abi::names;
+use weir_abi::service::DH_BUCKETS;
+
+use crate::{Error, TableSizes, pins};
+
+#[cfg(feature = "embed-bpf")]
+const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
+    env!("OUT_DIR"),
+    "/weir-ebpf"
+)));
+#[cfg(not(feature = "embed-bpf"))]
+const OBJECT: Option<&[u8]> = None;
+
+/// Loads the programs, on tables that are pinned already or are made and pinned now.
+pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
+    let bytes = OBJECT.ok_or(Error::NoPrograms)?;
+    let mut loader = EbpfLoader::new();
+    for (name, size) in table_sizes(sizes) {
+        loader.map_max_entries(name, size.max(1));
+    }
+    for name in names::MAPS {
+        loader.map_pin_path(name, pins::table(bpffs, name));
+    }
+    let mut object = loader.load(bytes)?;
+    program::<Xdp>(&mut object, names::PROGRAM_XDP)?.load()?;
+    program::<aya::programs::SchedClassifier>(&mut object, names::PROGRAM_TC)?.load()?;
+    program::<Xdp>(&mut object, names::PROGRAM_START_REAPER)?.load()?;
+    Ok(object)
+}
+
+/// The sizes of all tables that have a choice.
+fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 11] {
+    [
+        (names::MAP_SERVICES, sizes.services),
+        (names::MAP_SERVICE_INDEX, sizes.services),
+        (names::MAP_DESTINATIONS, sizes.real_servers),
+        (names::MAP_COUNTERS, sizes.real_servers),
+        // Allocated as used: room for a table of every service costs nothing.
+        (
+            names::MAP_BUCKETS,
+            sizes.services.saturating_mul(DH_BUCKETS),
+        ),
+        (names::MAP_CONNECTIONS4, sizes.connections4),
+        (names::MAP_FREE4, sizes.connections4),
+        (names::MAP_FLOWS4, sizes.connections4.saturating_mul(2)),
+        (names::MAP_CONNECTIONS6, sizes.connections6),
+        (names::MAP_FREE6, sizes.connections6),
+        (names::MAP_FLOWS6, sizes.connections6.saturating_mul(2)),
+    ]
+}
+
+/// A program of the object.
+pub fn program<'o, P>(object: &'o mut Ebpf, name: &'static str) -> Result<&'o mut P, Error>
+where
+    &'o mut P: TryFrom<&'o mut aya::programs::Program, Error = aya::programs::ProgramError>,
+{
+    let program = object.program_mut(name).ok_or(Error::NoSuchProgram(name))?;
+    Ok(program.try_into()?)
+}
+
+/// Starts the timer that ends connections. One that an earlier daemon has started goes on with this
+/// object's code.
+pub fn start_reaper(object: &Ebpf) -> Result<(), Error> {
+    const XDP_PASS: u32 = 2;
+    let name = names::PROGRAM_START_REAPER;
+    let program: &Xdp = object
+        .program(name)
+        .ok_or(Error::NoSuchProgram(name))?
+        .try_into()?;
+    let frame = [0; 64];
+    let result = program.test_run(TestRunOptions {
+        data_in: Some(&frame),
+        ..TestRunOptions::new()
+    })?;
+    match result.return_value {
+        XDP_PASS => Ok(()),
+        other => Err(Error::Reaper(other)),
+    }
+}

@@ -1,0 +1,123 @@
+//! The tables, as the director uses them.
+
+use aya::Pod;
+use aya::maps::{MapError, PerCpuValues};
+use aya::util::nr_cpus;
+use weir_abi::counters::Counters;
+use weir_abi::keys::{BucketKey, ServiceKey};
+use weir_abi::service::{DH_BUCKETS, Destination, PRESENT, Service};
+use weir_abi::settings::{Interface, Settings};
+use weir_control::Tables;
+
+use crate::{Dataplane, Error, lock};
+
+macro_rules! row {
+    ($(#[$doc:meta])* $name:ident, $inner:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        #[repr(transparent)]
+        pub struct $name(pub $inner);
+
+        // SAFETY: a record of integers without padding, from the border crate.
+        unsafe impl Pod for $name {}
+    };
+}
+
+row!(
+    /// A key of the service index.
+    KeyRow,
+    ServiceKey
+);
+row!(
+    /// A key of the buckets.
+    BucketRow,
+    BucketKey
+);
+row!(
+    /// A value of the interfaces.
+    InterfaceRow,
+    Interface
+);
+row!(
+    /// A value of the counters.
+    CountersRow,
+    Counters
+);
+
+impl Tables for Dataplane {
+    type Error = Error;
+
+    fn settings(&self) -> &Settings {
+        self.settings.first()
+    }
+
+    fn services(&self) -> &[Service] {
+        self.services.all()
+    }
+
+    fn destinations(&self) -> &[Destination] {
+        self.destinations.all()
+    }
+
+    fn insert_service(&self, key: ServiceKey, slot: u32) -> Result<(), Error> {
+        Ok(lock(&self.service_index).insert(KeyRow(key), slot, 0)?)
+    }
+
+    fn remove_service(&self, key: ServiceKey) -> Result<(), Error> {
+        gone(lock(&self.service_index).remove(&KeyRow(key)))
+    }
+
+    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Error> {
+        let mut table = lock(&self.buckets);
+        for (bucket, slot) in (0..).zip(buckets) {
+            table.insert(BucketRow(BucketKey { service, bucket }), slot, 0)?;
+        }
+        let first_unused = buckets.len() as u32;
+        for bucket in first_unused..DH_BUCKETS {
+            gone(table.remove(&BucketRow(BucketKey { service, bucket })))?;
+        }
+        Ok(())
+    }
+
+    fn counters(&self, destination: u32) -> Result<Counters, Error> {
+        let counts = lock(&self.counters).get(&destination, 0)?;
+        Ok(counts
+            .iter()
+            .fold(Counters::default(), |sum, row| sum.plus(row.0)))
+    }
+
+    fn all_counters(&self) -> Result<Vec<Counters>, Error> {
+        (0..)
+            .zip(self.destinations())
+            .map(|(slot, destination)| {
+                if destination.flags.load() & PRESENT == 0 {
+                    return Ok(Counters::default());
+                }
+                self.counters(slot)
+            })
+            .collect()
+    }
+
+    fn clear_counters(&self, destination: u32) -> Result<(), Error> {
+        let processors = nr_cpus().map_err(|(path, source)| Error::File {
+            path: path.into(),
+            source,
+        })?;
+        let none = PerCpuValues::try_from(vec![CountersRow(Counters::default()); processors])
+            .map_err(|source| Error::Table(MapError::IoError(source)))?;
+        Ok(lock(&self.counters).set(destination, none, 0)?)
+    }
+}
+
+/// What was not there is as good as removed.
+fn gone(result: Result<(), MapError>) -> Result<(), Error> {
+    match result {
+        Err(MapError::KeyNotFound) | Ok(()) => Ok(()),
+        Err(MapError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
