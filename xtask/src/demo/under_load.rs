@@ -13,17 +13,16 @@ const SECONDS: u32 = 8;
 pub fn remove_and_add(scene: &Scene) -> Result<()> {
     println!("\nreal2 removed and added back, under load");
     let load = Load::start(scene, true)?;
-    let before = scene.nginx[1].answered();
     for (service, server, _) in web(scene) {
         scene.ipvsadm(&format!("-e -t {service} -r {server} -m -w 0"))?;
     }
     println!("  ... until nothing is open on it");
+    until(
+        "the open connections of real2 ended",
+        Duration::from_secs(5),
+        || open_connections(scene).is_ok_and(|open| open == 0),
+    )?;
     for (service, server, _) in web(scene) {
-        until(
-            "the open connections of real2 ended",
-            Duration::from_secs(5),
-            || active(scene, service, server).is_ok_and(|active| active == 0),
-        )?;
         scene.ipvsadm(&format!("-d -t {service} -r {server}"))?;
     }
     let without = scene.nginx[1].answered();
@@ -136,17 +135,18 @@ fn answered(scene: &Scene) -> usize {
     scene.nginx.iter().map(weir_lab::Nginx::answered).sum()
 }
 
-/// ActiveConn of a real server, as `ipvsadm -Ln` lists it.
-fn active(scene: &Scene, service: SocketAddr, server: SocketAddr) -> Result<u64> {
-    let listing = scene.director.ipvsadm(&format!("-Ln -t {service}"))?;
-    let line = listing
-        .lines()
-        .find(|line| line.contains(&format!("-> {server} ")));
-    let line = line.with_context(|| format!("{server} is not in the listing:\n{listing}"))?;
-    // "-> RemoteAddress:Port Forward Weight ActiveConn InActConn"
-    let column = line
-        .split_whitespace()
-        .nth(4)
-        .context("no column ActiveConn")?;
-    Ok(column.parse()?)
+/// The connections to real2 that its removal would cut, as `ipvsadm -Lnc` lists them. ActiveConn alone would not tell of
+/// those whose handshake is under way.
+fn open_connections(scene: &Scene) -> Result<usize> {
+    let listing = scene.director.ipvsadm("-Lnc")?;
+    let servers: Vec<String> = web(scene)
+        .iter()
+        .map(|(_, server, _)| server.to_string())
+        .collect();
+    let open = listing.lines().filter(|line| {
+        // "pro expire state source virtual destination"
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words[..], [_, _, "SYN_RECV" | "ESTABLISHED" | "FIN_WAIT", _, _, server] if servers.iter().any(|ours| ours == server))
+    });
+    Ok(open.count())
 }
