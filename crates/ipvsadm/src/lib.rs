@@ -1,6 +1,6 @@
 //! ipvsadm 1.31: its arguments, its listings, its messages and its exit codes, byte for byte.
 //!
-//! Nothing here talks to anything. [`parse`] turns arguments into a [`Command`]; the functions of
+//! Nothing here talks to anything. [`parse()`] turns arguments into a [`Command`]; the functions of
 //! [`listing`] turn facts into the text that ipvsadm prints; [`refusal`] turns a refusal of the
 //! director into ipvsadm's message and exit code. [`Invocation`] does the whole of it, given a
 //! [`Director`] to talk to and [`Names`] to look up.

@@ -1,13 +1,15 @@
 //! Does what was done to the real ipvsadm, and compares every byte and every exit code.
 
 mod fake;
+mod machine;
 mod table;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use fake::{FakeDirector, RecordedNames, key_of_line};
+use fake::FakeDirector;
+use machine::RecordedNames;
 use table::{Entry, Recorded};
-use weir_config::model::Protocol;
+use weir_config::model::{Family, Protocol, ServiceKey};
 use weir_ipvsadm::listing::{ConnectionListing, ConnectionProtocol, Counters, Rates};
 use weir_ipvsadm::{Invocation, Stream};
 
@@ -205,6 +207,26 @@ fn learn(director: &mut FakeDirector, columns: Learnt, listing: &str) {
             (Learnt::Counters | Learnt::Rates | Learnt::Connections, _, _) => {}
         }
     }
+}
+
+/// The key that the first words of a line of a listing name.
+fn key_of_line(words: &[&str]) -> Option<ServiceKey> {
+    let protocol = match words {
+        ["FWM", mark, ..] => {
+            return Some(ServiceKey::FirewallMark {
+                family: Family::V4,
+                mark: mark.parse().ok()?,
+            });
+        }
+        ["TCP", ..] => Protocol::Tcp,
+        ["UDP", ..] => Protocol::Udp,
+        ["SCTP", ..] => Protocol::Sctp,
+        _ => return None,
+    };
+    Some(ServiceKey::Address {
+        protocol,
+        address: words.get(1)?.parse().ok()?,
+    })
 }
 
 /// A line of `/proc/net/ip_vs_conn`; nothing for its title.

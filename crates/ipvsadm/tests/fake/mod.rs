@@ -1,15 +1,14 @@
-//! A director that keeps what it is told, with the kernel's refusals, and the names of the machine
-//! on which the tables were recorded.
+//! A director that keeps what it is told, with the kernel's refusals.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
-use weir_config::model::{Family, Protocol, ServiceKey, Timeouts};
+use weir_config::model::{ServiceKey, Timeouts};
 use weir_ipvsadm::listing::{
     ConnectionListing, Counters, Header, Rates, ServerListing, ServiceListing,
 };
 use weir_ipvsadm::{
-    Command, Director, ErrorCode, Names, RealServer, Refused, Service, SyncDaemon, SyncRole,
+    Command, Director, ErrorCode, RealServer, Refused, Service, SyncDaemon, SyncRole,
     TimeoutChange, Unsupported,
 };
 
@@ -231,7 +230,7 @@ fn is_unicast(address: IpAddr) -> bool {
 }
 
 /// A service just added.
-pub fn listing(service: &Service) -> ServiceListing {
+fn listing(service: &Service) -> ServiceListing {
     ServiceListing {
         key: service.key,
         scheduler: service.scheduler.clone(),
@@ -259,88 +258,4 @@ fn server_listing(server: &RealServer) -> ServerListing {
         counters: Counters::default(),
         rates: Rates::default(),
     }
-}
-
-/// The `/etc/hosts` and `/etc/services` of the machine on which the tables were recorded.
-pub struct RecordedNames;
-
-const HOSTS: &[(&str, &[&str])] = &[
-    ("127.0.0.1", &["localhost"]),
-    ("::1", &["localhost6"]),
-    ("192.0.2.10", &["web.example", "web"]),
-    (
-        "198.51.100.7",
-        &["a-real-server-with-a-very-long-name.example.net"],
-    ),
-    (
-        "198.51.100.8",
-        &["a-name-that-is-longer-than-the-fifty-nine-bytes-that-ipvsadm-has.example.net"],
-    ),
-    (
-        "2001:db8::81",
-        &["a-name-that-is-longer-than-the-fifty-nine-bytes-that-ipvsadm-has6.example.net"],
-    ),
-    ("192.0.2.33", &["exactly-twenty-one.ab"]),
-    ("2001:db8::80", &["six.example"]),
-];
-
-const SERVICES: &[(&str, u16, Protocol)] = &[
-    ("ssh", 22, Protocol::Tcp),
-    ("domain", 53, Protocol::Tcp),
-    ("domain", 53, Protocol::Udp),
-    ("http", 80, Protocol::Tcp),
-    ("https", 443, Protocol::Tcp),
-    ("https", 443, Protocol::Udp),
-    ("ntp", 123, Protocol::Udp),
-    ("diameter", 3868, Protocol::Sctp),
-];
-
-impl Names for RecordedNames {
-    fn address_of(&self, host: &str) -> Option<Ipv4Addr> {
-        HOSTS
-            .iter()
-            .filter(|(_, names)| names.iter().any(|name| name.eq_ignore_ascii_case(host)))
-            .find_map(|(address, _)| address.parse().ok())
-    }
-
-    fn port_of(&self, service: &str, protocol: Protocol) -> Option<u16> {
-        SERVICES
-            .iter()
-            .find(|(name, _, of)| *name == service && *of == protocol)
-            .map(|&(_, port, _)| port)
-    }
-
-    fn host_of(&self, address: IpAddr) -> Option<String> {
-        HOSTS
-            .iter()
-            .find(|(text, _)| text.parse() == Ok(address))
-            .map(|(_, names)| names[0].to_owned())
-    }
-
-    fn service_of(&self, port: u16, protocol: Protocol) -> Option<String> {
-        SERVICES
-            .iter()
-            .find(|&&(_, number, of)| number == port && of == protocol)
-            .map(|&(name, ..)| name.to_owned())
-    }
-}
-
-/// The key that the first words of a line of a listing name.
-pub fn key_of_line(words: &[&str]) -> Option<ServiceKey> {
-    let protocol = match words {
-        ["FWM", mark, ..] => {
-            return Some(ServiceKey::FirewallMark {
-                family: Family::V4,
-                mark: mark.parse().ok()?,
-            });
-        }
-        ["TCP", ..] => Protocol::Tcp,
-        ["UDP", ..] => Protocol::Udp,
-        ["SCTP", ..] => Protocol::Sctp,
-        _ => return None,
-    };
-    Some(ServiceKey::Address {
-        protocol,
-        address: words.get(1)?.parse().ok()?,
-    })
 }
