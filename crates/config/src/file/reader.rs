@@ -60,6 +60,8 @@ pub(super) struct Keys {
 pub(super) struct Section<'a> {
     pub(super) span: Range<usize>,
     entries: BTreeMap<&'a str, &'a Spanned<DeValue<'a>>>,
+    /// Keys that were probably meant by some that are unknown.
+    misspelt: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
@@ -86,6 +88,7 @@ impl<'a> Section<'a> {
         problems: &mut Problems,
     ) -> Self {
         let mut entries = BTreeMap::new();
+        let mut misspelt = Vec::new();
         for (key, value) in table {
             let text: &str = key.get_ref();
             if keys.known.contains(&text) {
@@ -97,19 +100,29 @@ impl<'a> Section<'a> {
                     "this version of Weir cannot do it; leave it out",
                 );
             } else {
+                misspelt.extend(nearest(text, keys.known));
                 problems.add(
                     key.span(),
                     format!("{name} has no key `{text}`"),
-                    nearest(text, keys.known),
+                    suggestion(text, keys.known),
                 );
             }
         }
-        Self { span, entries }
+        Self {
+            span,
+            entries,
+            misspelt,
+        }
     }
 
     /// The value of a key, if it is there.
     pub(super) fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.entries.get(key).copied()
+    }
+
+    /// Whether a key is neither there nor probably meant by another.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        !self.entries.contains_key(key) && !self.misspelt.contains(&key)
     }
 
     /// A text, if it is there.
@@ -182,22 +195,25 @@ pub(super) fn text<'a>(
     None
 }
 
-/// The candidates as a sentence, with the one first that was probably meant.
-pub(super) fn nearest(word: &str, candidates: &[&str]) -> String {
-    let slips = (word.chars().count() / 3).max(1);
-    let alike = |candidate: &str| strsim::jaro_winkler(word, candidate);
-    let best = candidates
-        .iter()
-        .filter(|candidate| strsim::osa_distance(word, candidate) <= slips)
-        .max_by(|a, b| alike(a).total_cmp(&alike(b)));
-    match best {
-        Some(best) => format!("did you mean `{best}`?"),
+/// What was probably meant, or all that is possible.
+pub(super) fn suggestion(word: &str, candidates: &[&'static str]) -> String {
+    match nearest(word, candidates) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("expected {}", one_of(candidates)),
     }
 }
 
+/// The candidate that differs by a slip or two.
+fn nearest(word: &str, candidates: &[&'static str]) -> Option<&'static str> {
+    let slips = (word.chars().count() / 3).max(1);
+    let alike = |candidate: &str| strsim::jaro_winkler(word, candidate);
+    let near = candidates.iter().copied();
+    near.filter(|candidate| strsim::osa_distance(word, candidate) <= slips)
+        .max_by(|a, b| alike(a).total_cmp(&alike(b)))
+}
+
 /// `` `a`, `b` or `c` ``.
-pub(super) fn one_of(words: &[&str]) -> String {
+fn one_of(words: &[&str]) -> String {
     let quoted: Vec<Cow<'_, str>> = words
         .iter()
         .map(|word| format!("`{word}`").into())

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::reader::{Keys, Problems, Section, nearest, text};
+use super::reader::{Keys, Placed, Problems, Section, suggestion, text};
 use super::{DirectorConfig, Mode, Sysctls, TableSizes};
+use crate::diagnostic::Problem;
 use crate::model::Timeouts;
 
 const DIRECTOR: Keys = Keys {
@@ -140,7 +141,7 @@ fn section<'a>(
 fn interfaces(section: &Section<'_>, problems: &mut Problems) -> Vec<String> {
     let expected = r#"expected a list of names like ["eth0", "eth1"]"#;
     let list = section.list("interfaces", expected, problems);
-    let mut interfaces: Vec<String> = Vec::new();
+    let mut interfaces: Vec<Placed<&str>> = Vec::new();
     for value in list.into_iter().flat_map(|list| list.iter()) {
         let Some(name) = text(value, "an interface", expected, problems) else {
             continue;
@@ -154,17 +155,19 @@ fn interfaces(section: &Section<'_>, problems: &mut Problems) -> Vec<String> {
                 format!("`{}` cannot be the name of an interface", name.value),
                 format!("expected 1 to {LONGEST_INTERFACE} characters, no space and no `/`"),
             );
-        } else if interfaces.iter().any(|interface| interface == name.value) {
-            problems.add(
-                name.span,
-                format!("interface `{}` is there twice", name.value),
-                "here again",
-            );
+        } else if let Some(first) = interfaces.iter().find(|i| i.value == name.value) {
+            problems.add_problem(Problem {
+                span: name.span,
+                message: format!("interface `{}` is there twice", name.value),
+                expected: "here again".to_owned(),
+                other: Some((first.span.clone(), "first here")),
+            });
         } else {
-            interfaces.push(name.value.to_owned());
+            interfaces.push(name);
         }
     }
-    interfaces
+    let names = interfaces.into_iter().map(|name| name.value.to_owned());
+    names.collect()
 }
 
 fn mode(section: &Section<'_>, problems: &mut Problems) -> Option<Mode> {
@@ -174,7 +177,7 @@ fn mode(section: &Section<'_>, problems: &mut Problems) -> Option<Mode> {
         problems.add(
             name.span,
             format!("there is no mode `{}`", name.value),
-            nearest(name.value, &Mode::ALL.map(Mode::name)),
+            suggestion(name.value, &Mode::ALL.map(Mode::name)),
         );
     }
     mode

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::address;
-use super::reader::{Keys, Placed, Problems, Section, nearest, text};
+use super::reader::{Keys, Placed, Problems, Section, suggestion, text};
 use crate::diagnostic::Problem;
 use crate::model::{
     Family, Forwarding, Protocol, RealServer, Scheduler, Service, ServiceKey, Weight,
@@ -121,7 +121,7 @@ fn scheduler(section: &Section<'_>, problems: &mut Problems) -> Scheduler {
 }
 
 fn forwarding(section: &Section<'_>, problems: &mut Problems) -> Forwarding {
-    if section.get("forward").is_none() {
+    if section.lacks("forward") {
         problems.add(
             section.span.clone(),
             "this service does not say how packets reach its real servers",
@@ -147,30 +147,32 @@ fn forwarding(section: &Section<'_>, problems: &mut Problems) -> Forwarding {
 fn refuse_name(
     what: &str,
     name: Placed<&str>,
-    known: &[&str],
-    later: &[&str],
+    known: &[&'static str],
+    later: &[&'static str],
     problems: &mut Problems,
 ) {
     if later.contains(&name.value) {
         problems.add(
             name.span,
             format!("{what} `{}` is known but still to come", name.value),
-            nearest("", known),
+            suggestion("", known),
         );
     } else {
         problems.add(
             name.span,
             format!("there is no {what} `{}`", name.value),
-            nearest(name.value, known),
+            suggestion(name.value, known),
         );
     }
 }
 
 fn listens(section: &Section<'_>, problems: &mut Problems) -> Vec<Listen> {
     let list = section.list("listen", LIST_OF_LISTEN, problems);
-    if section.get("listen").is_none() || list.is_some_and(|list| list.is_empty()) {
+    let empty = list.filter(|list| list.is_empty());
+    let empty = empty.and_then(|_| section.get("listen"));
+    if section.lacks("listen") || empty.is_some() {
         problems.add(
-            section.span.clone(),
+            empty.map_or(section.span.clone(), toml::Spanned::span),
             "this service listens nowhere",
             r#"expected `listen = ["tcp 192.0.2.10:80"]`"#,
         );
@@ -200,7 +202,7 @@ fn servers(section: &Section<'_>, problems: &mut Problems) -> Vec<Server> {
 fn server(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Server> {
     let section = Section::of_value(value, "a real server", &SERVER, problems)?;
     let weight = section.number("weight", 0..=Weight::MAX, problems);
-    if section.get("address").is_none() {
+    if section.lacks("address") {
         problems.add(
             section.span.clone(),
             "this real server has no address",

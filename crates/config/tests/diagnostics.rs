@@ -1,0 +1,660 @@
+//! Bad files and everything that is said about them.
+
+use weir_config::file::parse;
+
+fn said(text: &str) -> String {
+    match parse(text, "weir.toml") {
+        Ok(config) => format!("accepted: {config:?}"),
+        Err(diagnostics) => {
+            let shown: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+            shown.join("\n\n")
+        }
+    }
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let (said, expected) = (said(text), expected.trim_start_matches('\n').trim_end());
+    assert!(said == expected, "said:\n{said}\n\nexpected:\n{expected}");
+}
+
+#[test]
+fn a_file_that_is_not_toml() {
+    check(
+        r#"[director
+mode = "auto"
+
+[tables]
+connections = 
+"#,
+        r#"
+error: this is not TOML
+ --> weir.toml:1:10
+  |
+1 | [director
+  |          ^ unclosed table, expected `]`
+
+error: this is not TOML
+ --> weir.toml:5:15
+  |
+5 | connections = 
+  |               ^ string values must be quoted, expected literal string
+"#,
+    );
+}
+
+#[test]
+fn a_key_that_is_there_twice() {
+    check(
+        r#"[director]
+mode = "auto"
+mode = "tc"
+"#,
+        r#"
+error: this is not TOML
+ --> weir.toml:3:1
+  |
+3 | mode = "tc"
+  | ^^^^ duplicate key
+"#,
+    );
+}
+
+#[test]
+fn unknown_keys() {
+    check(
+        r#"[director]
+soket = "/run/weir.sock"
+frobnicate = 1
+
+[directr]
+
+[[service]]
+listen = ["tcp 192.0.2.10:80"]
+schedular = "rr"
+forward = "nat"
+server = [{ adress = "10.0.0.11" }]
+"#,
+        r#"
+error: [director] has no key `soket`
+ --> weir.toml:2:1
+  |
+2 | soket = "/run/weir.sock"
+  | ^^^^^ did you mean `socket`?
+
+error: [director] has no key `frobnicate`
+ --> weir.toml:3:1
+  |
+3 | frobnicate = 1
+  | ^^^^^^^^^^ expected `interfaces`, `mode`, `socket` or `bpffs`
+
+error: weir.toml has no key `directr`
+ --> weir.toml:5:2
+  |
+5 | [directr]
+  |  ^^^^^^^ did you mean `director`?
+
+error: [[service]] has no key `schedular`
+ --> weir.toml:9:1
+  |
+9 | schedular = "rr"
+  | ^^^^^^^^^ did you mean `scheduler`?
+
+error: a real server has no key `adress`
+  --> weir.toml:11:13
+   |
+11 | server = [{ adress = "10.0.0.11" }]
+   |             ^^^^^^ did you mean `address`?
+"#,
+    );
+}
+
+#[test]
+fn keys_that_are_still_to_come() {
+    check(
+        r#"[sysctl]
+conntrack = 1
+
+[vrrp]
+
+[[service]]
+listen = ["tcp 192.0.2.10:80"]
+forward = "nat"
+check = { http = "/healthz" }
+"#,
+        r#"
+error: `conntrack` in [sysctl] is known but still to come
+ --> weir.toml:2:1
+  |
+2 | conntrack = 1
+  | ^^^^^^^^^ this version of Weir cannot do it; leave it out
+
+error: `vrrp` in weir.toml is known but still to come
+ --> weir.toml:4:2
+  |
+4 | [vrrp]
+  |  ^^^^ this version of Weir cannot do it; leave it out
+
+error: `check` in [[service]] is known but still to come
+ --> weir.toml:9:1
+  |
+9 | check = { http = "/healthz" }
+  | ^^^^^ this version of Weir cannot do it; leave it out
+"#,
+    );
+}
+
+#[test]
+fn wrong_types() {
+    check(
+        r#"director = 7
+service = "web"
+
+[tables]
+connections = "many"
+
+[timeouts]
+tcp = 1.5
+"#,
+        r#"
+error: [director] is a whole number
+ --> weir.toml:1:12
+  |
+1 | director = 7
+  |            ^ expected a table
+
+error: `service` is a string
+ --> weir.toml:2:11
+  |
+2 | service = "web"
+  |           ^^^^^ expected sections that begin with [[service]]
+
+error: `connections` is a string
+ --> weir.toml:5:15
+  |
+5 | connections = "many"
+  |               ^^^^^^ expected a whole number from 1 to 1073741824
+
+error: `tcp` is a number with a fraction
+ --> weir.toml:8:7
+  |
+8 | tcp = 1.5
+  |       ^^^ expected a whole number from 1 to 2678400
+"#,
+    );
+}
+
+#[test]
+fn wrong_types_in_a_service() {
+    check(
+        r#"[[service]]
+name = 7
+listen = "tcp 192.0.2.10:80"
+scheduler = ["rr"]
+forward = true
+server = { address = "10.0.0.11" }
+
+[[service]]
+listen = [80]
+forward = "nat"
+server = ["10.0.0.11", { address = 7, weight = "1" }]
+"#,
+        r#"
+error: `name` is a whole number
+ --> weir.toml:2:8
+  |
+2 | name = 7
+  |        ^ expected a string
+
+error: `listen` is a string
+ --> weir.toml:3:10
+  |
+3 | listen = "tcp 192.0.2.10:80"
+  |          ^^^^^^^^^^^^^^^^^^^ expected a list like ["tcp 192.0.2.10:80"]
+
+error: `scheduler` is a list
+ --> weir.toml:4:13
+  |
+4 | scheduler = ["rr"]
+  |             ^^^^^^ expected a string
+
+error: `forward` is a truth value
+ --> weir.toml:5:11
+  |
+5 | forward = true
+  |           ^^^^ expected a string
+
+error: `server` is a table
+ --> weir.toml:6:10
+  |
+6 | server = { address = "10.0.0.11" }
+  |          ^^^^^^^^^^^^^^^^^^^^^^^^^ expected a list of tables like [{ address = "10.0.0.11:8080", weight = 1 }]
+
+error: an entry of `listen` is a whole number
+ --> weir.toml:9:11
+  |
+9 | listen = [80]
+  |           ^^ expected a list like ["tcp 192.0.2.10:80"]
+
+error: a real server is a string
+  --> weir.toml:11:11
+   |
+11 | server = ["10.0.0.11", { address = 7, weight = "1" }]
+   |           ^^^^^^^^^^^ expected a table
+
+error: `address` is a whole number
+  --> weir.toml:11:36
+   |
+11 | server = ["10.0.0.11", { address = 7, weight = "1" }]
+   |                                    ^ expected a string
+
+error: `weight` is a string
+  --> weir.toml:11:48
+   |
+11 | server = ["10.0.0.11", { address = 7, weight = "1" }]
+   |                                                ^^^ expected a whole number from 0 to 65535
+"#,
+    );
+}
+
+#[test]
+fn wrong_values_of_the_director() {
+    check(
+        r#"[director]
+interfaces = ["eth0", "eth0", "", "a/b", "an-interface-with-a-long-name"]
+mode = "xpd"
+socket = "weir.sock"
+"#,
+        r#"
+error: interface `eth0` is there twice
+ --> weir.toml:2:23
+  |
+2 | interfaces = ["eth0", "eth0", "", "a/b", "an-interface-with-a-long-name"]
+  |               ------  ^^^^^^ here again
+  |               |
+  |               first here
+
+error: `` cannot be the name of an interface
+ --> weir.toml:2:31
+  |
+2 | interfaces = ["eth0", "eth0", "", "a/b", "an-interface-with-a-long-name"]
+  |                               ^^ expected 1 to 15 characters, no space and no `/`
+
+error: `a/b` cannot be the name of an interface
+ --> weir.toml:2:35
+  |
+2 | interfaces = ["eth0", "eth0", "", "a/b", "an-interface-with-a-long-name"]
+  |                                   ^^^^^ expected 1 to 15 characters, no space and no `/`
+
+error: `an-interface-with-a-long-name` cannot be the name of an interface
+ --> weir.toml:2:42
+  |
+2 | interfaces = ["eth0", "eth0", "", "a/b", "an-interface-with-a-long-name"]
+  |                                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ expected 1 to 15 characters, no space and no `/`
+
+error: there is no mode `xpd`
+ --> weir.toml:3:8
+  |
+3 | mode = "xpd"
+  |        ^^^^^ did you mean `xdp`?
+
+error: `socket` is no absolute path
+ --> weir.toml:4:10
+  |
+4 | socket = "weir.sock"
+  |          ^^^^^^^^^^^ expected a path that begins with `/`
+"#,
+    );
+}
+
+#[test]
+fn numbers_out_of_their_range() {
+    check(
+        r#"[tables]
+services = 0
+connections = 1_073_741_825
+
+[timeouts]
+tcp = -1
+udp = 2678401
+
+[sysctl]
+conn_reuse_mode = 4
+expire_nodest_conn = 2
+"#,
+        r#"
+error: `services` is out of its range
+ --> weir.toml:2:12
+  |
+2 | services = 0
+  |            ^ expected a whole number from 1 to 1073741824
+
+error: `connections` is out of its range
+ --> weir.toml:3:15
+  |
+3 | connections = 1_073_741_825
+  |               ^^^^^^^^^^^^^ expected a whole number from 1 to 1073741824
+
+error: `tcp` is out of its range
+ --> weir.toml:6:7
+  |
+6 | tcp = -1
+  |       ^^ expected a whole number from 1 to 2678400
+
+error: `udp` is out of its range
+ --> weir.toml:7:7
+  |
+7 | udp = 2678401
+  |       ^^^^^^^ expected a whole number from 1 to 2678400
+
+error: `conn_reuse_mode` is out of its range
+  --> weir.toml:10:19
+   |
+10 | conn_reuse_mode = 4
+   |                   ^ expected a whole number from 0 to 3
+
+error: `expire_nodest_conn` is out of its range
+  --> weir.toml:11:22
+   |
+11 | expire_nodest_conn = 2
+   |                      ^ expected a whole number from 0 to 1
+"#,
+    );
+}
+
+#[test]
+fn names_that_nothing_has() {
+    check(
+        r#"[[service]]
+listen = ["tcp 192.0.2.10:80"]
+scheduler = "wlcc"
+forward = "masq"
+
+[[service]]
+listen = ["tcp 192.0.2.10:81"]
+scheduler = "sh"
+forward = "dr"
+"#,
+        r#"
+error: there is no scheduler `wlcc`
+ --> weir.toml:3:13
+  |
+3 | scheduler = "wlcc"
+  |             ^^^^^^ did you mean `wlc`?
+
+error: there is no forwarding method `masq`
+ --> weir.toml:4:11
+  |
+4 | forward = "masq"
+  |           ^^^^^^ expected `nat`
+
+error: scheduler `sh` is known but still to come
+ --> weir.toml:8:13
+  |
+8 | scheduler = "sh"
+  |             ^^^^ expected `rr`, `wrr`, `lc`, `wlc` or `dh`
+
+error: forwarding method `dr` is known but still to come
+ --> weir.toml:9:11
+  |
+9 | forward = "dr"
+  |           ^^^^ expected `nat`
+"#,
+    );
+}
+
+#[test]
+fn wrong_virtual_addresses() {
+    check(
+        r#"[[service]]
+forward = "nat"
+listen = [
+  "192.0.2.10:80",
+  "tcp 192.0.2.10",
+  "tcp 192.0.2.300:80",
+  "tcp 192.0.2.10:65536",
+  "tcp 2001:db8::10:80",
+  "tcp 192.0.2.10:80 rr",
+  "udp 192.0.2.10:0",
+  "icmp 192.0.2.10:80",
+  "sctp 192.0.2.10:80",
+  "fwmark 7",
+]
+"#,
+        r#"
+error: `192.0.2.10:80` is no virtual service
+ --> weir.toml:4:3
+  |
+4 |   "192.0.2.10:80",
+  |   ^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+
+error: `tcp 192.0.2.10` has no port
+ --> weir.toml:5:3
+  |
+5 |   "tcp 192.0.2.10",
+  |   ^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+
+error: `tcp 192.0.2.300:80` is no virtual service
+ --> weir.toml:6:3
+  |
+6 |   "tcp 192.0.2.300:80",
+  |   ^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+
+error: `tcp 192.0.2.10:65536` is no virtual service
+ --> weir.toml:7:3
+  |
+7 |   "tcp 192.0.2.10:65536",
+  |   ^^^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+
+error: `tcp 2001:db8::10:80` has no port
+ --> weir.toml:8:3
+  |
+8 |   "tcp 2001:db8::10:80",
+  |   ^^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+
+error: `tcp 192.0.2.10:80 rr` is no virtual service
+ --> weir.toml:9:3
+  |
+9 |   "tcp 192.0.2.10:80 rr",
+  |   ^^^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+
+error: a service on all ports is known but still to come
+  --> weir.toml:10:3
+   |
+10 |   "udp 192.0.2.10:0",
+   |   ^^^^^^^^^^^^^^^^^^ expected a port from 1 to 65535
+
+error: there is no protocol `icmp`
+  --> weir.toml:11:3
+   |
+11 |   "icmp 192.0.2.10:80",
+   |   ^^^^^^^^^^^^^^^^^^^^ expected `tcp` or `udp`
+
+error: services of `sctp` are known but still to come
+  --> weir.toml:12:3
+   |
+12 |   "sctp 192.0.2.10:80",
+   |   ^^^^^^^^^^^^^^^^^^^^ this version of Weir cannot do it; leave it out
+
+error: services of `fwmark` are known but still to come
+  --> weir.toml:13:3
+   |
+13 |   "fwmark 7",
+   |   ^^^^^^^^^^ this version of Weir cannot do it; leave it out
+"#,
+    );
+}
+
+#[test]
+fn wrong_real_servers() {
+    check(
+        r#"[[service]]
+listen = ["tcp 192.0.2.10:80"]
+forward = "nat"
+server = [
+  { address = "web1" },
+  { address = "10.0.0.11:0" },
+  { address = "224.0.0.1:80" },
+  { address = "2001:db8::11" },
+  { weight = 3 },
+  { address = "10.0.0.12", weight = 65536 },
+]
+"#,
+        r#"
+error: `web1` is no real server's address
+ --> weir.toml:5:15
+  |
+5 |   { address = "web1" },
+  |               ^^^^^^ expected an address, with or without a port, like `10.0.0.11:8080` or `[2001:db8::11]:8080`
+
+error: `10.0.0.11:0` has port 0
+ --> weir.toml:6:15
+  |
+6 |   { address = "10.0.0.11:0" },
+  |               ^^^^^^^^^^^^^ leave the port out for the port of the service
+
+error: 224.0.0.1 cannot be a real server
+ --> weir.toml:7:15
+  |
+7 |   { address = "224.0.0.1:80" },
+  |               ^^^^^^^^^^^^^^ expected the address of one host, not link-local
+
+error: 2001:db8::11 has no virtual service of its family
+ --> weir.toml:8:15
+  |
+8 |   { address = "2001:db8::11" },
+  |               ^^^^^^^^^^^^^^ expected an IPv4 address, or an IPv6 address in `listen`
+
+error: this real server has no address
+ --> weir.toml:9:3
+  |
+9 |   { weight = 3 },
+  |   ^^^^^^^^^^^^^^ expected `address = "10.0.0.11:8080"`
+
+error: `weight` is out of its range
+  --> weir.toml:10:37
+   |
+10 |   { address = "10.0.0.12", weight = 65536 },
+   |                                     ^^^^^ expected a whole number from 0 to 65535
+"#,
+    );
+}
+
+#[test]
+fn services_and_servers_that_are_there_twice() {
+    check(
+        r#"[[service]]
+listen = ["tcp 192.0.2.10:80", "udp 192.0.2.10:80"]
+forward = "nat"
+server = [
+  { address = "10.0.0.11" },
+  { address = "10.0.0.11:80" },
+]
+
+[[service]]
+listen = ["tcp 192.0.2.10:80"]
+forward = "nat"
+"#,
+        r#"
+error: real server 10.0.0.11:80 is there twice
+ --> weir.toml:6:15
+  |
+5 |   { address = "10.0.0.11" },
+  |               ----------- first here
+6 |   { address = "10.0.0.11:80" },
+  |               ^^^^^^^^^^^^^^ here again
+
+error: virtual service tcp:192.0.2.10:80 is there twice
+  --> weir.toml:10:11
+   |
+ 2 | listen = ["tcp 192.0.2.10:80", "udp 192.0.2.10:80"]
+   |           ------------------- first here
+...
+10 | listen = ["tcp 192.0.2.10:80"]
+   |           ^^^^^^^^^^^^^^^^^^^ here again
+"#,
+    );
+}
+
+#[test]
+fn services_that_lack_something() {
+    check(
+        r#"[[service]]
+
+[[service]]
+listen = []
+forward = "nat"
+"#,
+        r#"
+error: this service does not say how packets reach its real servers
+ --> weir.toml:1:1
+  |
+1 | [[service]]
+  | ^^^^^^^^^^^ expected `forward = "nat"`
+
+error: this service listens nowhere
+ --> weir.toml:1:1
+  |
+1 | [[service]]
+  | ^^^^^^^^^^^ expected `listen = ["tcp 192.0.2.10:80"]`
+
+error: this service listens nowhere
+ --> weir.toml:4:10
+  |
+4 | listen = []
+  |          ^^ expected `listen = ["tcp 192.0.2.10:80"]`
+"#,
+    );
+}
+
+#[test]
+fn a_place_behind_letters_of_several_bytes() {
+    check(
+        r#"[[service]]
+name = "größe"; listen = 1
+"#,
+        r#"
+error: this is not TOML
+ --> weir.toml:2:15
+  |
+2 | name = "größe"; listen = 1
+  |               ^ unexpected key or value, expected newline, `#`
+"#,
+    );
+}
+
+#[test]
+fn a_place_in_a_line_with_letters_of_several_bytes() {
+    check(
+        r#"[[service]]
+listen = ["tcp 192.0.2.10:80"]
+forward = "nat"
+server = [{ address = "größe" }, { address = "web" }]
+"#,
+        r#"
+error: `größe` is no real server's address
+ --> weir.toml:4:23
+  |
+4 | server = [{ address = "größe" }, { address = "web" }]
+  |                       ^^^^^^^ expected an address, with or without a port, like `10.0.0.11:8080` or `[2001:db8::11]:8080`
+
+error: `web` is no real server's address
+ --> weir.toml:4:46
+  |
+4 | server = [{ address = "größe" }, { address = "web" }]
+  |                                              ^^^^^ expected an address, with or without a port, like `10.0.0.11:8080` or `[2001:db8::11]:8080`
+"#,
+    );
+}
+
+#[test]
+fn a_diagnostic_says_its_place_in_numbers_too() {
+    let found = parse("[director]\n  mode = \"größe\"\n", "weir.toml").unwrap_err();
+    assert_eq!((found[0].line, found[0].column), (2, 10));
+    assert_eq!(found[0].file, "weir.toml");
+    assert_eq!(found[0].message, "there is no mode `größe`");
+    assert_eq!(
+        found[0].expected,
+        "expected `auto`, `xdp`, `xdp-generic` or `tc`"
+    );
+}
