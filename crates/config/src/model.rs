@@ -179,14 +179,18 @@ impl Protocol {
 }
 
 /// Whether an address can be that of a real server: of one host, and not of one link only. IPVS
-/// refuses the others.
+/// refuses the others. (It also refuses the broadcast address of a network that it is in, and takes
+/// link-local addresses of its own: only a host's routes can tell.)
 pub const fn is_host(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
-            address.octets()[0] != 0 && !address.is_multicast() && !address.is_broadcast()
+            !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast()
         }
         IpAddr::V6(address) => {
-            !address.is_unspecified() && !address.is_multicast() && !address.is_unicast_link_local()
+            !address.is_unspecified()
+                && !address.is_multicast()
+                && !address.is_unicast_link_local()
+                && address.to_ipv4_mapped().is_none()
         }
     }
 }
@@ -325,6 +329,27 @@ mod tests {
             "fwmark6:4294967295",
         ] {
             assert_eq!(text.parse::<ServiceKey>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn real_servers_have_the_addresses_that_ipvs_takes() {
+        // As Linux 6.12 answers.
+        for (address, taken) in [
+            ("0.0.0.0", false),
+            ("0.1.2.3", true),
+            ("127.0.0.1", true),
+            ("224.0.0.1", false),
+            ("240.0.0.1", true),
+            ("255.255.255.255", false),
+            ("::", false),
+            ("::1", true),
+            ("::ffff:1.2.3.4", false),
+            ("2001:db8::2", true),
+            ("fe80::1", false),
+            ("ff02::1", false),
+        ] {
+            assert_eq!(is_host(address.parse().unwrap()), taken, "{address}");
         }
     }
 

@@ -130,6 +130,11 @@ impl Director {
         Ok(())
     }
 
+    /// Whether there is such a virtual service.
+    pub fn has_service(&self, key: &ServiceKey) -> bool {
+        self.services.contains_key(&record::service_key(key))
+    }
+
     pub(crate) fn held<E>(&self, key: &ServiceKey) -> Result<&Held, Error<E>> {
         self.services
             .get(&record::service_key(key))

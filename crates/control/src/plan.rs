@@ -150,31 +150,51 @@ impl Director {
         Ok(())
     }
 
+    /// Refuses the first change that cannot be made after those before it.
     fn check<T: Tables>(
-        &mut self,
+        &self,
         tables: &T,
         changes: &[Change],
         now: Duration,
     ) -> Result<(), Error<T::Error>> {
-        let (mut services, mut servers) = (0, 0);
+        let mut new_services = HashSet::new();
+        let mut new_servers = HashSet::new();
         for change in changes {
             match change {
                 Change::AddService(service) => {
                     check_service(service)?;
-                    services += 1;
+                    if self.has_service(&service.key) || !new_services.insert(service.key) {
+                        return Err(Error::ServiceExists(service.key));
+                    }
+                }
+                Change::EditService { to: service, .. } | Change::DeleteService(service) => {
+                    self.held(&service.key)?;
                 }
                 Change::AddServer { service, server } => {
+                    if !new_services.contains(service) {
+                        self.held(service)?;
+                    }
                     check_family(service, server.address)?;
                     check_address(server.address)?;
-                    servers += 1;
+                    let is_new = new_servers.insert((*service, server.address));
+                    if !is_new || self.server(tables, service, server.address).is_some() {
+                        return Err(Error::ServerExists {
+                            service: *service,
+                            server: server.address,
+                        });
+                    }
                 }
-                Change::EditService { .. }
-                | Change::DeleteService(_)
-                | Change::EditServer { .. }
-                | Change::DeleteServer { .. } => {}
+                Change::EditServer {
+                    service,
+                    to: server,
+                    ..
+                }
+                | Change::DeleteServer { service, server } => {
+                    self.find_server(service, server.address)?;
+                }
             }
         }
-        self.check_room(tables, services, servers, now)
+        self.check_room(tables, new_services.len(), &new_servers, now)
     }
 }
 

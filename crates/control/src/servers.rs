@@ -93,8 +93,19 @@ impl Director {
         scheduling::notify(tables, service, removed).map_err(Error::Tables)
     }
 
+    /// A real server in the list of a service, as it is now.
+    pub fn server<T: Tables>(
+        &self,
+        tables: &T,
+        key: &ServiceKey,
+        address: SocketAddr,
+    ) -> Option<RealServer> {
+        let (_, slot) = self.find_server::<T::Error>(key, address).ok()?;
+        record::read_server(&tables.destinations()[slot as usize])
+    }
+
     /// The slots of a service and of one of its real servers.
-    fn find_server<E>(
+    pub(crate) fn find_server<E>(
         &self,
         key: &ServiceKey,
         address: SocketAddr,

@@ -4,16 +4,18 @@
 //! As in IPVS the trash is looked through once a minute, so a server's idle time begins and ends
 //! with such a look.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use weir_abi::NONE;
 use weir_abi::keys::ServiceKey;
 use weir_abi::service::Destination;
+use weir_config::model;
 
 use crate::director::Director;
 use crate::error::Error;
-use crate::record::ServerKey;
+use crate::record::{self, ServerKey};
 use crate::scheduling;
 use crate::slots::REST;
 use crate::statistics;
@@ -132,13 +134,13 @@ impl Director {
         })
     }
 
-    /// Whether so many more services and real servers have room. Real servers that wait in the trash
-    /// to be added again need none, so this asks for too much rather than too little.
+    /// Whether so many more services, and these real servers, have room. Those that wait in the
+    /// trash to be added again have it already.
     pub(crate) fn check_room<T: Tables>(
         &self,
         tables: &T,
         services: usize,
-        servers: usize,
+        servers: &HashSet<(model::ServiceKey, SocketAddr)>,
         now: Duration,
     ) -> Result<(), Error<T::Error>> {
         if services > self.free_services.available(now) {
@@ -147,8 +149,22 @@ impl Director {
                 capacity: tables.services().len(),
             });
         }
-        let expendable = self.trash.expendable(tables.destinations(), now).len();
-        if servers > self.free_destinations.available(now) + expendable {
+        let names: HashSet<Name> = servers
+            .iter()
+            .map(|(service, server)| {
+                let server = ServerKey::of_address(*server);
+                (record::service_key(service), server)
+            })
+            .collect();
+        let without_record =
+            |(service, server): &&Name| self.trash.find(*service, *server).is_none();
+        let needed = names.iter().filter(without_record).count();
+        let expendable = self.trash.expendable(tables.destinations(), now);
+        let to_spare = expendable
+            .iter()
+            .filter(|name| !names.contains(name))
+            .count();
+        if needed > self.free_destinations.available(now) + to_spare {
             return Err(Error::TableFull {
                 table: "real_servers",
                 capacity: tables.destinations().len(),

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod invariants;
+mod plans;
 mod reference;
 mod rows;
 mod schedulers;

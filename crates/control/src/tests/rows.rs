@@ -90,6 +90,7 @@ fn servers_are_refused_as_ipvs_refuses_them() {
         (WEB6, "[ff02::1]:80"),
         (WEB6, "[::]:80"),
         (WEB6, "[fe80::1]:80"),
+        (WEB6, "[::ffff:10.0.0.1]:80"),
     ] {
         let refused = add(service, address);
         assert!(matches!(refused, Err(Error::Invalid(_))), "{address}");
