@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::record::ServerKey;
 use crate::scheduling;
+use crate::settings;
 use crate::slots::Slots;
 use crate::tables::Tables;
 use crate::trash::Trash;
@@ -31,6 +32,10 @@ impl Director {
             free_services: Slots::default(),
             free_destinations: Slots::default(),
         };
+        if tables.settings().udp_timeout.load() == 0 {
+            // No timeout is ever set to 0: the tables were just made.
+            settings::set_defaults(tables.settings());
+        }
         director.find_services(tables, now);
         for (slot, key) in director.by_slot() {
             let servers = mend_list(tables, slot, key).map_err(Error::Tables)?;
@@ -130,8 +135,8 @@ fn mend_list<T: Tables>(
     service.length.store(list.len() as u32);
     if list != found {
         relink(tables, slot, &list);
-        scheduling::mend(tables, slot, &list)?;
     }
+    scheduling::mend(tables, slot, &list)?;
     Ok(servers)
 }
 

@@ -58,11 +58,25 @@ pub fn plan(
     current: &[(Service, Vec<RealServer>)],
     wanted: &[(Service, Vec<RealServer>)],
 ) -> Vec<Change> {
-    let mut there: HashMap<ServiceKey, &(Service, Vec<RealServer>)> =
+    let mut changes = plan_named(current, wanted);
+    let stay: HashSet<ServiceKey> = wanted.iter().map(|(service, _)| service.key).collect();
+    let gone = current
+        .iter()
+        .filter(|(service, _)| !stay.contains(&service.key));
+    changes.extend(gone.map(|(service, _)| Change::DeleteService(*service)));
+    changes
+}
+
+/// The same, but services that are not in `wanted` stay as they are.
+pub fn plan_named(
+    current: &[(Service, Vec<RealServer>)],
+    wanted: &[(Service, Vec<RealServer>)],
+) -> Vec<Change> {
+    let there: HashMap<ServiceKey, &(Service, Vec<RealServer>)> =
         current.iter().map(|entry| (entry.0.key, entry)).collect();
     let mut changes = Vec::new();
     for (service, servers) in wanted {
-        match there.remove(&service.key) {
+        match there.get(&service.key) {
             Some((from, old)) => {
                 if from != service {
                     changes.push(Change::EditService {
@@ -78,9 +92,6 @@ pub fn plan(
             }
         }
     }
-    let goes = |entry: &&(Service, _)| there.contains_key(&entry.0.key);
-    let gone = current.iter().filter(goes);
-    changes.extend(gone.map(|(service, _)| Change::DeleteService(*service)));
     changes
 }
 

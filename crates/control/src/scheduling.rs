@@ -100,13 +100,28 @@ pub(crate) fn move_pointer(service: &Service, from: u32, to: u32) {
     }
 }
 
-/// Puts right what depends on a list that was found broken; `list` is what is left of it.
+/// Puts right what does not follow from the list: whoever changed it may have been killed before
+/// the scheduler knew.
 pub(crate) fn mend<T: Tables>(tables: &T, slot: u32, list: &[u32]) -> Result<(), T::Error> {
-    let pointed = pointer(tables.services()[slot as usize].memory.load());
+    let service = &tables.services()[slot as usize];
+    let pointed = pointer(service.memory.load());
     if !list.contains(&pointed) {
-        move_pointer(&tables.services()[slot as usize], pointed, NONE);
+        move_pointer(service, pointed, NONE);
     }
-    notify(tables, slot, Event::Added)
+    match record::read_scheduler(service.scheduler.load()) {
+        Some(Scheduler::WeightedRoundRobin) => {
+            let known = (service.weight_limit.load(), service.weight_step.load());
+            if known != weight_limit_and_step(&weights(tables, service)) {
+                weights_changed(tables, service);
+            }
+            Ok(())
+        }
+        Some(Scheduler::DestinationHashing) => write_buckets(tables, slot),
+        Some(
+            Scheduler::RoundRobin | Scheduler::LeastConnection | Scheduler::WeightedLeastConnection,
+        )
+        | None => remove_buckets(tables, slot),
+    }
 }
 
 /// Takes the service's hash table away, if it has one.

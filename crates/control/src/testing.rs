@@ -23,18 +23,16 @@ pub struct MemoryTables {
 }
 
 impl MemoryTables {
-    /// Empty tables of that many slots, with IPVS's default settings.
+    /// Tables of that many slots, as if just made.
     pub fn new(services: usize, destinations: usize) -> Self {
-        let tables = Self {
+        Self {
             settings: Settings::default(),
             services: vec![Service::default(); services],
             destinations: vec![Destination::default(); destinations],
             index: Mutex::default(),
             buckets: Mutex::default(),
             counters: Mutex::new(vec![Counters::default(); destinations]),
-        };
-        crate::settings::set_defaults(&tables.settings);
-        tables
+        }
     }
 
     /// The slot where packets find a service.

@@ -2,7 +2,7 @@
 
 use weir_abi::NONE;
 use weir_abi::service::{AVAILABLE, PRESENT};
-use weir_config::model::Scheduler;
+use weir_config::model::{Scheduler, Timeouts};
 
 use super::*;
 
@@ -98,4 +98,47 @@ fn a_list_that_bites_its_tail_ends() {
     world.tables.destinations()[a as usize].next.store(c);
     let world = adopt(world);
     assert_eq!(world.list(WEB), [C, B, A]);
+}
+
+#[test]
+fn killed_before_weighted_round_robin_knew_the_new_weights() {
+    let mut world = World::new(1, 2);
+    world.add_service(WEB, Scheduler::WeightedRoundRobin);
+    world.add_server(WEB, A, 5);
+    world.add_server(WEB, B, 4);
+    let service = &world.tables.services()[0];
+    service.weight_limit.store(1);
+    service.weight_step.store(5);
+    let world = adopt(world);
+    let service = &world.tables.services()[0];
+    assert_eq!(service.weight_limit.load(), 5);
+    assert_eq!(service.weight_step.load(), 1);
+}
+
+#[test]
+fn killed_before_a_new_server_had_its_buckets() {
+    let mut world = World::new(1, 2);
+    world.add_service(WEB, Scheduler::DestinationHashing);
+    world.add_server(WEB, A, 5);
+    let old = world.tables.buckets(0).unwrap();
+    world.add_server(WEB, B, 4);
+    let new = world.tables.buckets(0).unwrap();
+    world.tables.write_buckets(0, &old).unwrap();
+    let world = adopt(world);
+    assert_eq!(world.tables.buckets(0), Some(new));
+}
+
+#[test]
+fn tables_that_were_just_made_get_the_defaults_and_others_keep_their_settings() {
+    let mut world = World::new(1, 1);
+    let timeouts = crate::settings::timeouts(world.tables.settings());
+    assert_eq!(timeouts, Timeouts::default());
+    let set = Timeouts {
+        tcp: 1,
+        tcp_fin: 2,
+        udp: 3,
+    };
+    world.director.set_timeouts(&world.tables, set).unwrap();
+    let world = adopt(world);
+    assert_eq!(crate::settings::timeouts(world.tables.settings()), set);
 }

@@ -7,7 +7,7 @@ use weir_config::model::Scheduler;
 
 use super::*;
 use crate::Error;
-use crate::plan::{Change, plan};
+use crate::plan::{Change, plan, plan_named};
 
 type Wanted = Vec<(Service, Vec<RealServer>)>;
 
@@ -43,6 +43,13 @@ fn a_plan_reads_as_a_difference() {
             "- udp:192.0.2.10:53 scheduler rr",
         ]
     );
+}
+
+#[test]
+fn services_that_are_not_named_can_stay() {
+    let rr = |key| (service(key, Scheduler::RoundRobin), vec![]);
+    let changes = plan_named(&[rr(WEB), rr(DNS)], &[rr(WEB6), rr(WEB)]);
+    assert_eq!(lines(&changes), ["+ tcp:[2001:db8::10]:80 scheduler rr"]);
 }
 
 #[test]

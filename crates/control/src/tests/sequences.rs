@@ -64,6 +64,19 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// What the schedulers remember.
+fn memories(tables: &MemoryTables) -> Vec<(u64, u32, u32)> {
+    let services = tables.services().iter();
+    let remembered = services.map(|service| {
+        (
+            service.memory.load(),
+            service.weight_limit.load(),
+            service.weight_step.load(),
+        )
+    });
+    remembered.collect()
+}
+
 /// What a command answered, in the words of the reference.
 fn answer<E>(result: Result<(), Error<E>>) -> Option<Answer> {
     Some(match result {
@@ -121,9 +134,9 @@ impl World {
             }
             Operation::Estimate => director.estimate(tables),
             Operation::Restart => {
-                let before = shape(director);
+                let before = (shape(director), memories(tables));
                 *director = Director::adopt(tables, *now)?;
-                assert_eq!(shape(director), before);
+                assert_eq!((shape(director), memories(tables)), before);
                 Ok(())
             }
             Operation::Packets(s, a, number) => {
