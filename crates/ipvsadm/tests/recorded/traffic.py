@@ -121,7 +121,7 @@ running = True
 
 def flood():
     while running:
-        send(99, b"x" * 60000)
+        send(99, b"x" * 60000, times=200)
 
 
 threading.Thread(target=flood, daemon=True).start()
