@@ -53,14 +53,19 @@ pub(crate) fn endpoint(
 
 /// Reads an IPv4 address in any of the forms of `inet_aton`, or a host name.
 pub(crate) fn ipv4_or_name(text: &str, names: &dyn Names) -> Option<Ipv4Addr> {
+    if text.is_empty() {
+        return None;
+    }
     ipv4(text).or_else(|| names.address_of(text))
 }
 
 fn port_number(text: &str, protocol: Option<Protocol>, names: &dyn Names) -> Option<u16> {
-    match number::bounded(text, 0, i64::from(u16::MAX)) {
-        Some(port) => u16::try_from(port).ok(),
-        None => names.port_of(text, protocol?),
+    // What is nothing or a number is no name, though `getaddrinfo` would take it for a port.
+    if text.is_empty() || number::is_number(text) {
+        let port = number::bounded(text, 0, i64::from(u16::MAX))?;
+        return u16::try_from(port).ok();
     }
+    names.port_of(text, protocol?)
 }
 
 /// `inet_aton`: one to four parts, each decimal, octal (`0…`) or hexadecimal (`0x…`), the last one
@@ -189,6 +194,48 @@ mod tests {
         ] {
             let address: IpAddr = text.parse().unwrap();
             assert_eq!(numeric(address), text);
+        }
+    }
+
+    /// Names everything, as a careless resolver might.
+    struct AnyName;
+
+    impl Names for AnyName {
+        fn address_of(&self, _host: &str) -> Option<Ipv4Addr> {
+            Some(Ipv4Addr::LOCALHOST)
+        }
+
+        fn port_of(&self, _service: &str, _protocol: Protocol) -> Option<u16> {
+            Some(1)
+        }
+
+        fn host_of(&self, _address: IpAddr) -> Option<String> {
+            None
+        }
+
+        fn service_of(&self, _port: u16, _protocol: Protocol) -> Option<String> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_no_name() {
+        for text in [
+            "host:65536",
+            "host:-1",
+            "host:",
+            "host: 99999999999999999999",
+            ":80",
+        ] {
+            assert_eq!(
+                endpoint(text, Some(Protocol::Tcp), &AnyName),
+                None,
+                "{text}"
+            );
+        }
+        for text in ["host:3com-tsmux", "host:0x50"] {
+            let read = endpoint(text, Some(Protocol::Tcp), &AnyName);
+            assert_eq!(read.and_then(|read| read.port), Some(1), "{text}");
         }
     }
 

@@ -7,6 +7,11 @@ pub(crate) fn bounded(text: &str, least: i64, most: i64) -> Option<i64> {
     (rest.is_empty() && (least..=most).contains(&value)).then_some(value)
 }
 
+/// Whether a text is a whole decimal number, however great.
+pub(crate) fn is_number(text: &str) -> bool {
+    decimal_prefix(text).is_some_and(|(_, rest)| rest.is_empty())
+}
+
 /// The number that a text starts with, cut to 32 bits, and 0 for none (`atoi`).
 pub(crate) fn leading(text: &str) -> i32 {
     match decimal_prefix(text) {
