@@ -45,7 +45,7 @@ impl Slots {
     }
 
     /// All of them, sorted.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn all(&self) -> Vec<u32> {
         let mut all = self.untouched.clone();
         all.extend(self.resting.iter().map(|(_, slot)| slot));

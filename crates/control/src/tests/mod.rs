@@ -1,42 +1,23 @@
 //! Tests of the director as a whole.
 
 mod adoption;
-mod invariants;
 mod plans;
-mod reference;
 mod rows;
 mod schedulers;
 mod sequences;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use weir_abi::counters::Counters;
 use weir_config::model::{Forwarding, RealServer, Scheduler, Service, ServiceKey, Weight};
 
 use crate::director::Director;
-use crate::record::{self, ServerKey};
+use crate::record;
 use crate::tables::Tables;
-use crate::testing::MemoryTables;
-
-/// Tables, their director, and the time that it is told.
-struct World {
-    tables: MemoryTables,
-    director: Director,
-    now: Duration,
-}
+use crate::testing::invariants;
+use crate::testing::world::World;
 
 impl World {
-    fn new(services: usize, destinations: usize) -> Self {
-        let tables = MemoryTables::new(services, destinations);
-        let director = Director::adopt(&tables, Duration::ZERO).unwrap();
-        Self {
-            tables,
-            director,
-            now: Duration::ZERO,
-        }
-    }
-
     fn add_service(&mut self, service: &str, scheduler: Scheduler) {
         let wanted = self::service(service, scheduler);
         self.director
@@ -68,14 +49,6 @@ impl World {
             .unwrap();
     }
 
-    /// Lets time go by, as the daemon does.
-    fn wait(&mut self, seconds: u64) {
-        for _ in 0..seconds {
-            self.now += Duration::from_secs(1);
-            self.director.housekeeping(&self.tables, self.now).unwrap();
-        }
-    }
-
     fn service_slot(&self, service: &str) -> u32 {
         self.tables
             .find_service(record::service_key(&key(service)))
@@ -86,16 +59,6 @@ impl World {
     fn server_slot(&self, service: &str, address: &str) -> u32 {
         self.find_server(&key(service), address.parse().unwrap())
             .unwrap()
-    }
-
-    fn find_server(&self, service: &ServiceKey, address: SocketAddr) -> Option<u32> {
-        let slots = 0..self.tables.destinations().len() as u32;
-        slots.into_iter().find(|slot| {
-            let record = &self.tables.destinations()[*slot as usize];
-            record.flags.load() != 0
-                && record.service_key.load() == record::service_key(service)
-                && ServerKey::of_record(record.address.load()) == ServerKey::of_address(address)
-        })
     }
 
     /// The addresses of a service's real servers, newest first.

@@ -7,19 +7,22 @@ use weir_abi::counters::Counters;
 use weir_abi::service::{AVAILABLE, DH_BUCKETS, PRESENT};
 use weir_config::model::Scheduler;
 
-use super::*;
+use super::world::World;
+use crate::director::Director;
+use crate::record::{self, ServerKey};
 use crate::scheduling;
+use crate::tables::Tables;
 
 /// What a director holds in memory and can find again in the records.
 #[derive(Debug, PartialEq)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     services: BTreeMap<u32, BTreeMap<ServerKey, u32>>,
     trash: Vec<u32>,
     free_services: Vec<u32>,
     free_destinations: Vec<u32>,
 }
 
-pub(super) fn shape(director: &Director) -> Shape {
+pub(crate) fn shape(director: &Director) -> Shape {
     let mut trash: Vec<u32> = director.trash.slots().collect();
     trash.sort_unstable();
     let services = director.services.values();
@@ -36,7 +39,7 @@ pub(super) fn shape(director: &Director) -> Shape {
     }
 }
 
-pub(super) fn check(world: &World) {
+pub(crate) fn check(world: &World) {
     check_services(world);
     check_destinations(world);
     check_sums(world);

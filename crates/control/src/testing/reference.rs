@@ -8,8 +8,8 @@ use weir_abi::counters::Counters;
 use weir_config::model::{RealServer, Scheduler, Service, ServiceKey};
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reference {
-    pub(super) services: BTreeMap<ServiceKey, ReferenceService>,
+pub(crate) struct Reference {
+    pub(crate) services: BTreeMap<ServiceKey, ReferenceService>,
     trash: BTreeMap<(ServiceKey, SocketAddr), ReferenceServer>,
     next_look: u64,
     total: Shown,
@@ -17,16 +17,16 @@ pub(super) struct Reference {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct ReferenceService {
+pub(crate) struct ReferenceService {
     scheduler: Scheduler,
     incarnation: u64,
     /// Newest first.
-    pub(super) servers: Vec<ReferenceServer>,
+    pub(crate) servers: Vec<ReferenceServer>,
     shown: Shown,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct ReferenceServer {
+pub(crate) struct ReferenceServer {
     server: RealServer,
     active: u32,
     incarnation: u64,
@@ -43,15 +43,15 @@ struct Shown {
 
 /// What a listing shows.
 #[derive(Debug, PartialEq)]
-pub(super) struct Listing {
-    pub(super) services: BTreeMap<ServiceKey, (Scheduler, Counters, Vec<ListedServer>)>,
-    pub(super) total: Counters,
+pub(crate) struct Listing {
+    pub(crate) services: BTreeMap<ServiceKey, (Scheduler, Counters, Vec<ListedServer>)>,
+    pub(crate) total: Counters,
 }
 
-pub(super) type ListedServer = (RealServer, u32, Counters);
+pub(crate) type ListedServer = (RealServer, u32, Counters);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Done,
     ServiceExists,
     ServiceNotFound,
@@ -60,7 +60,7 @@ pub(super) enum Answer {
 }
 
 impl Reference {
-    pub(super) fn add_service(&mut self, wanted: Service) -> Answer {
+    pub(crate) fn add_service(&mut self, wanted: Service) -> Answer {
         if self.services.contains_key(&wanted.key) {
             return Answer::ServiceExists;
         }
@@ -75,7 +75,7 @@ impl Reference {
         Answer::Done
     }
 
-    pub(super) fn edit_service(&mut self, wanted: Service) -> Answer {
+    pub(crate) fn edit_service(&mut self, wanted: Service) -> Answer {
         let Some(service) = self.services.get_mut(&wanted.key) else {
             return Answer::ServiceNotFound;
         };
@@ -83,7 +83,7 @@ impl Reference {
         Answer::Done
     }
 
-    pub(super) fn delete_service(&mut self, key: ServiceKey, now: u64) -> Answer {
+    pub(crate) fn delete_service(&mut self, key: ServiceKey, now: u64) -> Answer {
         let Some(service) = self.services.remove(&key) else {
             return Answer::ServiceNotFound;
         };
@@ -93,7 +93,7 @@ impl Reference {
         Answer::Done
     }
 
-    pub(super) fn add_server(&mut self, key: ServiceKey, server: RealServer) -> Answer {
+    pub(crate) fn add_server(&mut self, key: ServiceKey, server: RealServer) -> Answer {
         let Some(service) = self.services.get_mut(&key) else {
             return Answer::ServiceNotFound;
         };
@@ -120,7 +120,7 @@ impl Reference {
         Answer::Done
     }
 
-    pub(super) fn edit_server(&mut self, key: ServiceKey, server: RealServer) -> Answer {
+    pub(crate) fn edit_server(&mut self, key: ServiceKey, server: RealServer) -> Answer {
         let Some(service) = self.services.get_mut(&key) else {
             return Answer::ServiceNotFound;
         };
@@ -131,7 +131,7 @@ impl Reference {
         Answer::Done
     }
 
-    pub(super) fn delete_server(
+    pub(crate) fn delete_server(
         &mut self,
         key: ServiceKey,
         address: SocketAddr,
@@ -148,7 +148,7 @@ impl Reference {
         Answer::Done
     }
 
-    pub(super) fn zero(&mut self, key: Option<ServiceKey>) -> Answer {
+    pub(crate) fn zero(&mut self, key: Option<ServiceKey>) -> Answer {
         if key.is_some_and(|key| !self.services.contains_key(&key)) {
             return Answer::ServiceNotFound;
         }
@@ -165,7 +165,7 @@ impl Reference {
     }
 
     /// Packets: counted only for a server that is in its list.
-    pub(super) fn count(&mut self, key: ServiceKey, address: SocketAddr, more: Counters) -> bool {
+    pub(crate) fn count(&mut self, key: ServiceKey, address: SocketAddr, more: Counters) -> bool {
         let Some(service) = self.services.get_mut(&key) else {
             return false;
         };
@@ -179,7 +179,7 @@ impl Reference {
     }
 
     /// A connection more for a server in its list, or all gone, wherever it is.
-    pub(super) fn connect(&mut self, key: ServiceKey, address: SocketAddr, connections: u32) {
+    pub(crate) fn connect(&mut self, key: ServiceKey, address: SocketAddr, connections: u32) {
         let listed = self.services.get_mut(&key).and_then(|service| {
             let position = service.position(address)?;
             service.servers.get_mut(position)
@@ -194,7 +194,7 @@ impl Reference {
         }
     }
 
-    pub(super) fn second(&mut self, now: u64) {
+    pub(crate) fn second(&mut self, now: u64) {
         if self.trash.is_empty() || now < self.next_look {
             return;
         }
@@ -204,14 +204,14 @@ impl Reference {
     }
 
     /// The daemon starts again: it does not know since when a server has been idle.
-    pub(super) fn restart(&mut self, now: u64) {
+    pub(crate) fn restart(&mut self, now: u64) {
         self.next_look = now + 60;
         self.trash
             .values_mut()
             .for_each(|server| server.idle = None);
     }
 
-    pub(super) fn listing(&self) -> Listing {
+    pub(crate) fn listing(&self) -> Listing {
         let list = |service: &ReferenceService| {
             let servers = service.servers.iter();
             servers
@@ -228,7 +228,7 @@ impl Reference {
     }
 
     /// Which servers have a record: that many slots are taken.
-    pub(super) fn records(&self) -> usize {
+    pub(crate) fn records(&self) -> usize {
         let listed = self.services.values().map(|s| s.servers.len());
         listed.sum::<usize>() + self.trash.len()
     }

@@ -1,4 +1,9 @@
-//! Tables in plain memory, for tests.
+//! Tables in plain memory, and sequences of operations on them: for tests and fuzzers.
+
+pub(crate) mod invariants;
+pub(crate) mod operations;
+mod reference;
+pub(crate) mod world;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -10,6 +15,8 @@ use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
 
 use crate::tables::Tables;
+
+pub use operations::fuzz;
 
 /// Tables that nobody forwards with. Nothing in them fails.
 #[derive(Debug)]
