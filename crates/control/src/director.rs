@@ -181,7 +181,7 @@ impl Director {
             let server_key = ServerKey::of_record(record.address.load());
             self.trash.put(key, server_key, server, now);
         }
-        for server in self.trash.slots() {
+        for server in self.trash.slots_of(key) {
             let record = &destinations[server as usize];
             if record.service.load() == slot {
                 record.service.store(NONE);

@@ -73,7 +73,7 @@ impl Director {
         key: &ServiceKey,
     ) -> Result<ServiceListing, Error<T::Error>> {
         let slot = self.held(key)?.slot;
-        let counted = self.count_service(tables, slot).map_err(Error::Tables)?;
+        let counted = self.count_service(tables, key)?;
         self.list_service(tables, slot, &counted)
             .ok_or(Error::ServiceNotFound(*key))
     }

@@ -20,6 +20,7 @@ use weir_config::model::ServiceKey;
 use crate::director::Director;
 use crate::error::Error;
 use crate::estimator::Estimator;
+use crate::record;
 use crate::tables::Tables;
 
 /// Everything counted, none of it with its base taken off.
@@ -44,9 +45,8 @@ impl Director {
     ) -> Result<(), Error<T::Error>> {
         match key {
             Some(key) => {
-                let slot = self.held(key)?.slot;
-                let counted = self.count_service(tables, slot).map_err(Error::Tables)?;
-                self.zero_service(tables, &crate::record::service_key(key), &counted);
+                let counted = self.count_service(tables, key)?;
+                self.zero_service(tables, &record::service_key(key), &counted);
             }
             None => {
                 let counted = self.count(tables).map_err(Error::Tables)?;
@@ -100,17 +100,21 @@ impl Director {
     pub(crate) fn count_service<T: Tables>(
         &self,
         tables: &T,
-        slot: u32,
-    ) -> Result<Counted, T::Error> {
+        key: &ServiceKey,
+    ) -> Result<Counted, Error<T::Error>> {
+        let held = self.held(key)?;
+        let slot = held.slot;
         let retired = tables.services()[slot as usize].retired.load();
         let mut counted = Counted {
             servers: HashMap::new(),
             services: HashMap::from([(slot, retired)]),
             total: Counters::default(),
         };
-        for server in self.records() {
+        let removed = self.trash.slots_of(record::service_key(key));
+        for server in held.servers.values().copied().chain(removed) {
             if tables.destinations()[server as usize].service.load() == slot {
-                counted.add_server(tables, server, tables.counters(server)?);
+                let of_server = tables.counters(server).map_err(Error::Tables)?;
+                counted.add_server(tables, server, of_server);
             }
         }
         Ok(counted)

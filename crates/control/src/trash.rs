@@ -32,7 +32,7 @@ type Name = (ServiceKey, ServerKey);
 /// The removed real servers, by the service that they belonged to.
 #[derive(Debug, Default)]
 pub(crate) struct Trash {
-    removed: HashMap<Name, Removed>,
+    removed: HashMap<ServiceKey, HashMap<ServerKey, Removed>>,
     next_look: Option<Duration>,
 }
 
@@ -54,19 +54,34 @@ impl Trash {
             since: now,
             idle: None,
         };
-        self.removed.insert((service, server), removed);
+        let of_service = self.removed.entry(service).or_default();
+        of_service.insert(server, removed);
     }
 
     pub(crate) fn take(&mut self, service: ServiceKey, server: ServerKey) -> Option<u32> {
-        Some(self.removed.remove(&(service, server))?.slot)
+        let of_service = self.removed.get_mut(&service)?;
+        let removed = of_service.remove(&server)?;
+        if of_service.is_empty() {
+            self.removed.remove(&service);
+        }
+        Some(removed.slot)
     }
 
     fn find(&self, service: ServiceKey, server: ServerKey) -> Option<u32> {
-        Some(self.removed.get(&(service, server))?.slot)
+        Some(self.removed.get(&service)?.get(&server)?.slot)
     }
 
     pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
-        self.removed.values().map(|removed| removed.slot)
+        let all = self.removed.values().flat_map(HashMap::values);
+        all.map(|removed| removed.slot)
+    }
+
+    /// The slots of the servers that a service has lost.
+    pub(crate) fn slots_of(&self, service: ServiceKey) -> impl Iterator<Item = u32> {
+        let of_service = self.removed.get(&service).into_iter();
+        of_service
+            .flat_map(HashMap::values)
+            .map(|removed| removed.slot)
     }
 
     /// Which servers are given up now, if it is time for a look.
@@ -76,13 +91,15 @@ impl Trash {
         }
         self.next_look = Some(now + PERIOD);
         let mut given_up = Vec::new();
-        for (name, removed) in &mut self.removed {
-            if is_used(&destinations[removed.slot as usize]) {
-                continue;
-            }
-            let since = *removed.idle.get_or_insert(now);
-            if now.saturating_sub(since) >= IDLE {
-                given_up.push(*name);
+        for (service, removed) in &mut self.removed {
+            for (server, removed) in removed {
+                if is_used(&destinations[removed.slot as usize]) {
+                    continue;
+                }
+                let since = *removed.idle.get_or_insert(now);
+                if now.saturating_sub(since) >= IDLE {
+                    given_up.push((*service, *server));
+                }
             }
         }
         given_up
@@ -94,11 +111,12 @@ impl Trash {
             !is_used(&destinations[removed.slot as usize])
                 && now.saturating_sub(removed.since) >= REST
         };
-        let expendable = self
-            .removed
-            .iter()
-            .filter(|(_, removed)| is_expendable(removed));
-        expendable.map(|(name, _)| *name).collect()
+        let mut expendable = Vec::new();
+        for (service, removed) in &self.removed {
+            let servers = removed.iter().filter(|(_, removed)| is_expendable(removed));
+            expendable.extend(servers.map(|(server, _)| (*service, *server)));
+        }
+        expendable
     }
 }
 

@@ -5,6 +5,7 @@ mod plans;
 mod rows;
 mod schedulers;
 mod sequences;
+mod size;
 
 use std::net::SocketAddr;
 
