@@ -33,8 +33,7 @@ pub fn parse(program: &str, arguments: &[String], names: &dyn Names) -> Result<C
     loop {
         match scanner.option() {
             Ok(Some((switch, value))) => {
-                let known =
-                    given.take(switch, value.unwrap_or_default(), value.is_some(), names)?;
+                let known = given.take(switch, value, names)?;
                 if !known {
                     let argument = scanner.last_argument();
                     return Err(Exit::usage(format!("invalid option `{argument}'")));
@@ -130,8 +129,7 @@ impl Given {
     fn take(
         &mut self,
         switch: Switch,
-        value: &str,
-        has_value: bool,
+        value: Option<&str>,
         names: &dyn Names,
     ) -> Result<bool, Exit> {
         use OptionName as O;
@@ -185,7 +183,7 @@ impl Given {
             let name = name.text();
             return Err(Exit::usage(format!("multiple '{name}' options specified")));
         }
-        draft.read(switch, has_value.then_some(value), names)?;
+        draft.read(switch, value, names)?;
         Ok(true)
     }
 

@@ -43,6 +43,12 @@ fn traffic() {
     compare("traffic", include_str!("recorded/traffic.txt"));
 }
 
+#[test]
+fn random() {
+    compare("random1", include_str!("recorded/random1.txt"));
+    compare("random2", include_str!("recorded/random2.txt"));
+}
+
 fn compare(name: &str, text: &str) {
     let entries = table::read(text);
     let mut director = FakeDirector::default();

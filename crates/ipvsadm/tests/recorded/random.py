@@ -9,6 +9,8 @@ HOSTS = ["10.0.0.1", "10.0.0.2", "192.0.2.10", "web", "web.example", "[2001:db8:
          "10.1", "0xa000001", "nowhere", "7", "", "[10.0.0.1]", "six.example", "10.0.0.256", "[::1", "::"]
 PORTS = ["", ":80", ":http", ":443", ":0", ":domain", ":", ":65536", ":08", ":x", ":+80"]
 NUMBERS = ["0", "1", "7", "65535", "65536", "-1", "x", "", "010", "+3", "2147483647", "2147483648", "1x", "\\s5"]
+# 2147483648 is as far from 0 one way as the other: its place depends on the kernel's hash.
+MARKS = [number for number in NUMBERS if number != "2147483648"]
 FLAGS = ["flag-1", "flag-2,flag-3", "sh-port", "sh-fallback,sh-port", "mh-port", "mh-fallback", "x", "flag-1,,flag-2"]
 ENDS = ["-n", "-n", "-n", "", "--stats", "--rate", "--thresholds", "--persistent-conn", "--tun-info", "--exact", "--sort",
         "-X", "-c", "--timeout", "-s", "foo", "--", "-q", "--numeric"]
@@ -16,7 +18,7 @@ ENDS = ["-n", "-n", "-n", "", "--stats", "--rate", "--thresholds", "--persistent
 
 def endpoint():
     if random.random() < 0.75:
-        return one(HOSTS[:8]) + one(PORTS[:6])
+        return one(HOSTS[:5]) + one(PORTS[1:4])
     return one(HOSTS) + one(PORTS)
 
 
@@ -33,7 +35,7 @@ def service():
     return one([lambda: valued("-t", "--tcp-service", endpoint())] * 4 + [
         lambda: valued("-u", "--udp-service", endpoint()),
         lambda: valued(None, "--sctp-service", endpoint()),
-        lambda: valued("-f", "--fwmark-service", one(["1", "2", "3", "4", "5"] + NUMBERS)) + one(["", "", " -6", " --ipv6"]),
+        lambda: valued("-f", "--fwmark-service", one(["1", "2", "3", "4", "5"] + MARKS)) + one(["", "", " -6", " --ipv6"]),
     ])()
 
 

@@ -21,7 +21,7 @@ ntp 123/udp
 diameter 3868/sctp
 SERVICES
 ip link set lo up
-for table in options addresses values restore legality; do
+for table in random1 random2 options addresses values restore legality; do
   echo "==> $table.txt"
   python3 record.py "$table.txt"
 done
