@@ -56,7 +56,6 @@ pub(crate) struct Draft {
     tunnel: TunnelKind,
     tunnel_port: u16,
     tunnel_checksum: TunnelChecksum,
-    sync_id: u8,
     daemon: SyncDaemon,
 }
 
@@ -82,7 +81,6 @@ impl Default for Draft {
             tunnel: TunnelKind::Ipip,
             tunnel_port: 0,
             tunnel_checksum: TunnelChecksum::No,
-            sync_id: 0,
             daemon: SyncDaemon {
                 role: SyncRole::Master,
                 sync_id: 0,
@@ -152,7 +150,7 @@ impl Draft {
             Switch::TunnelNoChecksum => self.tunnel_checksum = TunnelChecksum::No,
             Switch::TunnelChecksum => self.tunnel_checksum = TunnelChecksum::Yes,
             Switch::TunnelRemoteChecksum => self.tunnel_checksum = TunnelChecksum::Remote,
-            Switch::SyncId => self.sync_id = read(text, 0, 255, "illegal syncid specified")?,
+            Switch::SyncId => self.daemon.sync_id = read(text, 0, 255, "illegal syncid specified")?,
             Switch::SyncMaxLength => {
                 // What a UDP datagram can carry.
                 self.daemon.max_length = Some(read(
@@ -274,18 +272,17 @@ impl Draft {
         })
     }
 
-    pub(crate) fn daemon(&self, role: SyncRole) -> SyncDaemon {
-        let mut daemon = self.daemon.clone();
-        daemon.role = role;
-        daemon.sync_id = self.sync_id;
+    /// Takes in the value of the command that starts or stops a sync daemon.
+    pub(crate) const fn set_role(&mut self, role: SyncRole) {
+        self.daemon.role = role;
+    }
+
+    pub(crate) fn daemon(self) -> SyncDaemon {
+        let mut daemon = self.daemon;
         if daemon.interface.is_empty() {
             "eth0".clone_into(&mut daemon.interface);
         }
         daemon
-    }
-
-    pub(crate) const fn sync_id(&self) -> u8 {
-        self.sync_id
     }
 
     fn tunnel(&self) -> Tunnel {

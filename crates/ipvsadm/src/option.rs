@@ -1,6 +1,6 @@
 //! The options by name, and how an argument list is cut into them: popt's way, which ipvsadm uses.
 
-use crate::command_name::CommandName;
+use crate::command_name::{CommandName, OptionName};
 
 /// One option as it can be written, long or short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,52 @@ pub(crate) enum Switch {
     McastGroup,
     McastPort,
     McastTtl,
+}
+
+impl Switch {
+    /// What messages call it; it can be given once. Nothing for those that are not counted.
+    pub(crate) fn name(self) -> Option<OptionName> {
+        use OptionName as O;
+        Some(match self {
+            Self::Command(_) | Self::Help | Self::Version | Self::Ipv6 | Self::Sort => return None,
+            Self::TcpService | Self::UdpService | Self::SctpService | Self::FirewallMark => {
+                O::Service
+            }
+            Self::Scheduler => O::Scheduler,
+            Self::SchedulerFlags => O::SchedulerFlags,
+            Self::Persistent => O::Persistent,
+            Self::PersistenceEngine => O::PersistenceEngine,
+            Self::Netmask => O::Netmask,
+            Self::OnePacket => O::OnePacket,
+            Self::RealServer => O::Server,
+            Self::Masquerading | Self::Tunneling | Self::Gatewaying => O::Forwarding,
+            Self::Weight => O::Weight,
+            Self::UpperThreshold => O::UpperThreshold,
+            Self::LowerThreshold => O::LowerThreshold,
+            Self::TunnelType => O::TunnelType,
+            Self::TunnelPort => O::TunnelPort,
+            Self::TunnelNoChecksum => O::TunnelNoChecksum,
+            Self::TunnelChecksum => O::TunnelChecksum,
+            Self::TunnelRemoteChecksum => O::TunnelRemoteChecksum,
+            Self::Numeric => O::Numeric,
+            Self::Connections => O::Connection,
+            Self::Timeouts => O::Timeout,
+            Self::Daemons => O::Daemon,
+            Self::Stats => O::Stats,
+            Self::Rate => O::Rate,
+            Self::Thresholds => O::Thresholds,
+            Self::PersistentConnections => O::PersistentConnections,
+            Self::TunnelInfo => O::TunnelInfo,
+            Self::NoSort => O::NoSort,
+            Self::Exact => O::Exact,
+            Self::SyncId => O::SyncId,
+            Self::SyncMaxLength => O::SyncMaxLength,
+            Self::McastInterface => O::McastInterface,
+            Self::McastGroup => O::McastGroup,
+            Self::McastPort => O::McastPort,
+            Self::McastTtl => O::McastTtl,
+        })
+    }
 }
 
 /// Whether an option takes a value.

@@ -2,7 +2,9 @@
 
 use weir_config::model::{Protocol, ServiceKey};
 
-use crate::command::{Columns, Command, Format, List, Service, SyncRole, TimeoutChange};
+use crate::command::{
+    Columns, Command, Format, List, Service, SyncDaemon, SyncRole, TimeoutChange,
+};
 use crate::command_name::{CommandName, OptionName, OptionSet};
 use crate::draft::Draft;
 use crate::exit::Exit;
@@ -26,10 +28,8 @@ pub fn parse(program: &str, arguments: &[String], names: &dyn Names) -> Result<C
     }
     let mut scanner = Scanner::new(arguments);
     let (command, role) = first_option(program, &mut scanner)?;
-    let mut given = Given {
-        role,
-        ..Given::default()
-    };
+    let mut given = Given::default();
+    given.draft.set_role(role);
     loop {
         match scanner.option() {
             Ok(Some((switch, value))) => {
@@ -53,10 +53,7 @@ pub fn parse(program: &str, arguments: &[String], names: &dyn Names) -> Result<C
 }
 
 /// The command has to come first; a sync daemon's role is its value.
-fn first_option(
-    program: &str,
-    scanner: &mut Scanner<'_>,
-) -> Result<(CommandName, Option<SyncRole>), Exit> {
+fn first_option(program: &str, scanner: &mut Scanner<'_>) -> Result<(CommandName, SyncRole), Exit> {
     let Ok(Some((switch, value))) = scanner.option() else {
         return Err(Exit::try_help(program));
     };
@@ -69,12 +66,12 @@ fn first_option(
     let Switch::Command(command) = switch else {
         return Err(Exit::try_help(program));
     };
-    // Only the commands of the sync daemons have a value.
+    // Only the commands of the sync daemons have a value; to the others the role means nothing.
     let Some(value) = value else {
-        return Ok((command, None));
+        return Ok((command, SyncRole::Master));
     };
     match SyncRole::from_name(value) {
-        Some(role) => Ok((command, Some(role))),
+        Some(role) => Ok((command, role)),
         None if command == CommandName::StopDaemon => {
             Err(Exit::usage("illegal start_daemon specified"))
         }
@@ -121,7 +118,6 @@ pub(crate) fn timeout(text: &str, least: i64) -> Result<u32, Exit> {
 struct Given {
     options: OptionSet,
     draft: Draft,
-    role: Option<SyncRole>,
 }
 
 impl Given {
@@ -132,58 +128,17 @@ impl Given {
         value: Option<&str>,
         names: &dyn Names,
     ) -> Result<bool, Exit> {
-        use OptionName as O;
-        let draft = &mut self.draft;
-        let name = match switch {
-            Switch::Command(_) | Switch::Help | Switch::Version => return Ok(false),
-            Switch::Sort => return Ok(true),
-            Switch::Ipv6 => {
-                draft.firewall_mark_is_ipv6()?;
-                return Ok(true);
+        let Some(name) = switch.name() else {
+            if switch == Switch::Ipv6 {
+                self.draft.firewall_mark_is_ipv6()?;
             }
-            Switch::TcpService
-            | Switch::UdpService
-            | Switch::SctpService
-            | Switch::FirewallMark => O::Service,
-            Switch::Scheduler => O::Scheduler,
-            Switch::SchedulerFlags => O::SchedulerFlags,
-            Switch::Persistent => O::Persistent,
-            Switch::PersistenceEngine => O::PersistenceEngine,
-            Switch::Netmask => O::Netmask,
-            Switch::OnePacket => O::OnePacket,
-            Switch::RealServer => O::Server,
-            Switch::Masquerading | Switch::Tunneling | Switch::Gatewaying => O::Forwarding,
-            Switch::Weight => O::Weight,
-            Switch::UpperThreshold => O::UpperThreshold,
-            Switch::LowerThreshold => O::LowerThreshold,
-            Switch::TunnelType => O::TunnelType,
-            Switch::TunnelPort => O::TunnelPort,
-            Switch::TunnelNoChecksum => O::TunnelNoChecksum,
-            Switch::TunnelChecksum => O::TunnelChecksum,
-            Switch::TunnelRemoteChecksum => O::TunnelRemoteChecksum,
-            Switch::Numeric => O::Numeric,
-            Switch::Connections => O::Connection,
-            Switch::Timeouts => O::Timeout,
-            Switch::Daemons => O::Daemon,
-            Switch::Stats => O::Stats,
-            Switch::Rate => O::Rate,
-            Switch::Thresholds => O::Thresholds,
-            Switch::PersistentConnections => O::PersistentConnections,
-            Switch::TunnelInfo => O::TunnelInfo,
-            Switch::NoSort => O::NoSort,
-            Switch::Exact => O::Exact,
-            Switch::SyncId => O::SyncId,
-            Switch::SyncMaxLength => O::SyncMaxLength,
-            Switch::McastInterface => O::McastInterface,
-            Switch::McastGroup => O::McastGroup,
-            Switch::McastPort => O::McastPort,
-            Switch::McastTtl => O::McastTtl,
+            return Ok(switch == Switch::Ipv6 || switch == Switch::Sort);
         };
         if !self.options.insert(name) {
             let name = name.text();
             return Err(Exit::usage(format!("multiple '{name}' options specified")));
         }
-        draft.read(switch, value, names)?;
+        self.draft.read(switch, value, names)?;
         Ok(true)
     }
 
@@ -204,13 +159,11 @@ impl Given {
                 Command::DeleteServer(self.draft.key(), self.draft.server_address())
             }
             CommandName::Set => Command::SetTimeouts(timeouts),
-            CommandName::StartDaemon => {
-                Command::StartDaemon(self.draft.daemon(self.role.unwrap_or(SyncRole::Master)))
+            CommandName::StartDaemon => Command::StartDaemon(self.draft.daemon()),
+            CommandName::StopDaemon => {
+                let SyncDaemon { role, sync_id, .. } = self.draft.daemon();
+                Command::StopDaemon { role, sync_id }
             }
-            CommandName::StopDaemon => Command::StopDaemon {
-                role: self.role.unwrap_or(SyncRole::Master),
-                sync_id: self.draft.sync_id(),
-            },
             CommandName::Restore => Command::Restore,
             CommandName::Save => Command::Save {
                 numeric: self.options.contains(OptionName::Numeric),
