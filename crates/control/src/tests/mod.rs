@@ -1,6 +1,7 @@
 //! Tests of the director as a whole.
 
 mod adoption;
+mod picks;
 mod plans;
 mod rows;
 mod schedulers;
@@ -15,6 +16,7 @@ use weir_config::model::{Forwarding, RealServer, Scheduler, Service, ServiceKey,
 use crate::director::Director;
 use crate::record;
 use crate::tables::Tables;
+use crate::testing::MemoryTables;
 use crate::testing::invariants;
 use crate::testing::world::World;
 

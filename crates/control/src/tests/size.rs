@@ -7,7 +7,6 @@ use crate::plan::plan;
 
 #[test]
 fn ten_thousand_services_and_a_thousand_servers_in_one() {
-    let t = std::time::Instant::now();
     let mut world = World::new(16_384, 65_536);
     let many = (0..10_000u32).map(|n| {
         let key = format!("tcp:192.0.{}.{}:80", n / 256, n % 256);

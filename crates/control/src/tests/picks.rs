@@ -1,0 +1,176 @@
+//! The picks of the real IPVS (Linux 6.12), through additions, removals, changes of weights and of
+//! schedulers: the director's part and the packet path's together have to make the same.
+//!
+//! `recorded/picks.txt` has a command on a line, for the service of the last `vip`: `boot` (another
+//! machine), `flush`, `vip` ADDRESS, `service` SCHEDULER, `sched` SCHEDULER, `add` and `edit` SERVER
+//! WEIGHT, `del` SERVER, and `pick` with the servers that new UDP connections got one after the
+//! other, 0 for none. Servers are named by the last number of their address.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use weir_abi::counters::Counters;
+use weir_abi::keys::{BucketKey, FlowValue, ServiceKey as TableKey};
+use weir_abi::service::{Destination, Service as ServiceRecord};
+use weir_abi::settings::{Interface, Settings};
+use weir_config::model::Scheduler;
+use weir_forward::family::Family;
+use weir_forward::schedule;
+use weir_forward::tables::{Occupied, Step, Tables as PacketTables};
+
+use super::*;
+
+const PICKS: &str = include_str!("recorded/picks.txt");
+
+struct Replay {
+    world: World,
+    vip: String,
+}
+
+#[test]
+fn picks_are_those_of_the_real_ipvs() {
+    let mut replay = Replay {
+        world: World::new(16, 128),
+        vip: String::new(),
+    };
+    let mut picks = 0;
+    for (number, line) in PICKS.lines().enumerate() {
+        replay.world.now += Duration::from_secs(2);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["pick", ref recorded @ ..] => {
+                let got: Vec<String> = recorded.iter().map(|_| replay.pick()).collect();
+                assert_eq!(got, recorded, "line {}", number + 1);
+                picks += recorded.len();
+            }
+            ["boot"] => replay.world = World::new(16, 128),
+            _ => replay.command(&words),
+        }
+    }
+    assert_eq!(picks, 4343);
+}
+
+impl Replay {
+    fn command(&mut self, words: &[&str]) {
+        let service = format!("udp:{}:53", self.vip);
+        let World {
+            tables,
+            director,
+            now,
+        } = &mut self.world;
+        let scheduler = |name| Scheduler::from_name(name).unwrap();
+        let server = |last: &str, weight: &str| {
+            server(&format!("10.2.0.{last}:53"), weight.parse().unwrap())
+        };
+        match *words {
+            ["flush"] => director.flush(tables, *now),
+            ["vip", address] => {
+                self.vip = address.to_owned();
+                Ok(())
+            }
+            ["service", name] => {
+                director.add_service(tables, self::service(&service, scheduler(name)), *now)
+            }
+            ["sched", name] => {
+                director.edit_service(tables, self::service(&service, scheduler(name)))
+            }
+            ["add", last, weight] => {
+                director.add_server(tables, &key(&service), server(last, weight), *now)
+            }
+            ["edit", last, weight] => {
+                director.edit_server(tables, &key(&service), server(last, weight))
+            }
+            ["del", last] => {
+                let address = server(last, "1").address;
+                director.delete_server(tables, &key(&service), address, *now)
+            }
+            _ => panic!("{words:?}"),
+        }
+        .unwrap();
+    }
+
+    /// A new connection of UDP, which never becomes active.
+    fn pick(&self) -> String {
+        let tables = &self.world.tables;
+        let slot = self.world.service_slot(&format!("udp:{}:53", self.vip));
+        let address = tables.services()[slot as usize].key.load().address[0];
+        let Some(picked) = schedule::pick(&Packets(tables), slot, address) else {
+            return "0".to_owned();
+        };
+        let record = &tables.destinations()[picked as usize];
+        record.inactive.add(1);
+        let server = record::read_server(record).unwrap().address.ip();
+        let text = server.to_string();
+        text.rsplit('.').next().unwrap().to_owned()
+    }
+}
+
+/// The tables as a scheduler sees them; it looks at nothing else.
+struct Packets<'a>(&'a MemoryTables);
+
+impl PacketTables for Packets<'_> {
+    fn settings(&self) -> Option<&Settings> {
+        Some(self.0.settings())
+    }
+
+    fn service_slot(&self, key: &TableKey) -> Option<u32> {
+        self.0.find_service(*key)
+    }
+
+    fn service(&self, slot: u32) -> Option<&ServiceRecord> {
+        self.0.services().get(slot as usize)
+    }
+
+    fn destination(&self, slot: u32) -> Option<&Destination> {
+        self.0.destinations().get(slot as usize)
+    }
+
+    fn bucket(&self, key: &BucketKey) -> Option<u32> {
+        let buckets = self.0.buckets(key.service)?;
+        buckets.get(key.bucket as usize).copied()
+    }
+
+    fn repeat<S: Step<Self>>(&self, limit: u32, step: &mut S) {
+        for _ in 0..limit {
+            if let ControlFlow::Break(()) = step.step(self) {
+                return;
+            }
+        }
+    }
+
+    fn count(&self, _: u32, _: impl FnOnce(&mut Counters)) {
+        unreachable!()
+    }
+
+    fn interface(&self, _: u32) -> Option<Interface> {
+        unreachable!()
+    }
+
+    fn flow<F: Family>(&self, _: &F::Key) -> Option<FlowValue> {
+        unreachable!()
+    }
+
+    fn insert_flow<F: Family>(&self, _: &F::Key, _: FlowValue) -> Result<(), Occupied> {
+        unreachable!()
+    }
+
+    fn replace_flow<F: Family>(&self, _: &F::Key, _: FlowValue) -> Result<(), Occupied> {
+        unreachable!()
+    }
+
+    fn remove_flow<F: Family>(&self, _: &F::Key) {
+        unreachable!()
+    }
+
+    fn connection<F: Family>(&self, _: u32) -> Option<&F::Record> {
+        unreachable!()
+    }
+
+    fn take_slot<F: Family>(&self) -> Option<u32> {
+        unreachable!()
+    }
+
+    fn return_slot<F: Family>(&self, _: u32) {
+        unreachable!()
+    }
+}
