@@ -188,7 +188,7 @@ impl Director {
                     check_family(service, server.address)?;
                     check_address(server.address)?;
                     let is_new = new_servers.insert((*service, server.address));
-                    if !is_new || self.server(tables, service, server.address).is_some() {
+                    if !is_new || self.server(tables, service, server.address).is_ok() {
                         return Err(Error::ServerExists {
                             service: *service,
                             server: server.address,

@@ -99,9 +99,12 @@ impl Director {
         tables: &T,
         key: &ServiceKey,
         address: SocketAddr,
-    ) -> Option<RealServer> {
-        let (_, slot) = self.find_server::<T::Error>(key, address).ok()?;
-        record::read_server(&tables.destinations()[slot as usize])
+    ) -> Result<RealServer, Error<T::Error>> {
+        let (_, slot) = self.find_server(key, address)?;
+        record::read_server(&tables.destinations()[slot as usize]).ok_or(Error::ServerNotFound {
+            service: *key,
+            server: address,
+        })
     }
 
     /// The slots of a service and of one of its real servers.
