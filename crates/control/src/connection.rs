@@ -242,6 +242,49 @@ mod tests {
     }
 
     #[test]
+    fn the_slack_of_an_expiry_is_not_shown() {
+        let now = Tick(7);
+        let whole = now.after(Ticks::from_seconds(10)).after(Ticks::REFRESH);
+        for (expires, shown) in [(whole, 10), (Tick(whole.0 - 1), 9)] {
+            let view = describe4(&record(6, 1, LIVE, expires), now).unwrap();
+            assert_eq!(view.seconds_left, shown);
+        }
+    }
+
+    #[test]
+    fn no_connection_is_made_of_two() {
+        let record = record(6, 1, LIVE, Tick(1000));
+        let tenant = |number: u16| Endpoints {
+            client: [u32::from(number); 1],
+            virtual_address: [u32::from(number); 1],
+            server: [u32::from(number); 1],
+            client_port: number,
+            virtual_port: number,
+            server_port: number,
+            protocol: 6,
+            forwarding: FORWARD_NAT,
+        };
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for number in 0..u16::MAX {
+                    record.word.store(Word::new(Tick(0), 0, 0, number).0);
+                    record.endpoints.store(tenant(number));
+                    let word = Word::new(Tick(1000), 1, LIVE, number.wrapping_add(1));
+                    record.word.store(word.0);
+                }
+            });
+            while !writer.is_finished() {
+                let Some(view) = describe4(&record, Tick(0)) else {
+                    continue;
+                };
+                let ports = [view.client, view.virtual_address, view.server].map(|a| a.port());
+                let is_first = view.client.port() == 51234;
+                assert!(is_first || ports == [ports[0]; 3], "{view:?}");
+            }
+        });
+    }
+
+    #[test]
     fn a_free_record_holds_no_connection() {
         assert_eq!(describe4(&record(6, 1, 0, Tick(1000)), Tick(0)), None);
         assert_eq!(describe4(&record(99, 1, LIVE, Tick(1000)), Tick(0)), None);

@@ -169,7 +169,7 @@ impl Director {
         Ok(())
     }
 
-    /// All real servers of a service that goes lose it; those in its list go to the trash.
+    /// The real servers of a service that goes are put in the trash, and all there lose it.
     fn orphan_servers<T: Tables>(&mut self, tables: &T, key: TableKey, slot: u32, now: Duration) {
         let destinations = tables.destinations();
         let listed: Vec<u32> =
@@ -177,7 +177,6 @@ impl Director {
         for server in listed {
             let record = &destinations[server as usize];
             clear_flag(record, AVAILABLE);
-            record.service.store(NONE);
             let server_key = ServerKey::of_record(record.address.load());
             self.trash.put(key, server_key, server, now);
         }

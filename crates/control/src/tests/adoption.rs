@@ -142,3 +142,17 @@ fn tables_that_were_just_made_get_the_defaults_and_others_keep_their_settings() 
     let world = adopt(world);
     assert_eq!(crate::settings::timeouts(world.tables.settings()), set);
 }
+
+#[test]
+fn what_was_counted_before_is_no_rate() {
+    let world = busy();
+    world.tables.count(world.server_slot(WEB, A), packets(5000));
+    let mut world = adopt(world);
+    world.director.estimate(&world.tables).unwrap();
+    let snapshot = world.director.snapshot(&world.tables).unwrap();
+    assert_eq!(snapshot.rates, crate::Rates::default());
+    assert_eq!(snapshot.services[0].rates, crate::Rates::default());
+    for server in &snapshot.services[0].servers {
+        assert_eq!(server.rates, crate::Rates::default());
+    }
+}

@@ -160,6 +160,28 @@ fn servers_that_come_back_from_the_trash_need_no_room() {
     ));
 }
 
+#[test]
+fn a_record_in_the_trash_is_not_room_for_two() {
+    let mut world = World::new(1, 2);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    for address in [A, B] {
+        world.add_server(WEB, address, 1);
+        world.delete_server(WEB, address);
+    }
+    world.wait(10);
+    let of = |addresses: &[&str]| {
+        let add = |address: &&str| Change::AddServer {
+            service: key(WEB),
+            server: server(address, 1),
+        };
+        addresses.iter().map(add).collect::<Vec<_>>()
+    };
+    let mut apply = |changes: Vec<Change>| world.director.apply(&world.tables, &changes, world.now);
+    let refused = apply(of(&["10.0.0.7:80", "10.0.0.8:80", A]));
+    assert!(matches!(refused, Err(Error::TableFull { .. })));
+    assert_eq!(apply(of(&["10.0.0.7:80", A])), Ok(()));
+}
+
 fn wanted() -> impl Strategy<Value = Wanted> {
     let scheduler = prop::sample::select(&Scheduler::ALL[..]);
     let servers = prop::collection::btree_map(0..6u8, 0..4u32, 0..6);

@@ -181,6 +181,50 @@ fn an_unused_record_is_given_up_two_minutes_after_the_first_look() {
 }
 
 #[test]
+fn a_server_is_idle_from_the_first_look_that_finds_no_connections() {
+    let mut world = World::new(1, 3);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    let slot = world.server_slot(WEB, A) as usize;
+    world.tables.destinations()[slot].inactive.store(1);
+    world.delete_server(WEB, A);
+    world.wait(65);
+    world.tables.destinations()[slot].inactive.store(0);
+    world.wait(239 - 65);
+    assert_eq!(world.tables.destinations()[slot].flags.load(), PRESENT);
+    world.wait(1);
+    assert_eq!(world.tables.destinations()[slot].flags.load(), 0);
+}
+
+#[test]
+fn a_slot_tells_its_next_tenant_nothing_of_the_last() {
+    let mut world = World::new(1, 1);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    let slot = world.server_slot(WEB, A);
+    world.tables.count(slot, packets(500));
+    world.director.estimate(&world.tables).unwrap();
+    world.director.zero(&world.tables, None).unwrap();
+    world.tables.count(slot, packets(500));
+    world.director.estimate(&world.tables).unwrap();
+    world.tables.destinations()[slot as usize]
+        .upper_threshold
+        .store(7);
+    world.delete_service(WEB);
+    world.wait(200);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, B, 1);
+    assert_eq!(world.server_slot(WEB, B), slot);
+    let record = &world.tables.destinations()[slot as usize];
+    assert_eq!(record.upper_threshold.load(), 0);
+    let listing = world.director.service(&world.tables, &key(WEB)).unwrap();
+    assert_eq!(listing.counters, packets(0));
+    assert_eq!(listing.rates, crate::Rates::default());
+    assert_eq!(listing.servers[0].counters, packets(0));
+    assert_eq!(listing.servers[0].rates, crate::Rates::default());
+}
+
+#[test]
 fn a_record_stays_while_connections_use_it() {
     let mut world = World::new(1, 3);
     world.add_service(WEB, Scheduler::RoundRobin);
@@ -221,11 +265,14 @@ fn a_server_that_comes_to_a_new_service_of_the_same_key_counts_from_zero() {
     world.add_server(WEB, A, 1);
     let slot = world.server_slot(WEB, A);
     world.tables.count(slot, packets(5));
+    world.director.estimate(&world.tables).unwrap();
     world.tables.destinations()[slot as usize].inactive.store(3);
     world.delete_service(WEB);
     world.add_service(WEB, Scheduler::RoundRobin);
     world.add_server(WEB, A, 1);
     assert_eq!(world.server_slot(WEB, A), slot);
+    let listing = world.director.service(&world.tables, &key(WEB)).unwrap();
+    assert_eq!(listing.servers[0].rates, crate::Rates::default());
     world.tables.count(slot, packets(2));
     let snapshot = world.director.snapshot(&world.tables).unwrap();
     let service = &snapshot.services[0];
@@ -304,12 +351,19 @@ fn rates_are_of_servers_services_and_the_whole() {
     world.director.zero(&world.tables, Some(&key(WEB))).unwrap();
     let snapshot = world.director.snapshot(&world.tables).unwrap();
     assert_eq!(snapshot.services[0].rates, crate::Rates::default());
+    for server in &snapshot.services[0].servers {
+        assert_eq!(server.rates, crate::Rates::default());
+    }
     assert_eq!(snapshot.rates.out_packets, 45);
+    world.director.zero(&world.tables, None).unwrap();
+    let snapshot = world.director.snapshot(&world.tables).unwrap();
+    assert_eq!(snapshot.rates, crate::Rates::default());
 }
 
 #[test]
 fn when_all_records_are_taken_unused_ones_in_the_trash_go_early() {
     let mut world = World::new(1, 2);
+    world.wait(10);
     world.add_service(WEB, Scheduler::RoundRobin);
     world.add_server(WEB, A, 1);
     world.add_server(WEB, B, 1);

@@ -61,6 +61,12 @@ fn weighted_round_robin_begins_again_with_every_change() {
     remember(&world, world.server_slot(WEB, A), 6);
     world.delete_server(WEB, C);
     assert_eq!(remembered(&world), (NONE, 5), "limit 6 - 1");
+    remember(&world, world.server_slot(WEB, A), 2);
+    world
+        .director
+        .edit_server(&world.tables, &key(WEB), server(B, 6))
+        .unwrap();
+    assert_eq!(remembered(&world), (NONE, 3), "step 2: 2 / 2 * 2 + 1");
     world
         .director
         .edit_server(&world.tables, &key(WEB), server(B, 0))
