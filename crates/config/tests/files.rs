@@ -42,6 +42,39 @@ fn an_empty_file_is_the_defaults() {
 }
 
 #[test]
+fn the_example_has_every_key_and_the_defaults() {
+    let example = include_str!("../examples/weir.toml");
+    let config = read(example);
+    let defaults = Config::default();
+    assert_eq!(config.director.interfaces, ["eth0", "eth1"]);
+    assert_eq!(
+        DirectorConfig {
+            interfaces: vec![],
+            ..config.director
+        },
+        defaults.director
+    );
+    assert_eq!(config.tables, defaults.tables);
+    assert_eq!(config.timeouts, Timeouts::default());
+    assert_eq!(config.sysctls.connection_reuse_mode, Some(1));
+    assert_eq!(config.sysctls.expire_without_destination, Some(false));
+    let web = Scheduler::default();
+    assert_eq!(
+        config.services,
+        [
+            (
+                service("tcp:192.0.2.10:80", web),
+                vec![server("10.0.0.11:8080", 1), server("10.0.0.12:80", 1)]
+            ),
+            (
+                service("tcp:[2001:db8::10]:80", web),
+                vec![server("[2001:db8:1::11]:8080", 0)]
+            ),
+        ]
+    );
+}
+
+#[test]
 fn everything_that_a_file_can_say() {
     let config = read(
         r#"
