@@ -96,6 +96,58 @@ mod tests {
         assert_eq!(estimator.rates(), Rates::default());
     }
 
+    /// What `ipvsadm -Ln --rate --exact` shows on Linux 6.12 after 400 packets of 38 bytes, each a
+    /// connection, within two seconds, and then none.
+    #[test]
+    fn a_burst_fades_as_in_the_real_ipvs() {
+        let recorded = [
+            (50, 1900),
+            (37, 1425),
+            (28, 1069),
+            (21, 802),
+            (16, 601),
+            (12, 451),
+            (9, 338),
+            (7, 254),
+            (5, 190),
+            (4, 143),
+            (3, 107),
+            (2, 80),
+            (2, 60),
+            (1, 45),
+            (1, 34),
+            (1, 25),
+            (0, 19),
+            (0, 14),
+            (0, 11),
+            (0, 8),
+            (0, 6),
+            (0, 4),
+            (0, 3),
+            (0, 3),
+            (0, 2),
+            (0, 1),
+            (0, 1),
+            (0, 1),
+            (0, 1),
+            (0, 0),
+        ];
+        let counters = Counters {
+            connections: 400,
+            in_packets: 400,
+            in_bytes: 400 * 38,
+            ..Counters::default()
+        };
+        let mut estimator = Estimator::default();
+        let shown = recorded.map(|_| {
+            estimator.step(counters);
+            let rates = estimator.rates();
+            assert_eq!(rates.in_packets, rates.connections);
+            (rates.connections, rates.in_bytes)
+        });
+        assert_eq!(shown, recorded);
+    }
+
     #[test]
     fn what_was_counted_before_the_start_is_no_rate() {
         let counters = Counters {
