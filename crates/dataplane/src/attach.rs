@@ -121,7 +121,7 @@ impl Dataplane {
     }
 
     fn link(&self, ifindex: u32, kind: &str) -> PathBuf {
-        pins::links_directory(&self.bpffs).join(format!("{ifindex}.{kind}"))
+        pins::links_directory(&self.bpffs).join(format!("{ifindex}-{kind}"))
     }
 
     fn attach_xdp(&mut self, ifindex: u32, how: Attachment, mode: XdpMode) -> Result<(), Error> {
@@ -200,7 +200,7 @@ pub fn pinned(bpffs: &Path) -> Result<Vec<Pinned>, Error> {
         let Some((index, kind)) = path
             .file_name()
             .and_then(|name| name.to_str())
-            .and_then(|name| name.split_once('.'))
+            .and_then(|name| name.split_once('-'))
         else {
             continue;
         };

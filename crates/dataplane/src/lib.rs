@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! <bpffs>/v1/NAME        the tables, by layout version
-//! <bpffs>/links/IF.KIND  what is attached: by interface index and kind
+//! <bpffs>/links/IF-KIND  what is attached: by interface index and kind
 //! ```
 
 mod attach;
