@@ -10,7 +10,7 @@ pub trait Family: Sized {
     /// An address, as it lies in the packet.
     type Address: Copy + PartialEq + AsRef<[u32]>;
     /// The key of its flow table.
-    type Key: Copy + PartialEq;
+    type Key: Copy + PartialEq + 'static;
     /// Its connection record.
     type Record: Record<Self::Address> + 'static;
 
