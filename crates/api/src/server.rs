@@ -38,6 +38,11 @@ pub enum BindError {
     },
 }
 
+/// Checks that [`bind`] would not be in somebody's way, and changes nothing.
+pub fn check(path: &Path) -> Result<(), BindError> {
+    find_dead(path).map(|_| ())
+}
+
 /// Makes the socket, in place of one that a dead daemon left. Mode 0600.
 pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
     let refused = |source| BindError::Refused {
@@ -91,13 +96,24 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 
 /// Removes the socket of a daemon that is gone.
 fn clear_the_way(path: &Path) -> Result<(), BindError> {
+    if !find_dead(path)? {
+        return Ok(());
+    }
+    fs::remove_file(path).map_err(|source| BindError::Refused {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Whether a socket is there to which nobody listens; anything else in the way is an error.
+fn find_dead(path: &Path) -> Result<bool, BindError> {
     let refused = |source| BindError::Refused {
         path: path.to_owned(),
         source,
     };
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(refused(error)),
     };
     if !there.file_type().is_socket() {
@@ -105,9 +121,7 @@ fn clear_the_way(path: &Path) -> Result<(), BindError> {
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(BindError::InUse(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(refused)
-        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
         Err(error) => Err(refused(error)),
     }
 }

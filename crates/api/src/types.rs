@@ -170,8 +170,10 @@ pub struct ReasonCount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Sent on by Weir.
+    /// Rewritten and sent on by Weir.
     Forwarded,
+    /// Made an ICMP error and sent back where it came from.
+    Answered,
     /// Left to the kernel's stack.
     Passed,
     /// Dropped.

@@ -1,2 +1,7 @@
 //! The Linux Virtual Server, as one program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    weir::command_line::main(std::env::args_os().collect())
+}

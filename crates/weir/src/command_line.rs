@@ -1,0 +1,103 @@
+//! The command line: which verb is meant, and under which name the program was called.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::{self, Code, Outcome};
+use crate::verbs::{apply, connections, counters, detach, ipvsadm, plan, run, services, status};
+
+/// The Linux Virtual Server, as one program: a director's daemon and its command line
+#[derive(Debug, Parser)]
+#[command(
+    name = "weir",
+    version,
+    arg_required_else_help = true,
+    after_help = exit::HELP,
+    disable_help_subcommand = true
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Arguments),
+    #[command(about = ipvsadm::ABOUT, disable_help_flag = true)]
+    Ipvsadm {
+        /// ipvsadm's own: see weir ipvsadm -h
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    Status(status::Arguments),
+    Services(services::Arguments),
+    Connections(connections::Arguments),
+    Counters(counters::Arguments),
+    Plan(plan::Arguments),
+    Apply(apply::Arguments),
+    Detach(detach::Arguments),
+}
+
+/// Runs the program with those arguments, its own name first.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    if name == Some(OsStr::new("ipvsadm")) {
+        return run_ipvsadm(arguments.get(1..).unwrap_or_default());
+    }
+    // Before clap sees them: it would take some of ipvsadm's options for its own.
+    if arguments.get(1).is_some_and(|verb| verb == "ipvsadm") {
+        return run_ipvsadm(&arguments[2..]);
+    }
+    match CommandLine::try_parse_from(arguments) {
+        Ok(command_line) => match run_verb(command_line.verb) {
+            Ok(code) => code,
+            Err(failure) => failure.report(),
+        },
+        Err(error) => {
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() {
+                Code::Usage as u8
+            } else {
+                0
+            })
+        }
+    }
+}
+
+fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
+    let done = |outcome: Outcome| outcome.map(|()| ExitCode::SUCCESS);
+    match verb {
+        Verb::Run(arguments) => done(run::run(&arguments)),
+        Verb::Ipvsadm { arguments } => Ok(run_ipvsadm(&arguments)),
+        Verb::Status(arguments) => done(status::run(&arguments)),
+        Verb::Services(arguments) => done(services::run(&arguments)),
+        Verb::Connections(arguments) => done(connections::run(&arguments)),
+        Verb::Counters(arguments) => done(counters::run(&arguments)),
+        Verb::Plan(arguments) => done(plan::run(&arguments)),
+        Verb::Apply(arguments) => done(apply::run(&arguments)),
+        Verb::Detach(arguments) => done(detach::run(&arguments)),
+    }
+}
+
+fn run_ipvsadm(arguments: &[OsString]) -> ExitCode {
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    ipvsadm::run("ipvsadm", &arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+}

@@ -1,0 +1,169 @@
+//! The daemon: the management API in front of the director.
+//!
+//! Locks are taken in this order: `director`, then `plane`, then `interfaces`.
+
+pub mod configuration;
+mod connections;
+mod facts;
+mod interfaces;
+mod listing;
+pub mod serving;
+mod status;
+pub mod tasks;
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use api::management::{ConnectionFilter, Document};
+use api::status::Status;
+use api::{Change, Management, Peer, types};
+use config::model::{RealServer, Service, ServiceKey, Timeouts};
+use control::Director;
+use host::clock::monotonic;
+use weir_api as api;
+use weir_config as config;
+use weir_control as control;
+use weir_host as host;
+
+use crate::plane::Plane;
+use interfaces::Interfaces;
+
+pub use facts::Facts;
+pub use interfaces::AttachError;
+
+/// A director that can be managed.
+pub struct Daemon<P> {
+    director: Mutex<Director>,
+    plane: RwLock<P>,
+    interfaces: Mutex<Interfaces>,
+    facts: Facts,
+    started: Instant,
+}
+
+impl<P: Plane> Daemon<P> {
+    /// Takes over what is in the tables; new tables are empty.
+    pub fn adopt(plane: P, facts: Facts) -> Result<Self, control::Error<P::Error>> {
+        Ok(Self {
+            director: Mutex::new(Director::adopt(&plane, monotonic())?),
+            plane: RwLock::new(plane),
+            interfaces: Mutex::new(Interfaces::default()),
+            facts,
+            started: Instant::now(),
+        })
+    }
+
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.director().configuration(&*self.plane()).len()
+    }
+
+    // A panic while a lock was held has been logged; what it left is what there is to go on with.
+    fn director(&self) -> MutexGuard<'_, Director> {
+        self.director.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn plane(&self) -> RwLockReadGuard<'_, P> {
+        self.plane.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn plane_to_attach(&self) -> RwLockWriteGuard<'_, P> {
+        self.plane.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn interfaces(&self) -> MutexGuard<'_, Interfaces> {
+        self.interfaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One change, on the director.
+    fn make(&self, change: Change) -> Result<(), control::Error<P::Error>> {
+        let mut director = self.director();
+        let plane = &*self.plane();
+        let now: Duration = monotonic();
+        match change {
+            Change::AddService(service) => director.add_service(plane, service, now),
+            Change::EditService { key, scheduler } => {
+                director.edit_service(plane, Service { key, scheduler })
+            }
+            Change::DeleteService(key) => director.delete_service(plane, &key, now),
+            Change::Flush => director.flush(plane, now),
+            Change::AddServer { key, server } => director.add_server(plane, &key, server, now),
+            Change::EditServer {
+                key,
+                address,
+                forwarding,
+                weight,
+            } => {
+                let old = director.server(plane, &key, address)?;
+                let server = RealServer {
+                    address,
+                    forwarding: forwarding.unwrap_or(old.forwarding),
+                    weight: weight.unwrap_or(old.weight),
+                };
+                director.edit_server(plane, &key, server)
+            }
+            Change::DeleteServer { key, address } => {
+                director.delete_server(plane, &key, address, now)
+            }
+            Change::Zero(key) => director.zero(plane, key.as_ref()),
+            Change::SetTimeouts(timeouts) => director.set_timeouts(plane, timeouts),
+        }
+    }
+}
+
+impl<P: Plane> Management for Daemon<P> {
+    fn status(&self) -> Result<Status, api::Error> {
+        self.describe()
+    }
+
+    fn totals(&self) -> Result<types::Totals, api::Error> {
+        let director = self.director();
+        listing::totals(&director, &*self.plane())
+    }
+
+    fn services(&self) -> Result<Vec<types::Service>, api::Error> {
+        let director = self.director();
+        let snapshot = director
+            .snapshot(&*self.plane())
+            .map_err(listing::refusal)?;
+        Ok(snapshot.services.iter().map(listing::service).collect())
+    }
+
+    fn service(&self, key: ServiceKey) -> Result<types::Service, api::Error> {
+        let director = self.director();
+        let service = director
+            .service(&*self.plane(), &key)
+            .map_err(listing::refusal)?;
+        Ok(listing::service(&service))
+    }
+
+    fn connections(&self, filter: &ConnectionFilter) -> Result<types::ConnectionPage, api::Error> {
+        Ok(connections::page(&*self.plane(), filter, monotonic()))
+    }
+
+    fn timeouts(&self) -> Result<Timeouts, api::Error> {
+        Ok(control::settings::timeouts(self.plane().settings()))
+    }
+
+    fn change(&self, peer: Peer, change: Change) -> Result<(), api::Error> {
+        let outcome = self.make(change.clone()).map_err(listing::refusal);
+        match &outcome {
+            Ok(()) => tracing::info!(user = peer.user, process = peer.process, "{change}"),
+            Err(error) => tracing::info!(
+                user = peer.user,
+                process = peer.process,
+                "{change}: refused: {error}"
+            ),
+        }
+        outcome
+    }
+
+    fn plan(&self, document: &Document) -> Result<types::Plan, api::Error> {
+        self.plan_document(document)
+    }
+
+    fn apply(&self, peer: Peer, document: &Document) -> Result<types::Plan, api::Error> {
+        self.apply_document(peer, document)
+    }
+}

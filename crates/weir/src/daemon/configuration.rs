@@ -1,0 +1,177 @@
+//! Configuration files: what they would change, and making it so.
+
+use std::time::Duration;
+
+use api::error::Diagnostic;
+use api::management::Document;
+use api::{Code, Error, Peer, types};
+use config::file::Config;
+use config::model::{RealServer, Service, Timeouts};
+use control::plan::{self, Change};
+use host::clock::monotonic;
+use weir_api as api;
+use weir_config as config;
+use weir_control as control;
+use weir_host as host;
+
+use super::{Daemon, listing};
+use crate::plane::Plane;
+
+/// What becomes of services that a file does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unnamed {
+    /// They stay: somebody made them by hand.
+    Stay,
+    /// They go: the file is all that is wanted.
+    Go,
+}
+
+impl<P: Plane> Daemon<P> {
+    /// Adds what a configuration file names, and changes what differs from it. Services that it
+    /// does not name stay as they are: somebody made them by hand.
+    pub fn add_configured(&self, config: &Config) -> Result<types::Plan, Error> {
+        self.make_so(config, Unnamed::Stay)
+    }
+
+    /// What a document would change, if it were all that is wanted.
+    pub(super) fn plan_document(&self, document: &Document) -> Result<types::Plan, Error> {
+        let config = read(document)?;
+        let director = self.director();
+        let plane = self.plane();
+        let current = director.configuration(&*plane);
+        let changes = changes(&current, &config, Unnamed::Go);
+        Ok(self.describe_plan(&changes, &settings(&*plane, &config), &config))
+    }
+
+    /// Makes a document all that is wanted.
+    pub(super) fn apply_document(
+        &self,
+        peer: Peer,
+        document: &Document,
+    ) -> Result<types::Plan, Error> {
+        let plan = self.make_so(&read(document)?, Unnamed::Go)?;
+        for change in &plan.changes {
+            tracing::info!(user = peer.user, process = peer.process, "{change}");
+        }
+        Ok(plan)
+    }
+
+    fn make_so(&self, config: &Config, unnamed: Unnamed) -> Result<types::Plan, Error> {
+        let mut director = self.director();
+        let plane = &*self.plane();
+        let now: Duration = monotonic();
+        let changes = changes(&director.configuration(plane), config, unnamed);
+        let settings = settings(plane, config);
+        director
+            .apply(plane, &changes, now)
+            .map_err(listing::refusal)?;
+        director
+            .set_timeouts(plane, config.timeouts)
+            .map_err(listing::refusal)?;
+        let (cells, sysctls) = (plane.settings(), config.sysctls);
+        if let Some(mode) = sysctls.connection_reuse_mode {
+            cells.connection_reuse_mode.store(mode);
+        }
+        if let Some(expire) = sysctls.expire_without_destination {
+            cells.expire_without_destination.store(expire.into());
+        }
+        Ok(self.describe_plan(&changes, &settings, config))
+    }
+
+    fn describe_plan(
+        &self,
+        changes: &[Change],
+        settings: &[String],
+        config: &Config,
+    ) -> types::Plan {
+        let changes = changes.iter().map(ToString::to_string);
+        types::Plan {
+            changes: changes.chain(settings.iter().cloned()).collect(),
+            notes: self.notes(config),
+        }
+    }
+
+    /// What the document says and the running daemon cannot follow.
+    fn notes(&self, config: &Config) -> Vec<String> {
+        let interfaces = self.interfaces();
+        let wanted = &config.director.interfaces;
+        let mut notes = Vec::new();
+        if !wanted.is_empty() && *wanted != interfaces.wanted {
+            notes.push(format!(
+                "interfaces = [{}] takes effect when the daemon starts again",
+                wanted.join(", ")
+            ));
+        }
+        if config.director.mode != interfaces.mode {
+            notes.push(format!(
+                "mode = {} takes effect when the daemon starts again",
+                config.director.mode.name()
+            ));
+        }
+        notes
+    }
+}
+
+fn read(document: &Document) -> Result<Config, Error> {
+    config::file::parse(&document.text, &document.name).map_err(|diagnostics| Error {
+        code: Code::Invalid,
+        message: shown(&diagnostics),
+        diagnostics: diagnostics
+            .into_iter()
+            .map(|one| Diagnostic {
+                message: format!("{}: {}", one.message, one.expected),
+                file: one.file,
+                line: one.line,
+                column: one.column,
+            })
+            .collect(),
+    })
+}
+
+/// Everything that is wrong with a file, for people.
+pub fn shown(diagnostics: &[config::diagnostic::Diagnostic]) -> String {
+    let shown: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+    format!("nothing was changed:\n{}", shown.join("\n\n"))
+}
+
+fn changes(
+    current: &[(Service, Vec<RealServer>)],
+    config: &Config,
+    unnamed: Unnamed,
+) -> Vec<Change> {
+    match unnamed {
+        Unnamed::Stay => plan::plan_named(current, &config.services),
+        Unnamed::Go => plan::plan(current, &config.services),
+    }
+}
+
+/// What changes beside the services, a line each.
+fn settings<P: Plane>(plane: &P, config: &Config) -> Vec<String> {
+    let cells = plane.settings();
+    let Timeouts { tcp, tcp_fin, udp } = control::settings::timeouts(cells);
+    let wanted = config.timeouts;
+    let reuse = cells.connection_reuse_mode.load();
+    let expire = cells.expire_without_destination.load();
+    let sysctls = config.sysctls;
+    [
+        ("timeout tcp", tcp, Some(wanted.tcp).filter(|one| *one != 0)),
+        (
+            "timeout tcp-fin",
+            tcp_fin,
+            Some(wanted.tcp_fin).filter(|one| *one != 0),
+        ),
+        ("timeout udp", udp, Some(wanted.udp).filter(|one| *one != 0)),
+        ("conn_reuse_mode", reuse, sysctls.connection_reuse_mode),
+        (
+            "expire_nodest_conn",
+            expire,
+            sysctls.expire_without_destination.map(u32::from),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, from, to)| {
+        let to = to.filter(|to| *to != from)?;
+        Some(format!("~ {name} {from} -> {to}"))
+    })
+    .collect()
+}

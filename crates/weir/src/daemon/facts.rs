@@ -1,0 +1,18 @@
+//! What the daemon knows of itself from its start.
+
+use std::path::PathBuf;
+
+/// What the daemon knows of itself from its start.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Where its tables are pinned.
+    pub bpffs: PathBuf,
+    /// Its configuration file, if it read one.
+    pub config: Option<PathBuf>,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Whether what is pinned vanishes with the daemon's mount namespace.
+    pub fleeting: bool,
+}

@@ -1,0 +1,102 @@
+//! From the director's words to those of the API.
+
+use abi::counters::Counters;
+use abi::reason::{Outcome, Reason};
+use api::{Code, Error, Key, types};
+use control::{Director, ServerListing, ServiceListing};
+use weir_abi as abi;
+use weir_api as api;
+use weir_control as control;
+
+use crate::plane::Plane;
+
+/// A service with its real servers.
+pub fn service(listing: &ServiceListing) -> types::Service {
+    types::Service {
+        key: Key(listing.service.key),
+        scheduler: listing.service.scheduler.name().to_owned(),
+        counters: counters(listing.counters),
+        rates: rates(listing.rates),
+        servers: listing.servers.iter().map(server).collect(),
+    }
+}
+
+/// Counted over everything.
+pub fn totals<P: Plane>(director: &Director, plane: &P) -> Result<types::Totals, Error> {
+    let snapshot = director.snapshot(plane).map_err(refusal)?;
+    Ok(types::Totals {
+        counters: counters(snapshot.counters),
+        rates: rates(snapshot.rates),
+        reasons: reasons(plane)?,
+    })
+}
+
+/// What became of every packet.
+pub fn reasons<P: Plane>(plane: &P) -> Result<Vec<types::ReasonCount>, Error> {
+    let counted = plane
+        .reasons()
+        .map_err(|error| refusal(control::Error::Tables(error)))?;
+    Ok(counted.into_iter().map(reason).collect())
+}
+
+/// A refusal, with the code that tells ipvsadm what to print.
+pub fn refusal<E: std::error::Error>(error: control::Error<E>) -> Error {
+    let code = match &error {
+        control::Error::ServiceExists(_) => Code::ServiceExists,
+        control::Error::ServiceNotFound(_) => Code::ServiceNotFound,
+        control::Error::ServerExists { .. } => Code::ServerExists,
+        control::Error::ServerNotFound { .. } => Code::ServerNotFound,
+        control::Error::Invalid(_) => Code::Invalid,
+        control::Error::OutOfRange(_) => Code::OutOfRange,
+        control::Error::NotSupported(_) => Code::NotSupported,
+        control::Error::TableFull { .. } => Code::TableFull,
+        control::Error::Tables(_) => Code::Internal,
+    };
+    Error::new(code, error.to_string())
+}
+
+fn server(listing: &ServerListing) -> types::Server {
+    types::Server {
+        address: listing.server.address,
+        forwarding: listing.server.forwarding.name().to_owned(),
+        weight: listing.server.weight.get(),
+        active_connections: listing.active,
+        inactive_connections: listing.inactive,
+        persistent_connections: listing.persistent,
+        counters: counters(listing.counters),
+        rates: rates(listing.rates),
+    }
+}
+
+fn counters(counters: Counters) -> types::Counters {
+    types::Counters {
+        connections: counters.connections,
+        in_packets: counters.in_packets,
+        out_packets: counters.out_packets,
+        in_bytes: counters.in_bytes,
+        out_bytes: counters.out_bytes,
+    }
+}
+
+fn rates(rates: control::Rates) -> types::Rates {
+    types::Rates {
+        connections: rates.connections,
+        in_packets: rates.in_packets,
+        out_packets: rates.out_packets,
+        in_bytes: rates.in_bytes,
+        out_bytes: rates.out_bytes,
+    }
+}
+
+fn reason((reason, packets): (Reason, u64)) -> types::ReasonCount {
+    types::ReasonCount {
+        reason: reason.name().to_owned(),
+        outcome: match reason.outcome() {
+            Outcome::Forwarded => types::Outcome::Forwarded,
+            Outcome::Answered => types::Outcome::Answered,
+            Outcome::Passed => types::Outcome::Passed,
+            Outcome::Dropped => types::Outcome::Dropped,
+        },
+        packets,
+    }
+}

@@ -1,0 +1,123 @@
+//! The packet path in the kernel, as the daemon sees it.
+
+use std::path::Path;
+
+use abi::connection::{Connection4, Connection6};
+use abi::counters::Counters;
+use abi::keys::ServiceKey;
+use abi::reason::Reason;
+use abi::service::{Destination, Service};
+use abi::settings::{Interface, Settings};
+use config::file::TableSizes;
+use dataplane::{Attachment, Dataplane, Error};
+use host::mode::Hook;
+use weir_abi as abi;
+use weir_config as config;
+use weir_control::Tables;
+use weir_dataplane as dataplane;
+use weir_host as host;
+
+use crate::plane::Plane;
+
+/// The tables and programs in the kernel.
+pub struct Kernel(Dataplane);
+
+/// Makes the tables, or adopts those that are pinned in `bpffs`.
+pub fn open(bpffs: &Path, sizes: TableSizes) -> Result<Kernel, Error> {
+    let sizes = dataplane::TableSizes {
+        services: sizes.services,
+        real_servers: sizes.real_servers,
+        connections4: sizes.connections4,
+        connections6: sizes.connections6,
+    };
+    Dataplane::open(bpffs, sizes).map(Kernel)
+}
+
+const fn attachment(hook: Hook) -> Attachment {
+    match hook {
+        Hook::Xdp => Attachment::Xdp,
+        Hook::XdpGeneric => Attachment::XdpGeneric,
+        Hook::Tc => Attachment::Tc,
+    }
+}
+
+const fn hook(attachment: Attachment) -> Hook {
+    match attachment {
+        Attachment::Xdp => Hook::Xdp,
+        Attachment::XdpGeneric => Hook::XdpGeneric,
+        Attachment::Tc => Hook::Tc,
+    }
+}
+
+impl Plane for Kernel {
+    fn adopted(&self) -> bool {
+        self.0.adopted()
+    }
+
+    fn attach(&mut self, index: u32, name: &str, hook: Hook) -> Result<(), Error> {
+        self.0.attach(index, name, attachment(hook))
+    }
+
+    fn attached(&self) -> Result<Vec<(u32, String, Hook)>, Error> {
+        let attached = self.0.attached()?.into_iter();
+        Ok(attached
+            .map(|(index, name, how)| (index, name, hook(how)))
+            .collect())
+    }
+
+    fn set_interface(&self, index: u32, interface: Interface) -> Result<(), Error> {
+        self.0.set_interface(index, interface)
+    }
+
+    fn reasons(&self) -> Result<Vec<(Reason, u64)>, Error> {
+        self.0.reasons()
+    }
+
+    fn connections4(&self) -> &[Connection4] {
+        self.0.connections4()
+    }
+
+    fn connections6(&self) -> &[Connection6] {
+        self.0.connections6()
+    }
+}
+
+impl Tables for Kernel {
+    type Error = Error;
+
+    fn settings(&self) -> &Settings {
+        self.0.settings()
+    }
+
+    fn services(&self) -> &[Service] {
+        self.0.services()
+    }
+
+    fn destinations(&self) -> &[Destination] {
+        self.0.destinations()
+    }
+
+    fn insert_service(&self, key: ServiceKey, slot: u32) -> Result<(), Error> {
+        self.0.insert_service(key, slot)
+    }
+
+    fn remove_service(&self, key: ServiceKey) -> Result<(), Error> {
+        self.0.remove_service(key)
+    }
+
+    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Error> {
+        self.0.write_buckets(service, buckets)
+    }
+
+    fn counters(&self, destination: u32) -> Result<Counters, Error> {
+        self.0.counters(destination)
+    }
+
+    fn all_counters(&self) -> Result<Vec<Counters>, Error> {
+        self.0.all_counters()
+    }
+
+    fn clear_counters(&self, destination: u32) -> Result<(), Error> {
+        self.0.clear_counters(destination)
+    }
+}

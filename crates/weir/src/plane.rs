@@ -1,0 +1,27 @@
+//! What the daemon needs of the packet path beside its tables: the data plane, or a test's memory.
+
+use abi::connection::{Connection4, Connection6};
+use abi::reason::Reason;
+use abi::settings::Interface;
+use host::mode::Hook;
+use weir_abi as abi;
+use weir_control::Tables;
+use weir_host as host;
+
+/// A packet path with its tables.
+pub trait Plane: Tables<Error: Send + Sync + 'static> + Send + Sync + 'static {
+    /// Whether the tables were there already.
+    fn adopted(&self) -> bool;
+    /// Takes the packets of an interface by that hook, in place of whatever took them before.
+    fn attach(&mut self, index: u32, name: &str, hook: Hook) -> Result<(), Self::Error>;
+    /// What is attached: index, name, hook.
+    fn attached(&self) -> Result<Vec<(u32, String, Hook)>, Self::Error>;
+    /// Tells the packet programs of an interface.
+    fn set_interface(&self, index: u32, interface: Interface) -> Result<(), Self::Error>;
+    /// Packets by what became of them.
+    fn reasons(&self) -> Result<Vec<(Reason, u64)>, Self::Error>;
+    /// All slots for connections of IPv4.
+    fn connections4(&self) -> &[Connection4];
+    /// All slots for connections of IPv6.
+    fn connections6(&self) -> &[Connection6];
+}

@@ -1,0 +1,106 @@
+//! What can be asked of the command line: a file each, with its help.
+
+pub mod apply;
+pub mod connections;
+pub mod counters;
+pub mod detach;
+pub mod ipvsadm;
+pub mod plan;
+pub mod run;
+pub mod services;
+pub mod status;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use weir_api::client::Client;
+
+use crate::exit::{Code, Failure, Outcome};
+
+/// Which director is meant.
+#[derive(Args, Clone, Debug)]
+pub struct Target {
+    /// The director's socket
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = weir_api::SOCKET_VARIABLE,
+        default_value = weir_api::DEFAULT_SOCKET
+    )]
+    pub socket: PathBuf,
+}
+
+/// How an answer is shown.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Form {
+    /// Print JSON, as the management API gives it
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Target {
+    /// A client of that director.
+    pub fn client(&self) -> Result<Client, Failure> {
+        Client::new(&self.socket).map_err(|error| Failure::new(Code::Failed, error))
+    }
+}
+
+impl Form {
+    /// Prints an answer, as JSON or as `render` writes it.
+    pub fn print<T: Serialize>(self, answer: &T, render: impl FnOnce(&T) -> String) -> Outcome {
+        if !self.json {
+            print(&render(answer));
+            return Ok(());
+        }
+        let json = serde_json::to_string_pretty(answer)
+            .map_err(|error| Failure::new(Code::Failed, error))?;
+        print(&(json + "\n"));
+        Ok(())
+    }
+}
+
+/// Prints to standard output. Whoever reads it may have stopped reading (`| head`): no matter.
+pub fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// The text of a configuration file; `-` is standard input.
+fn read_document(path: &Path) -> Result<String, Failure> {
+    let text = if path == Path::new("-") {
+        io::read_to_string(io::stdin())
+    } else {
+        fs::read_to_string(path)
+    };
+    text.map_err(|error| {
+        Failure::new(
+            Code::Usage,
+            format!("cannot read {}: {error}", path.display()),
+        )
+    })
+}
+
+/// Rows in columns: all but the last padded to the widest.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        text += "  ";
+        text += cells.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
