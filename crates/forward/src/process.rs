@@ -3,7 +3,7 @@
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
 use weir_abi::keys::Direction;
-use weir_abi::reason::Reason;
+use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{AVAILABLE, Destination};
 use weir_abi::settings::Settings;
 use weir_abi::tick::Tick;
@@ -17,7 +17,7 @@ use crate::parse::{Parsed, Segment, parse};
 use crate::schedule::fold;
 use crate::state;
 use crate::tables::Tables;
-use crate::translate::{Translate, translate, translated};
+use crate::translate::{Hop, Translate, translate, translated};
 
 /// A packet on its way through the decision.
 ///
@@ -316,7 +316,11 @@ fn send<F: Translate, H: Hook, T: Tables>(
     direction: Direction,
     reason: Reason,
 ) -> Reason {
-    match translate::<F, H>(job.hook, &job.segment, flow, direction) {
+    let hop = match reason.outcome() {
+        Outcome::Passed => Hop::Left,
+        Outcome::Forwarded | Outcome::Answered | Outcome::Dropped => Hop::Taken,
+    };
+    match translate::<F, H>(job.hook, &job.segment, flow, direction, hop) {
         Ok(()) => reason,
         Err(_) => Reason::KernelRefused,
     }

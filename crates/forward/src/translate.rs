@@ -15,17 +15,27 @@ use crate::parse::{Segment, Transport};
 
 /// A family whose headers can be rewritten.
 pub trait Translate: Family {
-    /// Puts addresses there, takes a hop away, corrects the network header's own checksum.
+    /// Puts an address there, corrects the network header's own checksum.
     fn rewrite<P: Packet>(
         packet: &mut P,
         network: usize,
         direction: Direction,
         address: Self::Address,
         delta: Delta,
+        hop: Hop,
     ) -> Option<()>;
 
     /// What the addresses' change means for checksums.
     fn delta(old: Self::Address, new: Self::Address) -> Delta;
+}
+
+/// Who takes a hop from the time to live or hop limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// Weir, which sends the packet.
+    Taken,
+    /// The kernel, to which the packet is left and which forwards it.
+    Left,
 }
 
 /// The flow that a packet has after translation: as it leaves the director.
@@ -56,6 +66,7 @@ pub fn translate<F: Translate, H: Hook>(
     segment: &Segment<F::Address>,
     flow: &Flow<F::Address>,
     direction: Direction,
+    hop: Hop,
 ) -> Result<(), Refused> {
     let old = &segment.flow;
     let (from, to, old_port, new_port) = match direction {
@@ -69,7 +80,7 @@ pub fn translate<F: Translate, H: Hook>(
     };
     let addresses = F::delta(from, to);
     let ports = Delta::ZERO.replace16(old_port, new_port);
-    F::rewrite(hook, segment.network, direction, to, addresses).ok_or(Refused)?;
+    F::rewrite(hook, segment.network, direction, to, addresses, hop).ok_or(Refused)?;
     let header = hook.header_mut::<Ports>(segment.payload).ok_or(Refused)?;
     match direction {
         Direction::Request => header.set_destination(new_port),
@@ -108,6 +119,7 @@ impl Translate for V4 {
         direction: Direction,
         address: [u32; 1],
         delta: Delta,
+        hop: Hop,
     ) -> Option<()> {
         let header = packet.header_mut::<Ipv4>(network)?;
         match direction {
@@ -115,7 +127,9 @@ impl Translate for V4 {
             Direction::Reply => header.set_source(address),
         }
         header.adjust_checksum(delta);
-        header.decrement_time_to_live();
+        if hop == Hop::Taken {
+            header.decrement_time_to_live();
+        }
         Some(())
     }
 
@@ -133,13 +147,16 @@ impl Translate for V6 {
         direction: Direction,
         address: [u32; 4],
         _delta: Delta,
+        hop: Hop,
     ) -> Option<()> {
         let header = packet.header_mut::<Ipv6>(network)?;
         match direction {
             Direction::Request => header.set_destination(address),
             Direction::Reply => header.set_source(address),
         }
-        header.decrement_hop_limit();
+        if hop == Hop::Taken {
+            header.decrement_hop_limit();
+        }
         Some(())
     }
 
