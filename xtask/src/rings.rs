@@ -17,6 +17,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("api", &["config"]),
     ("weir", RINGS_0_TO_2),
     ("lab", &[]),
+    ("rows", &["abi", "forward"]),
     ("xtask", &["lab"]),
     ("ebpf", &["wire", "abi", "forward"]),
 ];
@@ -120,7 +121,8 @@ fn objection(edge: &Edge) -> Option<String> {
 
 fn ring(name: &str) -> u8 {
     match name {
-        "wire" | "abi" | "forward" => 0,
+        // `rows` is what tests of all rings are made of.
+        "wire" | "abi" | "forward" | "rows" => 0,
         "config" | "control" | "ipvsadm" => 1,
         "dataplane" | "host" | "api" => 2,
         // Beside the rings, and the binary on top of them.

@@ -1,0 +1,57 @@
+//! What runs rows: the host's memory, or the kernel.
+
+use weir_abi::connection::{Connection4, Connection6};
+use weir_abi::counters::Counters;
+use weir_abi::keys::{FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::reason::Reason;
+use weir_abi::service::{Destination, Service};
+use weir_abi::settings::Settings;
+use weir_abi::tick::Tick;
+
+use crate::network::Link;
+
+/// Which hook takes the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// XDP.
+    Xdp,
+    /// TC, behind nothing.
+    Tc,
+}
+
+/// What became of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What was counted.
+    pub reason: Reason,
+    /// The frame as it lies after.
+    pub frame: Vec<u8>,
+}
+
+/// Tables, and a way to give them a packet.
+pub trait Bench {
+    /// Which hook it is.
+    fn hook(&self) -> Hook;
+    /// The director's settings.
+    fn settings(&self) -> &Settings;
+    /// All slots for services.
+    fn services(&self) -> &[Service];
+    /// All slots for real servers.
+    fn destinations(&self) -> &[Destination];
+    /// Lets packets find a service.
+    fn put_service(&mut self, key: ServiceKey, slot: u32);
+    /// What a real server has counted.
+    fn counters(&self, slot: u32) -> Counters;
+    /// All slots of IPv4.
+    fn connections4(&self) -> &[Connection4];
+    /// All slots of IPv6.
+    fn connections6(&self) -> &[Connection6];
+    /// All flows of IPv4.
+    fn flows4(&self) -> Vec<(FlowKey4, FlowValue)>;
+    /// All flows of IPv6.
+    fn flows6(&self) -> Vec<(FlowKey6, FlowValue)>;
+    /// Now.
+    fn now(&self) -> Tick;
+    /// Runs a frame that comes in by a link.
+    fn run(&mut self, link: Link, frame: &[u8]) -> Verdict;
+}

@@ -1,0 +1,121 @@
+//! The host's bench: tables and hook in memory.
+
+use std::net::IpAddr;
+
+use weir_abi::connection::{Connection4, Connection6};
+use weir_abi::counters::Counters;
+use weir_abi::keys::{FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::service::{Destination, Service};
+use weir_abi::settings::Settings;
+use weir_abi::tick::{Tick, Ticks};
+use weir_forward::hook::Route;
+use weir_forward::memory::{BufferHook, Memory, Path};
+use weir_forward::reap;
+
+use crate::bench::{Bench, Hook, Verdict};
+use crate::network::{Link, SILENT, locate};
+
+/// Tables and hook in memory, with a clock that is told.
+pub struct Host {
+    /// The tables.
+    pub memory: Memory,
+    /// Now.
+    pub now: Tick,
+    hook: Hook,
+}
+
+impl Host {
+    /// Empty tables.
+    pub fn new(hook: Hook) -> Self {
+        Self {
+            memory: Memory::new(8, 8, 64, 64),
+            // Near the end of the numbers, so that every row sees the clock wrap.
+            now: Tick(u32::MAX - 5),
+            hook,
+        }
+    }
+
+    /// Lets time go by; nothing ends yet.
+    pub fn wait(&mut self, ticks: u32) {
+        self.now = self.now.after(Ticks(ticks));
+    }
+
+    /// Lets the timer look at every slot once.
+    pub fn reap(&mut self) {
+        for number in 0..reap::STEPS {
+            reap::step(&self.memory, number, self.now);
+        }
+    }
+}
+
+/// What the kernel's routing answers in the network of the rows.
+pub fn route(to: IpAddr, length: u16) -> Path {
+    let Some((link, number)) = locate(to) else {
+        return Path {
+            route: Route::Unreachable,
+            source: [0; 6],
+            destination: [0; 6],
+        };
+    };
+    Path {
+        route: if length > link.mtu() {
+            Route::TooBig(link.mtu())
+        } else if number == SILENT {
+            Route::NoNeighbour
+        } else {
+            Route::Known
+        },
+        source: link.station(),
+        destination: link.neighbour(),
+    }
+}
+
+impl Bench for Host {
+    fn hook(&self) -> Hook {
+        self.hook
+    }
+    fn settings(&self) -> &Settings {
+        &self.memory.settings
+    }
+    fn services(&self) -> &[Service] {
+        &self.memory.services
+    }
+    fn destinations(&self) -> &[Destination] {
+        &self.memory.destinations
+    }
+    fn put_service(&mut self, key: ServiceKey, slot: u32) {
+        self.memory.service_index.insert(key, slot);
+    }
+    fn counters(&self, slot: u32) -> Counters {
+        self.memory.counters.borrow()[slot as usize]
+    }
+    fn connections4(&self) -> &[Connection4] {
+        &self.memory.connections4
+    }
+    fn connections6(&self) -> &[Connection6] {
+        &self.memory.connections6
+    }
+    fn flows4(&self) -> Vec<(FlowKey4, FlowValue)> {
+        self.memory.flows4.all()
+    }
+    fn flows6(&self) -> Vec<(FlowKey6, FlowValue)> {
+        self.memory.flows6.all()
+    }
+    fn now(&self) -> Tick {
+        self.now
+    }
+    fn run(&mut self, link: Link, frame: &[u8]) -> Verdict {
+        let station = link.station();
+        let (reason, frame) = match self.hook {
+            Hook::Xdp => {
+                let mut hook = BufferHook::<true>::new(frame, self.now, station, &route);
+                (hook.process(&self.memory), hook.frame)
+            }
+            Hook::Tc => {
+                let mut hook = BufferHook::<false>::new(frame, self.now, station, &route);
+                (hook.process(&self.memory), hook.frame)
+            }
+        };
+        Verdict { reason, frame }
+    }
+}

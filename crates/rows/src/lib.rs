@@ -1,0 +1,17 @@
+//! Packet cases as rows: tables, packets in, and for each packet the reason, every byte of the packet
+//! out, and everything in the tables that moved. The same rows run on the host and in the kernel.
+//!
+//! Nothing here uses the packet path's own parsing, checksums or rewriting: expected packets are
+//! built from scratch.
+
+pub mod answers;
+pub mod bench;
+pub mod cases;
+pub mod forwarding;
+pub mod host;
+pub mod network;
+pub mod packet;
+pub mod removal;
+pub mod row;
+pub mod setup;
+pub mod snapshot;

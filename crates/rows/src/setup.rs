@@ -1,0 +1,149 @@
+//! What the tables hold before the first packet.
+
+use std::net::SocketAddr;
+
+use weir_abi::NONE;
+use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
+use weir_abi::service::{AVAILABLE, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_RR};
+use weir_abi::settings::Settings;
+use weir_abi::tick::Ticks;
+
+use crate::bench::Bench;
+use crate::network::Family;
+
+/// TCP's timeouts in seconds, by the kernel's numbers (NONE to LAST).
+pub const TCP_TIMEOUTS: [u32; 12] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2];
+/// UDP's timeout in seconds.
+pub const UDP_TIMEOUT: u32 = 300;
+
+/// A virtual service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// VIP and port.
+    pub address: SocketAddr,
+    /// A `SCHEDULER_*` number.
+    pub scheduler: u32,
+    /// wrr: the greatest weight less (step - 1), and the step.
+    pub weights: (u32, u32),
+    /// Its real servers with their weights, oldest first.
+    pub servers: Vec<(SocketAddr, u32)>,
+}
+
+/// All services, and the sysctls.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Services; their slots count from 0, and so do those of all real servers together.
+    pub services: Vec<Service>,
+    /// `expire_nodest_conn`.
+    pub expire_without_destination: bool,
+    /// `conn_reuse_mode` is 0 instead of 1.
+    pub no_reuse: bool,
+    /// Room for that many connections only.
+    pub capacity: Option<u32>,
+}
+
+impl Setup {
+    /// One service with one real server, on port 80 and 8080.
+    pub fn simple(family: Family, protocol: u8) -> Self {
+        Self::servers(family, protocol, &[(family.server(1, 8080), 1)])
+    }
+
+    /// One service with those real servers, rr.
+    pub fn servers(family: Family, protocol: u8, servers: &[(SocketAddr, u32)]) -> Self {
+        Self {
+            services: vec![Service {
+                protocol,
+                address: family.vip(80),
+                scheduler: SCHEDULER_RR,
+                weights: (0, 0),
+                servers: servers.to_vec(),
+            }],
+            ..Self::default()
+        }
+    }
+
+    /// Fills the bench's empty tables.
+    pub fn fill<B: Bench>(&self, bench: &mut B) {
+        self.fill_settings(bench.settings());
+        let mut slot = 0;
+        for (number, service) in (0..).zip(&self.services) {
+            let key = service_key(service.protocol, service.address);
+            let mut head = NONE;
+            for (address, weight) in &service.servers {
+                let record = &bench.destinations()[slot as usize];
+                record.flags.store(PRESENT | AVAILABLE);
+                record.weight.store(*weight);
+                record.next.store(head);
+                record.service.store(number);
+                record.address.store(DestinationAddress {
+                    address: words(*address),
+                    port: address.port().to_be(),
+                    family: key.family,
+                    forwarding: FORWARD_NAT,
+                });
+                record.service_key.store(key);
+                head = slot;
+                slot += 1;
+            }
+            let record = &bench.services()[number as usize];
+            record.scheduler.store(service.scheduler);
+            record.head.store(head);
+            record.length.store(service.servers.len() as u32);
+            record
+                .memory
+                .store(u64::from(service.weights.0) << 32 | u64::from(NONE));
+            record.weight_limit.store(service.weights.0);
+            record.weight_step.store(service.weights.1);
+            record.key.store(key);
+            record.flags.store(PRESENT);
+            bench.put_service(key, number);
+        }
+    }
+
+    fn fill_settings(&self, settings: &Settings) {
+        settings
+            .connection_reuse_mode
+            .store(u32::from(!self.no_reuse));
+        let expire = u32::from(self.expire_without_destination);
+        settings.expire_without_destination.store(expire);
+        for (cell, seconds) in settings.tcp_timeouts.iter().zip(TCP_TIMEOUTS) {
+            cell.store(Ticks::from_seconds(seconds).0);
+        }
+        settings
+            .udp_timeout
+            .store(Ticks::from_seconds(UDP_TIMEOUT).0);
+        if let Some(capacity) = self.capacity {
+            settings.capacity4.store(capacity);
+            settings.capacity6.store(capacity);
+        }
+    }
+}
+
+/// The key of a service.
+pub fn service_key(protocol: u8, address: SocketAddr) -> ServiceKey {
+    ServiceKey {
+        address: words(address),
+        port: address.port().to_be(),
+        protocol,
+        family: match Family::of(address.ip()) {
+            Family::V4 => FAMILY_V4,
+            Family::V6 => FAMILY_V6,
+        },
+    }
+}
+
+/// An address as tables hold it.
+fn words(address: SocketAddr) -> [u32; 4] {
+    let mut bytes = [0; 16];
+    match address {
+        SocketAddr::V4(address) => bytes[..4].copy_from_slice(&address.ip().octets()),
+        SocketAddr::V6(address) => bytes.copy_from_slice(&address.ip().octets()),
+    }
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks(4)) {
+        *word = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    }
+    words
+}

@@ -1,0 +1,257 @@
+//! All that a packet can move, at one moment.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use weir_abi::connection::{Endpoints, INACTIVE, LIVE, Word};
+use weir_abi::counters::Counters;
+use weir_abi::keys::Direction;
+use weir_abi::tick::{Tick, Ticks};
+
+use crate::bench::Bench;
+use crate::network::Family;
+
+/// All that a packet can move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Live connections by family and slot.
+    pub connections: BTreeMap<(Family, u32), Connection>,
+    /// Flows: source, destination, protocol -> slot, and whether it is the reply's.
+    pub flows: BTreeMap<(SocketAddr, SocketAddr, u8), (u32, bool)>,
+    /// Live connections and slots ever used, by family.
+    pub usage: BTreeMap<Family, (u32, u32)>,
+    /// By slot: flags, weight, ActiveConn, InActConn, counters.
+    pub destinations: Vec<Server>,
+    /// By slot: what the scheduler remembers.
+    pub memory: Vec<u64>,
+}
+
+/// A real server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Flags and weight.
+    pub record: (u32, u32),
+    /// ActiveConn.
+    pub active: u32,
+    /// InActConn.
+    pub inactive: u32,
+    /// Its counters.
+    pub counters: Counters,
+}
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// CIP and port.
+    pub client: SocketAddr,
+    /// VIP and port.
+    pub virtual_address: SocketAddr,
+    /// RIP and port.
+    pub server: SocketAddr,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// The real server's slot.
+    pub destination: u32,
+    /// Its state.
+    pub state: u8,
+    /// Its flags.
+    pub flags: u8,
+    /// Whole seconds until it ends, the slack of every expiry not counted.
+    pub seconds: i64,
+}
+
+/// How many slots of services and real servers a snapshot looks at; rows have fewer.
+const SLOTS: usize = 8;
+
+impl Snapshot {
+    /// As it is now.
+    pub fn take<B: Bench>(bench: &B) -> Self {
+        let now = bench.now();
+        let mut connections = BTreeMap::new();
+        for (slot, record) in (0..).zip(bench.connections4()) {
+            let seen = Word(record.word.load());
+            if seen.is_live() {
+                let found = connection(
+                    seen,
+                    record.endpoints.load(),
+                    record.destination.load(),
+                    now,
+                );
+                connections.insert((Family::V4, slot), found);
+            }
+        }
+        for (slot, record) in (0..).zip(bench.connections6()) {
+            let seen = Word(record.word.load());
+            if seen.is_live() {
+                let found = connection(
+                    seen,
+                    record.endpoints.load(),
+                    record.destination.load(),
+                    now,
+                );
+                connections.insert((Family::V6, slot), found);
+            }
+        }
+        let mut flows = BTreeMap::new();
+        for (key, value) in bench.flows4() {
+            let source = socket(&key.source, key.source_port);
+            let destination = socket(&key.destination, key.destination_port);
+            let is_reply = value.direction() == Direction::Reply;
+            flows.insert(
+                (source, destination, key.protocol as u8),
+                (value.slot(), is_reply),
+            );
+        }
+        for (key, value) in bench.flows6() {
+            let source = socket(&key.source, key.source_port);
+            let destination = socket(&key.destination, key.destination_port);
+            let is_reply = value.direction() == Direction::Reply;
+            flows.insert(
+                (source, destination, key.protocol as u8),
+                (value.slot(), is_reply),
+            );
+        }
+        let settings = bench.settings();
+        let usage4 = (settings.live4.load(), settings.high_water4.load());
+        let usage6 = (settings.live6.load(), settings.high_water6.load());
+        let destinations = (0..).zip(bench.destinations()).take(SLOTS);
+        Self {
+            connections,
+            flows,
+            usage: BTreeMap::from([(Family::V4, usage4), (Family::V6, usage6)]),
+            destinations: destinations
+                .map(|(slot, record)| Server {
+                    record: (record.flags.load(), record.weight.load()),
+                    active: record.active.load(),
+                    inactive: record.inactive.load(),
+                    counters: bench.counters(slot),
+                })
+                .collect(),
+            memory: bench
+                .services()
+                .iter()
+                .take(SLOTS)
+                .map(|s| s.memory.load())
+                .collect(),
+        }
+    }
+
+    /// A new connection, just made: in state NONE, inactive, with three seconds; picked by rr.
+    pub fn begin(&mut self, slot: u32, connection: Connection) {
+        let family = Family::of(connection.client.ip());
+        let Connection {
+            client,
+            virtual_address,
+            server,
+            protocol,
+            destination,
+            ..
+        } = connection;
+        self.flows
+            .insert((client, virtual_address, protocol), (slot, false));
+        self.flows.insert((server, client, protocol), (slot, true));
+        let usage = self.usage.get_mut(&family).expect("both families");
+        usage.0 += 1;
+        usage.1 = usage.1.max(slot + 1);
+        let server = &mut self.destinations[destination as usize];
+        server.inactive += 1;
+        server.counters.connections += 1;
+        self.memory[0] = u64::from(destination);
+        self.connections.insert((family, slot), connection);
+    }
+
+    /// The connection in a slot ends.
+    pub fn end(&mut self, family: Family, slot: u32) {
+        let connection = self
+            .connections
+            .remove(&(family, slot))
+            .expect("a live connection");
+        let Connection {
+            client,
+            virtual_address,
+            server,
+            protocol,
+            ..
+        } = connection;
+        self.flows.remove(&(client, virtual_address, protocol));
+        self.flows.remove(&(server, client, protocol));
+        self.usage.get_mut(&family).expect("both families").0 -= 1;
+        let server = &mut self.destinations[connection.destination as usize];
+        if connection.flags & INACTIVE == 0 {
+            server.active -= 1;
+        } else {
+            server.inactive -= 1;
+        }
+    }
+
+    /// A packet has advanced the connection to that state and timeout.
+    pub fn advance(&mut self, family: Family, slot: u32, state: u8, seconds: i64) {
+        let connection = self
+            .connections
+            .get_mut(&(family, slot))
+            .expect("a live connection");
+        let server = &mut self.destinations[connection.destination as usize];
+        let was_inactive = connection.flags & INACTIVE != 0;
+        // ESTABLISHED, SYN_SENT, SYN_RECV and SYNACK of TCP are active; UDP never is.
+        let is_inactive = connection.protocol != 6 || !matches!(state, 1 | 2 | 3 | 10);
+        match (was_inactive, is_inactive) {
+            (true, false) => {
+                server.active += 1;
+                server.inactive -= 1;
+            }
+            (false, true) => {
+                server.active -= 1;
+                server.inactive += 1;
+            }
+            (true, true) | (false, false) => {}
+        }
+        connection.state = state;
+        connection.flags = LIVE | if is_inactive { INACTIVE } else { 0 };
+        connection.seconds = seconds;
+    }
+
+    /// A packet of that length from the client.
+    pub fn count_in(&mut self, destination: u32, length: u64) {
+        let counters = &mut self.destinations[destination as usize].counters;
+        counters.in_packets += 1;
+        counters.in_bytes += length;
+    }
+
+    /// A packet of that length to the client.
+    pub fn count_out(&mut self, destination: u32, length: u64) {
+        let counters = &mut self.destinations[destination as usize].counters;
+        counters.out_packets += 1;
+        counters.out_bytes += length;
+    }
+}
+
+fn connection<const N: usize>(
+    word: Word,
+    endpoints: Endpoints<[u32; N]>,
+    destination: u32,
+    now: Tick,
+) -> Connection {
+    let ticks = i64::from(word.expires().since(now)) - i64::from(Ticks::REFRESH.0);
+    Connection {
+        client: socket(&endpoints.client, endpoints.client_port),
+        virtual_address: socket(&endpoints.virtual_address, endpoints.virtual_port),
+        server: socket(&endpoints.server, endpoints.server_port),
+        protocol: endpoints.protocol,
+        destination,
+        state: word.state(),
+        flags: word.flags(),
+        // The nearest second: a row in the kernel takes some milliseconds.
+        seconds: ((ticks << 24) + 500_000_000).div_euclid(1_000_000_000),
+    }
+}
+
+fn socket(words: &[u32], port: u16) -> SocketAddr {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let address = match <[u8; 4]>::try_from(&bytes[..]) {
+        Ok(bytes) => IpAddr::V4(Ipv4Addr::from(bytes)),
+        Err(_) => IpAddr::V6(Ipv6Addr::from(
+            <[u8; 16]>::try_from(&bytes[..]).expect("one or four words"),
+        )),
+    };
+    SocketAddr::new(address, u16::from_be(port))
+}
