@@ -29,23 +29,23 @@ pub fn count_reason(reason: Reason) {
     }
 }
 
-/// The key as the type that the family's flow table has.
+/// The flow as the key that the family's table has.
 #[inline(always)]
-fn key4<F: Family>(key: &F::Key) -> &FlowKey4 {
-    // SAFETY: called where F::NUMBER is IPv4's, whose Key is FlowKey4.
-    unsafe { &*core::ptr::from_ref(key).cast() }
+fn key4<F: Family>(flow: &Flow<F::Address>) -> &FlowKey4 {
+    // SAFETY: called where F::NUMBER is IPv4's, whose flow is FlowKey4.
+    unsafe { &*core::ptr::from_ref(flow).cast() }
 }
 
 /// As [`key4`], for IPv6.
 #[inline(always)]
-fn key6<F: Family>(key: &F::Key) -> &FlowKey6 {
-    // SAFETY: called where F::NUMBER is IPv6's, whose Key is FlowKey6.
-    unsafe { &*core::ptr::from_ref(key).cast() }
+fn key6<F: Family>(flow: &Flow<F::Address>) -> &FlowKey6 {
+    // SAFETY: called where F::NUMBER is IPv6's, whose flow is FlowKey6.
+    unsafe { &*core::ptr::from_ref(flow).cast() }
 }
 
 impl Maps {
     #[inline(always)]
-    fn put_flow<F: Family>(key: &F::Key, value: FlowValue, flags: u32) -> Result<(), Occupied> {
+    fn put_flow<F: Family>(key: &Flow<F::Address>, value: FlowValue, flags: u32) -> Result<(), Occupied> {
         let done = if F::NUMBER == FAMILY_V4 {
             maps::FLOWS4.insert(key4::<F>(key), value, flags as u64)
         } else {
@@ -98,7 +98,7 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn flow<F: Family>(&self, key: &F::Key) -> Option<FlowValue> {
+    fn flow<F: Family>(&self, key: &Flow<F::Address>) -> Option<FlowValue> {
         // SAFETY: the value is copied at once; whoever uses the slot checks that it is the flow's.
         unsafe {
             if F::NUMBER == FAMILY_V4 {
@@ -111,17 +111,17 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn insert_flow<F: Family>(&self, key: &F::Key, value: FlowValue) -> Result<(), Occupied> {
+    fn insert_flow<F: Family>(&self, key: &Flow<F::Address>, value: FlowValue) -> Result<(), Occupied> {
         Self::put_flow::<F>(key, value, BPF_NOEXIST)
     }
 
     #[inline(always)]
-    fn replace_flow<F: Family>(&self, key: &F::Key, value: FlowValue) -> Result<(), Occupied> {
+    fn replace_flow<F: Family>(&self, key: &Flow<F::Address>, value: FlowValue) -> Result<(), Occupied> {
         Self::put_flow::<F>(key, value, BPF_ANY)
     }
 
     #[inline(always)]
-    fn remove_flow<F: Family>(&self, key: &F::Key) {
+    fn remove_flow<F: Family>(&self, key: &Flow<F::Address>) {
         // It is gone, or was already.
         let _ = if F::NUMBER == FAMILY_V4 {
             maps::FLOWS4.remove(key4::<F>(key))

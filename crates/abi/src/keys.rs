@@ -1,36 +1,28 @@
 //! The keys of the hash tables. Addresses and ports lie in network byte order; padding is zero.
 
-/// A flow of one direction in IPv4: what a packet says of itself.
+use crate::connection::Endpoints;
+
+/// A flow of one direction: what a packet says of itself, and the key of its family's flow table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 #[repr(C)]
-pub struct FlowKey4 {
+pub struct Flow<A> {
     /// Source address, network byte order.
-    pub source: [u32; 1],
+    pub source: A,
     /// Destination address, network byte order.
-    pub destination: [u32; 1],
+    pub destination: A,
     /// Source port, network byte order.
     pub source_port: u16,
     /// Destination port, network byte order.
     pub destination_port: u16,
-    /// IANA protocol number; the rest is zero.
+    /// IANA protocol number; as wide as this leaves no byte of the whole unset.
     pub protocol: u32,
 }
 
-/// A flow of one direction in IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
-#[repr(C)]
-pub struct FlowKey6 {
-    /// Source address, network byte order.
-    pub source: [u32; 4],
-    /// Destination address, network byte order.
-    pub destination: [u32; 4],
-    /// Source port, network byte order.
-    pub source_port: u16,
-    /// Destination port, network byte order.
-    pub destination_port: u16,
-    /// IANA protocol number; the rest is zero.
-    pub protocol: u32,
-}
+/// A flow of IPv4.
+pub type FlowKey4 = Flow<[u32; 1]>;
+
+/// A flow of IPv6.
+pub type FlowKey6 = Flow<[u32; 4]>;
 
 /// What a flow table holds: the connection's slot, and which way the flow runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +91,29 @@ impl FlowValue {
             Direction::Request
         } else {
             Direction::Reply
+        }
+    }
+}
+
+impl<A: Copy> Flow<A> {
+    /// The flow of a connection in one direction, as its packets arrive at the director.
+    #[inline(always)]
+    pub const fn of(endpoints: &Endpoints<A>, direction: Direction) -> Self {
+        match direction {
+            Direction::Request => Self {
+                source: endpoints.client,
+                destination: endpoints.virtual_address,
+                source_port: endpoints.client_port,
+                destination_port: endpoints.virtual_port,
+                protocol: endpoints.protocol as u32,
+            },
+            Direction::Reply => Self {
+                source: endpoints.server,
+                destination: endpoints.client,
+                source_port: endpoints.server_port,
+                destination_port: endpoints.client_port,
+                protocol: endpoints.protocol as u32,
+            },
         }
     }
 }

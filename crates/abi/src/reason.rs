@@ -32,6 +32,7 @@ macro_rules! reasons {
             }
 
             /// What becomes of packets with this reason.
+            #[inline(always)]
             pub const fn outcome(self) -> Outcome {
                 match self { $(Self::$variant => Outcome::$outcome,)* }
             }
@@ -96,6 +97,7 @@ reasons! {
 impl Reason {
     /// Whether XDP's part in the packet is over: it is on its way, dropped, or left to TC as another
     /// kind of work. What XDP merely does not want, TC meets again, and counts.
+    #[inline(always)]
     pub const fn is_final_in_xdp(self) -> bool {
         match self {
             Self::NotInternet

@@ -34,7 +34,7 @@ pub fn find<'t, F: Family, T: Tables>(
     tables: &'t T,
     slot: u32,
     direction: Direction,
-    key: &F::Key,
+    key: &Flow<F::Address>,
     now: Tick,
 ) -> Option<Found<'t, F>> {
     let record = tables.connection::<F>(slot)?;
@@ -44,7 +44,7 @@ pub fn find<'t, F: Family, T: Tables>(
     }
     // The slot may have changed its tenant since the flow table was read.
     let endpoints = record.endpoints().load();
-    if F::key(&Flow::of(&endpoints, direction)) != *key {
+    if Flow::of(&endpoints, direction) != *key {
         return None;
     }
     if now.since(word.expires()) >= 0 {
@@ -129,7 +129,7 @@ fn put_flow<F: Family, T: Tables>(
     direction: Direction,
     replace: bool,
 ) -> bool {
-    let key = F::key(&Flow::of(endpoints, direction));
+    let key = Flow::of(endpoints, direction);
     let value = FlowValue::new(slot, direction);
     if replace {
         tables.replace_flow::<F>(&key, value).is_ok()
@@ -267,7 +267,7 @@ fn remove_own_flow<F: Family, T: Tables>(
     endpoints: &Endpoints<F::Address>,
     direction: Direction,
 ) {
-    let key = F::key(&Flow::of(endpoints, direction));
+    let key = Flow::of(endpoints, direction);
     if tables.flow::<F>(&key) == Some(FlowValue::new(slot, direction)) {
         tables.remove_flow::<F>(&key);
     }

@@ -1,24 +1,21 @@
 //! IPv4 and IPv6: what differs, so that the rest can be written once.
 
 use weir_abi::connection::{Connection4, Connection6, Endpoints};
-use weir_abi::keys::{Direction, FAMILY_V4, FAMILY_V6, FlowKey4, FlowKey6, ServiceKey};
+pub use weir_abi::keys::Flow;
+use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::settings::Settings;
 use weir_abi::shared::{Shared, Shared32, Shared64};
 
 /// An address family and the tables that are its own.
 pub trait Family: Sized {
     /// An address, as it lies in the packet.
-    type Address: Copy + PartialEq + AsRef<[u32]>;
-    /// The key of its flow table.
-    type Key: Copy + PartialEq + 'static;
+    type Address: Copy + PartialEq + AsRef<[u32]> + 'static;
     /// Its connection record.
     type Record: Record<Self::Address> + 'static;
 
     /// [`FAMILY_V4`] or [`FAMILY_V6`].
     const NUMBER: u8;
 
-    /// A flow key.
-    fn key(flow: &Flow<Self::Address>) -> Self::Key;
     /// The address as service and destination tables hold it.
     fn widen(address: Self::Address) -> [u32; 4];
     /// An address out of such a table.
@@ -31,22 +28,6 @@ pub trait Family: Sized {
     fn live(settings: &Settings) -> &Shared32;
     /// Whether a packet may come from that address at all (not loopback, multicast, unspecified).
     fn can_be_source(address: Self::Address) -> bool;
-}
-
-/// Who a packet says it is from and for. Network byte order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Flow<A> {
-    /// Source address.
-    pub source: A,
-    /// Destination address.
-    pub destination: A,
-    /// Source port.
-    pub source_port: u16,
-    /// Destination port.
-    pub destination_port: u16,
-    /// IANA protocol number; as wide as this leaves no byte of the whole unset.
-    pub protocol: u32,
 }
 
 /// What connection records of both families have.
@@ -69,21 +50,9 @@ pub struct V6;
 
 impl Family for V4 {
     type Address = [u32; 1];
-    type Key = FlowKey4;
     type Record = Connection4;
 
     const NUMBER: u8 = FAMILY_V4;
-
-    #[inline(always)]
-    fn key(flow: &Flow<[u32; 1]>) -> FlowKey4 {
-        FlowKey4 {
-            source: flow.source,
-            destination: flow.destination,
-            source_port: flow.source_port,
-            destination_port: flow.destination_port,
-            protocol: flow.protocol,
-        }
-    }
 
     #[inline(always)]
     fn widen(address: [u32; 1]) -> [u32; 4] {
@@ -119,21 +88,9 @@ impl Family for V4 {
 
 impl Family for V6 {
     type Address = [u32; 4];
-    type Key = FlowKey6;
     type Record = Connection6;
 
     const NUMBER: u8 = FAMILY_V6;
-
-    #[inline(always)]
-    fn key(flow: &Flow<[u32; 4]>) -> FlowKey6 {
-        FlowKey6 {
-            source: flow.source,
-            destination: flow.destination,
-            source_port: flow.source_port,
-            destination_port: flow.destination_port,
-            protocol: flow.protocol,
-        }
-    }
 
     #[inline(always)]
     fn widen(address: [u32; 4]) -> [u32; 4] {
@@ -199,36 +156,13 @@ impl Record<[u32; 4]> for Connection6 {
     }
 }
 
-impl<A: Copy> Flow<A> {
-    /// The flow of a connection in one direction, as its packets arrive at the director.
-    #[inline(always)]
-    pub fn of(endpoints: &Endpoints<A>, direction: Direction) -> Self {
-        match direction {
-            Direction::Request => Self {
-                source: endpoints.client,
-                destination: endpoints.virtual_address,
-                source_port: endpoints.client_port,
-                destination_port: endpoints.virtual_port,
-                protocol: endpoints.protocol as u32,
-            },
-            Direction::Reply => Self {
-                source: endpoints.server,
-                destination: endpoints.client,
-                source_port: endpoints.server_port,
-                destination_port: endpoints.client_port,
-                protocol: endpoints.protocol as u32,
-            },
-        }
-    }
-
-    /// The key of the service that the packet is for.
-    #[inline(always)]
-    pub fn service<F: Family<Address = A>>(&self) -> ServiceKey {
-        ServiceKey {
-            address: F::widen(self.destination),
-            port: self.destination_port,
-            protocol: self.protocol as u8,
-            family: F::NUMBER,
-        }
+/// The key of the service that packets of a flow are for.
+#[inline(always)]
+pub fn service_of<F: Family>(flow: &Flow<F::Address>) -> ServiceKey {
+    ServiceKey {
+        address: F::widen(flow.destination),
+        port: flow.destination_port,
+        protocol: flow.protocol as u8,
+        family: F::NUMBER,
     }
 }

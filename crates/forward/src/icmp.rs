@@ -91,7 +91,7 @@ fn make_room<H: Hook, A>(
     header: usize,
     whole: usize,
 ) -> Result<usize, Refused> {
-    if segment.network != Ethernet::LENGTH {
+    if segment.network as usize != Ethernet::LENGTH {
         // A tag in the bytes: the answer would have to carry it. TC sees single tags stripped.
         return Err(Refused);
     }

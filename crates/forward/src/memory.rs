@@ -19,7 +19,7 @@ use weir_wire::checksum::Delta;
 use weir_wire::ethernet::{EtherType, Ethernet, Mac, VlanTag};
 use weir_wire::packet::{Buffer, Header, Packet};
 
-use crate::family::Family;
+use crate::family::{Family, Flow};
 use crate::hook::{Hook, Refused, Route, RouteQuery};
 use crate::process::process;
 use crate::tables::{Occupied, Step, Tables};
@@ -139,7 +139,7 @@ impl Memory {
 
     fn put<F: Family>(
         &self,
-        key: &F::Key,
+        key: &Flow<F::Address>,
         value: FlowValue,
         replace: bool,
     ) -> Result<(), Occupied> {
@@ -190,7 +190,7 @@ impl Tables for Memory {
         self.interfaces.get(&index).copied()
     }
 
-    fn flow<F: Family>(&self, key: &F::Key) -> Option<FlowValue> {
+    fn flow<F: Family>(&self, key: &Flow<F::Address>) -> Option<FlowValue> {
         if F::NUMBER == FAMILY_V4 {
             let entries = self.flows4.entries.borrow();
             entries.get(&key_of::<FlowKey4>(key)).copied()
@@ -200,15 +200,23 @@ impl Tables for Memory {
         }
     }
 
-    fn insert_flow<F: Family>(&self, key: &F::Key, value: FlowValue) -> Result<(), Occupied> {
+    fn insert_flow<F: Family>(
+        &self,
+        key: &Flow<F::Address>,
+        value: FlowValue,
+    ) -> Result<(), Occupied> {
         self.put::<F>(key, value, false)
     }
 
-    fn replace_flow<F: Family>(&self, key: &F::Key, value: FlowValue) -> Result<(), Occupied> {
+    fn replace_flow<F: Family>(
+        &self,
+        key: &Flow<F::Address>,
+        value: FlowValue,
+    ) -> Result<(), Occupied> {
         self.put::<F>(key, value, true)
     }
 
-    fn remove_flow<F: Family>(&self, key: &F::Key) {
+    fn remove_flow<F: Family>(&self, key: &Flow<F::Address>) {
         if F::NUMBER == FAMILY_V4 {
             let mut entries = self.flows4.entries.borrow_mut();
             entries.remove(&key_of::<FlowKey4>(key));

@@ -17,9 +17,9 @@ pub struct Segment<A> {
     /// What its transport says.
     pub transport: Transport,
     /// Where the network header begins.
-    pub network: usize,
+    pub network: u16,
     /// Where the transport header begins.
-    pub payload: usize,
+    pub payload: u16,
     /// Length of the network layer in bytes, as its header says.
     pub length: u16,
     /// Time to live or hop limit.
@@ -121,8 +121,8 @@ fn ipv4<P: Packet>(packet: &P, network: usize) -> Parsed {
             protocol: protocol as u32,
         },
         transport: Transport::Udp,
-        network,
-        payload: network + header_length,
+        network: network as u16,
+        payload: (network + header_length) as u16,
         length,
         hops: header.time_to_live(),
         flow_information: header.type_of_service() as u32,
@@ -176,8 +176,8 @@ fn ipv6<P: Packet>(packet: &P, network: usize) -> Parsed {
             protocol: protocol as u32,
         },
         transport: Transport::Udp,
-        network,
-        payload: network + Ipv6::LENGTH + extensions,
+        network: network as u16,
+        payload: (network + Ipv6::LENGTH + extensions) as u16,
         length: length as u16,
         hops: header.hop_limit(),
         flow_information: header.flow_information(),
@@ -198,14 +198,14 @@ fn transport<P: Packet, A: Copy>(
 ) -> Result<Segment<A>, Reason> {
     let ports: Ports = match segment.flow.protocol as u8 {
         TCP if room >= Tcp::LENGTH => {
-            let Some(tcp) = packet.header::<Tcp>(segment.payload) else {
+            let Some(tcp) = packet.header::<Tcp>(segment.payload as usize) else {
                 return Err(Reason::Malformed);
             };
             segment.transport = Transport::Tcp(tcp.flags());
             tcp.ports
         }
         UDP if room >= Udp::LENGTH => {
-            let Some(udp) = packet.header::<Udp>(segment.payload) else {
+            let Some(udp) = packet.header::<Udp>(segment.payload as usize) else {
                 return Err(Reason::Malformed);
             };
             udp.ports

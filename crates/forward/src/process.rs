@@ -10,7 +10,7 @@ use weir_abi::tick::Tick;
 use weir_wire::ethernet::Ethernet;
 
 use crate::connection::{self, Found};
-use crate::family::{Flow, Record, V4, V6};
+use crate::family::{Flow, Record, V4, V6, service_of};
 use crate::hook::{Hook, Route, RouteQuery};
 use crate::icmp::{Answer, answer, problem_of};
 use crate::parse::{Parsed, Segment, parse};
@@ -87,11 +87,12 @@ fn connection_of<'t, F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'t, F, H, T>,
 ) -> Result<(Found<'t, F>, Direction), Reason> {
     let tables = job.tables;
-    let key = F::key(&job.segment.flow);
-    if let Some(value) = tables.flow::<F>(&key) {
+    if let Some(value) = tables.flow::<F>(&job.segment.flow) {
         let direction = value.direction();
         let slot = value.slot();
-        if let Some(found) = connection::find::<F, T>(tables, slot, direction, &key, job.now) {
+        if let Some(found) =
+            connection::find::<F, T>(tables, slot, direction, &job.segment.flow, job.now)
+        {
             match direction {
                 Direction::Reply => return Ok((found, direction)),
                 Direction::Request => match keep(job, &found) {
@@ -167,7 +168,7 @@ fn schedule<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Res
     let segment = &job.segment;
     let service_slot = job
         .tables
-        .service_slot(&segment.flow.service::<F>())
+        .service_slot(&service_of::<F>(&segment.flow))
         .ok_or(Reason::NotOurs)?;
     // IPVS schedules nothing from the FTP data port: it waits for the control connection's helper.
     const FTP_DATA: u16 = 20u16.to_be();
@@ -259,7 +260,7 @@ fn arrived<F: Translate, H: Hook, T: Tables>(
     let segment = &job.segment;
     let length = job
         .hook
-        .network_length(segment.length as usize, segment.network);
+        .network_length(segment.length as usize, segment.network as usize);
     let destination = job.tables.destination(found.destination);
     if is_available(destination) {
         job.tables.count(

@@ -14,10 +14,6 @@ use weir_abi::service::{
 use crate::family::Family;
 use crate::tables::{Step, Tables};
 
-/// How often a pick is tried again because another processor has picked in between. The pick is
-/// then taken all the same: it is as right as any order of two packets that nobody can tell.
-const TRIES: usize = 4;
-
 /// The slot of the real server for a new connection to the service in a slot. `folded` is the
 /// [folded](fold) destination address.
 #[inline(always)]
@@ -43,6 +39,19 @@ pub fn fold<F: Family>(address: F::Address) -> u32 {
     folded
 }
 
+/// Tries a pick again while another processor has picked in between: three times, and the third pick
+/// is taken all the same: it is as right as any order of two packets that nobody can tell.
+#[inline(always)]
+fn for_others(pick: impl Fn(bool) -> Option<Option<u32>>) -> Option<u32> {
+    if let Some(picked) = pick(false) {
+        return picked;
+    }
+    if let Some(picked) = pick(false) {
+        return picked;
+    }
+    pick(true).unwrap_or(None)
+}
+
 /// Whether a real server takes new connections at all.
 #[inline(always)]
 fn is_usable(destination: &Destination) -> bool {
@@ -53,26 +62,33 @@ fn is_usable(destination: &Destination) -> bool {
 /// more up to where the walk began.
 #[inline(always)]
 fn round_robin<T: Tables>(tables: &T, service: &Service) -> Option<u32> {
-    let mut tries = 0;
-    loop {
-        let memory = service.memory.load();
-        let last = memory as u32;
-        let mut walk = RoundRobin {
-            head: service.head.load(),
-            last,
-            current: last,
-            second_pass: false,
-            found: NONE,
-        };
-        tables.repeat(walk_limit(service), &mut walk);
-        if walk.found == NONE {
-            return None;
-        }
-        tries += 1;
-        if service.memory.replace(memory, walk.found as u64) || tries == TRIES {
-            return Some(walk.found);
-        }
+    // Written out, not a loop: kernels before 6.2 take loops only as a jump closes them, and where
+    // the compiler puts the jump is its own affair.
+    for_others(|last_try| round_robin_once(tables, service, last_try))
+}
+
+/// One try: nothing when another processor has picked in between.
+#[inline(always)]
+fn round_robin_once<T: Tables>(
+    tables: &T,
+    service: &Service,
+    last_try: bool,
+) -> Option<Option<u32>> {
+    let memory = service.memory.load();
+    let last = memory as u32;
+    let mut walk = RoundRobin {
+        head: service.head.load(),
+        last,
+        current: last,
+        second_pass: false,
+        found: NONE,
+    };
+    tables.repeat(walk_limit(service), &mut walk);
+    if walk.found == NONE {
+        return Some(None);
     }
+    let stood = service.memory.replace(memory, walk.found as u64);
+    (stood || last_try).then_some(Some(walk.found))
 }
 
 struct RoundRobin {
@@ -115,33 +131,38 @@ impl<T: Tables> Step<T> for RoundRobin {
 /// the current weight falls by the greatest common divisor, and starts again from the greatest.
 #[inline(always)]
 fn weighted_round_robin<T: Tables>(tables: &T, service: &Service) -> Option<u32> {
-    let mut tries = 0;
-    loop {
-        let memory = service.memory.load();
-        let limit = service.weight_limit.load();
-        if limit == 0 {
-            return None;
-        }
-        let last = memory as u32;
-        let mut walk = WeightedRoundRobin {
-            head: service.head.load(),
-            limit: limit as i32,
-            step: service.weight_step.load() as i32,
-            last,
-            current: last,
-            weight: (memory >> 32) as i32,
-            stop: NONE,
-            last_pass: false,
-            restarted: false,
-            found: false,
-        };
-        tables.repeat(walk_limit(service), &mut walk);
-        tries += 1;
-        let left = walk.current as u64 | (walk.weight as u32 as u64) << 32;
-        if service.memory.replace(memory, left) || tries == TRIES {
-            return walk.found.then_some(walk.current);
-        }
+    for_others(|last_try| weighted_round_robin_once(tables, service, last_try))
+}
+
+/// One try: nothing when another processor has picked in between.
+#[inline(always)]
+fn weighted_round_robin_once<T: Tables>(
+    tables: &T,
+    service: &Service,
+    last_try: bool,
+) -> Option<Option<u32>> {
+    let memory = service.memory.load();
+    let limit = service.weight_limit.load();
+    if limit == 0 {
+        return Some(None);
     }
+    let last = memory as u32;
+    let mut walk = WeightedRoundRobin {
+        head: service.head.load(),
+        limit: limit as i32,
+        step: service.weight_step.load() as i32,
+        last,
+        current: last,
+        weight: (memory >> 32) as i32,
+        stop: NONE,
+        last_pass: false,
+        restarted: false,
+        found: false,
+    };
+    tables.repeat(walk_limit(service), &mut walk);
+    let left = walk.current as u64 | (walk.weight as u32 as u64) << 32;
+    let stood = service.memory.replace(memory, left);
+    (stood || last_try).then_some(walk.found.then_some(walk.current))
 }
 
 struct WeightedRoundRobin {

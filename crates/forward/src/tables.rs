@@ -44,13 +44,21 @@ pub trait Tables {
     fn interface(&self, index: u32) -> Option<Interface>;
 
     /// The flow of that key.
-    fn flow<F: Family>(&self, key: &F::Key) -> Option<FlowValue>;
+    fn flow<F: Family>(&self, key: &Flow<F::Address>) -> Option<FlowValue>;
     /// Makes a flow that is not there yet.
-    fn insert_flow<F: Family>(&self, key: &F::Key, value: FlowValue) -> Result<(), Occupied>;
+    fn insert_flow<F: Family>(
+        &self,
+        key: &Flow<F::Address>,
+        value: FlowValue,
+    ) -> Result<(), Occupied>;
     /// Makes a flow, in place of any that is there.
-    fn replace_flow<F: Family>(&self, key: &F::Key, value: FlowValue) -> Result<(), Occupied>;
+    fn replace_flow<F: Family>(
+        &self,
+        key: &Flow<F::Address>,
+        value: FlowValue,
+    ) -> Result<(), Occupied>;
     /// Ends a flow.
-    fn remove_flow<F: Family>(&self, key: &F::Key);
+    fn remove_flow<F: Family>(&self, key: &Flow<F::Address>);
     /// The connection record in a slot, in use or not.
     fn connection<F: Family>(&self, slot: u32) -> Option<&F::Record>;
     /// A slot that was used and is free.

@@ -80,8 +80,18 @@ pub fn translate<F: Translate, H: Hook>(
     };
     let addresses = F::delta(from, to);
     let ports = Delta::ZERO.replace16(old_port, new_port);
-    F::rewrite(hook, segment.network, direction, to, addresses, hop).ok_or(Refused)?;
-    let header = hook.header_mut::<Ports>(segment.payload).ok_or(Refused)?;
+    F::rewrite(
+        hook,
+        segment.network as usize,
+        direction,
+        to,
+        addresses,
+        hop,
+    )
+    .ok_or(Refused)?;
+    let header = hook
+        .header_mut::<Ports>(segment.payload as usize)
+        .ok_or(Refused)?;
     match direction {
         Direction::Request => header.set_destination(new_port),
         Direction::Reply => header.set_source(new_port),
@@ -90,7 +100,7 @@ pub fn translate<F: Translate, H: Hook>(
         Transport::Tcp(_) => (Tcp::CHECKSUM, false),
         Transport::Udp => (Udp::CHECKSUM, true),
     };
-    hook.correct_checksum(segment.payload + checksum, addresses, ports, udp)
+    hook.correct_checksum(segment.payload as usize + checksum, addresses, ports, udp)
 }
 
 /// The plain way of [`Hook::correct_checksum`]: where the checksum in the packet is a whole one.

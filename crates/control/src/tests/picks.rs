@@ -14,7 +14,7 @@ use weir_abi::keys::{BucketKey, FlowValue, ServiceKey as TableKey};
 use weir_abi::service::{Destination, Service as ServiceRecord};
 use weir_abi::settings::{Interface, Settings};
 use weir_config::model::Scheduler;
-use weir_forward::family::Family;
+use weir_forward::family::{Family, Flow};
 use weir_forward::schedule;
 use weir_forward::tables::{Occupied, Step, Tables as PacketTables};
 
@@ -146,19 +146,19 @@ impl PacketTables for Packets<'_> {
         unreachable!()
     }
 
-    fn flow<F: Family>(&self, _: &F::Key) -> Option<FlowValue> {
+    fn flow<F: Family>(&self, _: &Flow<F::Address>) -> Option<FlowValue> {
         unreachable!()
     }
 
-    fn insert_flow<F: Family>(&self, _: &F::Key, _: FlowValue) -> Result<(), Occupied> {
+    fn insert_flow<F: Family>(&self, _: &Flow<F::Address>, _: FlowValue) -> Result<(), Occupied> {
         unreachable!()
     }
 
-    fn replace_flow<F: Family>(&self, _: &F::Key, _: FlowValue) -> Result<(), Occupied> {
+    fn replace_flow<F: Family>(&self, _: &Flow<F::Address>, _: FlowValue) -> Result<(), Occupied> {
         unreachable!()
     }
 
-    fn remove_flow<F: Family>(&self, _: &F::Key) {
+    fn remove_flow<F: Family>(&self, _: &Flow<F::Address>) {
         unreachable!()
     }
 
