@@ -12,6 +12,7 @@
 
 mod attach;
 mod error;
+mod link;
 mod memory;
 mod object;
 mod pins;
@@ -171,6 +172,23 @@ impl Dataplane {
                 Ok((reason, counts.iter().sum()))
             })
             .collect()
+    }
+
+    /// Runs the packet program of that name ([`names`]) on a frame, as `BPF_PROG_TEST_RUN` does, for
+    /// tests: what it returns, and the length of the frame that it leaves in `out`. The context is
+    /// the bytes of a `struct xdp_md` or `struct __sk_buff`.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn test_run(
+        &self,
+        program: &'static str,
+        context: &[u8],
+        frame: &[u8],
+        out: &mut [u8],
+    ) -> Result<(u32, usize), Error> {
+        object::test_run(&self.object, program, frame, Some(context), out)
     }
 
     /// All slots for connections of IPv4; those below `settings().high_water4` may be in use.

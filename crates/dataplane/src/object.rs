@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use weir_abi::names;
 use weir_abi::service::DH_BUCKETS;
@@ -29,7 +29,7 @@ pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
     }
     let mut object = loader.load(bytes)?;
     program::<Xdp>(&mut object, names::PROGRAM_XDP)?.load()?;
-    program::<aya::programs::SchedClassifier>(&mut object, names::PROGRAM_TC)?.load()?;
+    program::<SchedClassifier>(&mut object, names::PROGRAM_TC)?.load()?;
     program::<Xdp>(&mut object, names::PROGRAM_START_REAPER)?.load()?;
     Ok(object)
 }
@@ -68,18 +68,34 @@ where
 /// object's code.
 pub fn start_reaper(object: &Ebpf) -> Result<(), Error> {
     const XDP_PASS: u32 = 2;
-    let name = names::PROGRAM_START_REAPER;
-    let program: &Xdp = object
-        .program(name)
-        .ok_or(Error::NoSuchProgram(name))?
-        .try_into()?;
     let frame = [0; 64];
-    let result = program.test_run(TestRunOptions {
-        data_in: Some(&frame),
-        ..TestRunOptions::new()
-    })?;
-    match result.return_value {
+    let (result, _) = test_run(object, names::PROGRAM_START_REAPER, &frame, None, &mut [])?;
+    match result {
         XDP_PASS => Ok(()),
         other => Err(Error::Reaper(other)),
     }
+}
+
+/// Runs a program on a frame (`BPF_PROG_TEST_RUN`): what it returns, and how long the frame is that
+/// it leaves in `out`. The context is a `struct xdp_md` or `struct __sk_buff`.
+pub fn test_run(
+    object: &Ebpf,
+    name: &'static str,
+    frame: &[u8],
+    context: Option<&[u8]>,
+    out: &mut [u8],
+) -> Result<(u32, usize), Error> {
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        data_out: (!out.is_empty()).then_some(out),
+        ctx_in: context,
+        ..TestRunOptions::new()
+    };
+    let program = object.program(name).ok_or(Error::NoSuchProgram(name))?;
+    let result = if let Ok(program) = <&Xdp>::try_from(program) {
+        program.test_run(options)?
+    } else {
+        <&SchedClassifier>::try_from(program)?.test_run(options)?
+    };
+    Ok((result.return_value, result.data_size_out as usize))
 }

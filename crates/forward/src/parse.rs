@@ -85,7 +85,7 @@ fn tagged<P: Packet>(packet: &P) -> Parsed {
             Some(tag) => (tag.ether_type(), second + VlanTag::LENGTH),
             None => return Parsed::Pass(Reason::Malformed),
         },
-        other => (other, second),
+        other @ (EtherType::Ipv4 | EtherType::Ipv6 | EtherType::Other(_)) => (other, second),
     };
     match ether_type {
         EtherType::Ipv4 => ipv4(packet, network),

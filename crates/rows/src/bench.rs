@@ -22,8 +22,8 @@ pub enum Hook {
 /// What became of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// What was counted.
-    pub reason: Reason,
+    /// What was counted; nothing where XDP leaves to TC what TC counts.
+    pub reason: Option<Reason>,
     /// The frame as it lies after.
     pub frame: Vec<u8>,
 }

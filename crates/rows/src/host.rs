@@ -116,6 +116,9 @@ impl Bench for Host {
                 (hook.process(&self.memory), hook.frame)
             }
         };
-        Verdict { reason, frame }
+        Verdict {
+            reason: Some(reason),
+            frame,
+        }
     }
 }

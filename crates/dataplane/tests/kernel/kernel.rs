@@ -1,0 +1,304 @@
+//! The kernel's bench.
+
+use std::fs;
+use std::path::PathBuf;
+
+use aya::maps::{HashMap, Map, MapData, Stack};
+use weir_abi::connection::{Connection4, Connection6};
+use weir_abi::counters::Counters;
+use weir_abi::keys::{FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::names;
+use weir_abi::reason::{Outcome, Reason};
+use weir_abi::service::{Destination, Service};
+use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Interface, Settings};
+use weir_abi::tick::Tick;
+use weir_control::Tables as _;
+use weir_dataplane::{Attachment, Dataplane, TableSizes};
+use weir_rows::bench::{Bench, Hook, Verdict};
+use weir_rows::network::Link;
+
+use crate::namespace;
+
+const CONNECTIONS: u32 = 64;
+const SLOTS: u32 = 16;
+
+/// The programs, loaded and attached, on tables of their own.
+pub struct Kernel {
+    dataplane: Dataplane,
+    flows4: HashMap<MapData, [u32; 4], u32>,
+    flows6: HashMap<MapData, [u32; 10], u32>,
+    free4: Stack<MapData, u32>,
+    free6: Stack<MapData, u32>,
+    services: Vec<ServiceKey>,
+    hook: Hook,
+    // Last: it is removed when all else is closed.
+    _directory: Directory,
+}
+
+/// A directory on the BPF file system that goes with its value.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // A test that fails already has said why.
+        let _ = weir_dataplane::detach(&self.0);
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+impl Directory {
+    /// One of this process; those of processes that were killed are removed.
+    fn new() -> Self {
+        const PREFIX: &str = "weir-rows-";
+        let entries = fs::read_dir("/sys/fs/bpf").expect("a BPF file system at /sys/fs/bpf");
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or("");
+            let process = name.strip_prefix(PREFIX).map(|id| format!("/proc/{id}"));
+            if process.is_some_and(|process| !fs::exists(process).unwrap_or(true)) {
+                drop(Self(path));
+            }
+        }
+        Self(PathBuf::from(format!(
+            "/sys/fs/bpf/{PREFIX}{}",
+            std::process::id()
+        )))
+    }
+
+    fn table(&self, name: &str) -> Map {
+        let path = self.0.join("v1").join(name);
+        let data = MapData::from_pin(path).expect("the table is pinned");
+        Map::from_map_data(data).expect("a table of a known kind")
+    }
+}
+
+impl Kernel {
+    /// Loads and attaches, in the namespace of this thread.
+    pub fn new() -> Self {
+        let directory = Directory::new();
+        let sizes = TableSizes {
+            services: SLOTS,
+            real_servers: SLOTS,
+            connections4: CONNECTIONS,
+            connections6: CONNECTIONS,
+        };
+        let mut dataplane = Dataplane::open(&directory.0, sizes).expect("the programs load");
+        for link in Link::ALL {
+            let index = namespace::index(link);
+            let interface = Interface {
+                mac: link.station(),
+                flags: INTERFACE_XDP_TRANSMIT,
+            };
+            dataplane
+                .set_interface(index, interface)
+                .expect("an interface");
+            // BPF_PROG_TEST_RUN takes a device only once XDP is on it.
+            dataplane
+                .attach(index, namespace::name(link), Attachment::Xdp)
+                .expect("the programs attach");
+        }
+        Self {
+            flows4: HashMap::try_from(directory.table(names::MAP_FLOWS4)).expect("flows"),
+            flows6: HashMap::try_from(directory.table(names::MAP_FLOWS6)).expect("flows"),
+            free4: Stack::try_from(directory.table(names::MAP_FREE4)).expect("slots"),
+            free6: Stack::try_from(directory.table(names::MAP_FREE6)).expect("slots"),
+            services: Vec::new(),
+            hook: Hook::Xdp,
+            dataplane,
+            _directory: directory,
+        }
+    }
+
+    /// Empties all tables, for the next row at that hook.
+    pub fn reset(&mut self, hook: Hook) {
+        self.hook = hook;
+        for record in self.dataplane.connections4() {
+            record.word.store(0);
+        }
+        for record in self.dataplane.connections6() {
+            record.word.store(0);
+        }
+        for key in self.flows4.keys().flatten().collect::<Vec<_>>() {
+            self.flows4.remove(&key).expect("a flow");
+        }
+        for key in self.flows6.keys().flatten().collect::<Vec<_>>() {
+            self.flows6.remove(&key).expect("a flow");
+        }
+        while self.free4.pop(0).is_ok() {}
+        while self.free6.pop(0).is_ok() {}
+        for key in self.services.drain(..) {
+            self.dataplane.remove_service(key).expect("a service");
+        }
+        for record in self.dataplane.services() {
+            record.flags.store(0);
+            record.length.store(0);
+            record.memory.store(0);
+        }
+        for (slot, record) in (0..).zip(self.dataplane.destinations()) {
+            for cell in [
+                &record.flags,
+                &record.weight,
+                &record.active,
+                &record.inactive,
+            ] {
+                cell.store(0);
+            }
+            self.dataplane.clear_counters(slot).expect("counters");
+        }
+        let settings = self.dataplane.settings();
+        for (live, high_water, capacity) in [
+            (&settings.live4, &settings.high_water4, &settings.capacity4),
+            (&settings.live6, &settings.high_water6, &settings.capacity6),
+        ] {
+            live.store(0);
+            high_water.store(0);
+            capacity.store(CONNECTIONS);
+        }
+    }
+
+    fn test_run(&self, link: Link, frame: &[u8]) -> (u32, Vec<u8>) {
+        let index = namespace::index(link).to_ne_bytes();
+        let mut out = vec![0; 4096];
+        // `struct xdp_md` and `struct __sk_buff` (linux/bpf.h), zero but for these fields.
+        let mut context = match self.hook {
+            Hook::Xdp => vec![0; 24],
+            Hook::Tc => vec![0; 192],
+        };
+        match self.hook {
+            Hook::Xdp => {
+                context[4..8].copy_from_slice(&(frame.len() as u32).to_ne_bytes());
+                context[12..16].copy_from_slice(&index);
+            }
+            Hook::Tc => context[40..44].copy_from_slice(&index),
+        }
+        let program = match self.hook {
+            Hook::Xdp => names::PROGRAM_XDP,
+            Hook::Tc => names::PROGRAM_TC,
+        };
+        let result = self.dataplane.test_run(program, &context, frame, &mut out);
+        let (action, length) = result.unwrap_or_else(|error| {
+            panic!("BPF_PROG_TEST_RUN of {} bytes: {error:?}", frame.len())
+        });
+        out.truncate(length);
+        (action, out)
+    }
+
+    /// What the program must return for a packet of that reason.
+    fn check_action(&self, action: u32, reason: Option<Reason>) {
+        let fine: &[i64] = match (self.hook, reason.map_or(Outcome::Passed, Reason::outcome)) {
+            (Hook::Xdp, Outcome::Passed) => &[2],
+            (Hook::Xdp, Outcome::Dropped) => &[1],
+            (Hook::Xdp, Outcome::Answered) => &[3],
+            (Hook::Xdp, Outcome::Forwarded) => &[3, 4],
+            (Hook::Tc, Outcome::Passed) => &[-1],
+            (Hook::Tc, Outcome::Dropped) => &[2],
+            (Hook::Tc, Outcome::Answered | Outcome::Forwarded) => &[7],
+        };
+        let action = i64::from(action as i32);
+        assert!(
+            fine.contains(&action),
+            "{:?} returned {action} for {reason:?}",
+            self.hook
+        );
+    }
+}
+
+impl Bench for Kernel {
+    fn hook(&self) -> Hook {
+        self.hook
+    }
+    fn settings(&self) -> &Settings {
+        self.dataplane.settings()
+    }
+    fn services(&self) -> &[Service] {
+        self.dataplane.services()
+    }
+    fn destinations(&self) -> &[Destination] {
+        self.dataplane.destinations()
+    }
+    fn put_service(&mut self, key: ServiceKey, slot: u32) {
+        self.dataplane
+            .insert_service(key, slot)
+            .expect("room for a service");
+        self.services.push(key);
+    }
+    fn counters(&self, slot: u32) -> Counters {
+        self.dataplane.counters(slot).expect("counters")
+    }
+    fn connections4(&self) -> &[Connection4] {
+        self.dataplane.connections4()
+    }
+    fn connections6(&self) -> &[Connection6] {
+        self.dataplane.connections6()
+    }
+    fn flows4(&self) -> Vec<(FlowKey4, FlowValue)> {
+        let flows = self.flows4.iter().map(|flow| flow.expect("a flow"));
+        flows
+            .map(|([source, destination, ports, protocol], value)| {
+                let [source_port, destination_port] = halves(ports);
+                let (source, destination) = ([source], [destination]);
+                let key = FlowKey4 {
+                    source,
+                    destination,
+                    source_port,
+                    destination_port,
+                    protocol,
+                };
+                (key, FlowValue(value))
+            })
+            .collect()
+    }
+    fn flows6(&self) -> Vec<(FlowKey6, FlowValue)> {
+        let flows = self.flows6.iter().map(|flow| flow.expect("a flow"));
+        flows
+            .map(|([a, b, c, d, e, f, g, h, ports, protocol], value)| {
+                let [source_port, destination_port] = halves(ports);
+                let (source, destination) = ([a, b, c, d], [e, f, g, h]);
+                let key = FlowKey6 {
+                    source,
+                    destination,
+                    source_port,
+                    destination_port,
+                    protocol,
+                };
+                (key, FlowValue(value))
+            })
+            .collect()
+    }
+    fn now(&self) -> Tick {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: a pointer to a timespec that outlives the call.
+        let done = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        assert_eq!(done, 0);
+        Tick::from_nanoseconds(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    }
+    fn run(&mut self, link: Link, frame: &[u8]) -> Verdict {
+        let before = self.dataplane.reasons().expect("reasons");
+        let (action, frame) = self.test_run(link, frame);
+        let after = self.dataplane.reasons().expect("reasons");
+        let moved: Vec<(Reason, u64)> = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before != after)
+            .map(|(before, after)| (after.0, after.1 - before.1))
+            .collect();
+        let reason = match moved[..] {
+            [] => None,
+            [(reason, 1)] => Some(reason),
+            _ => panic!("one packet, and these were counted: {moved:?}"),
+        };
+        self.check_action(action, reason);
+        Verdict { reason, frame }
+    }
+}
+
+/// Two ports that lie in one word.
+fn halves(word: u32) -> [u16; 2] {
+    let [a, b, c, d] = word.to_ne_bytes();
+    [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
+}
