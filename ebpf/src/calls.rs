@@ -29,7 +29,12 @@ pub extern "C" fn weir_pick(service: u32, folded: u32) -> u64 {
 pub extern "C" fn weir_make4(flow: *const Flow4, destination: u32, now: u32) -> u64 {
     // SAFETY: the verifier has seen that the caller's pointer is null or has a flow behind it.
     match unsafe { flow.as_ref() } {
-        Some(flow) => made(connection::make::<V4, Maps>(&Maps, flow, destination, Tick(now))),
+        Some(flow) => made(connection::make::<V4, Maps>(
+            &Maps,
+            flow,
+            destination,
+            Tick(now),
+        )),
         None => FAILED,
     }
 }
@@ -40,7 +45,12 @@ pub extern "C" fn weir_make4(flow: *const Flow4, destination: u32, now: u32) -> 
 pub extern "C" fn weir_make6(flow: *const Flow6, destination: u32, now: u32) -> u64 {
     // SAFETY: the verifier has seen that the caller's pointer is null or has a flow behind it.
     match unsafe { flow.as_ref() } {
-        Some(flow) => made(connection::make::<V6, Maps>(&Maps, flow, destination, Tick(now))),
+        Some(flow) => made(connection::make::<V6, Maps>(
+            &Maps,
+            flow,
+            destination,
+            Tick(now),
+        )),
         None => FAILED,
     }
 }

@@ -3,10 +3,10 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_loop;
+use weir_forward::hook::Refused;
 use weir_wire::bytes::Be32;
 use weir_wire::checksum::Delta;
 use weir_wire::packet::{Header, Packet};
-use weir_forward::hook::Refused;
 
 /// The header at `offset`, if it ends before `end`.
 ///

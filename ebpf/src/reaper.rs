@@ -47,7 +47,11 @@ unsafe extern "C" fn on_timer(_map: *mut c_void, _key: *mut u32, reaper: *mut Re
     unsafe {
         let step = (*reaper).step;
         (*reaper).step = step.wrapping_add(1);
-        reap::step(&Maps, step, Tick::from_nanoseconds(bpf_ktime_get_coarse_ns()));
+        reap::step(
+            &Maps,
+            step,
+            Tick::from_nanoseconds(bpf_ktime_get_coarse_ns()),
+        );
         bpf_timer_start(&raw mut (*reaper).timer, reap::INTERVAL, 0);
     }
     0

@@ -45,7 +45,11 @@ fn key6<F: Family>(flow: &Flow<F::Address>) -> &FlowKey6 {
 
 impl Maps {
     #[inline(always)]
-    fn put_flow<F: Family>(key: &Flow<F::Address>, value: FlowValue, flags: u32) -> Result<(), Occupied> {
+    fn put_flow<F: Family>(
+        key: &Flow<F::Address>,
+        value: FlowValue,
+        flags: u32,
+    ) -> Result<(), Occupied> {
         let done = if F::NUMBER == FAMILY_V4 {
             maps::FLOWS4.insert(key4::<F>(key), value, flags as u64)
         } else {
@@ -111,12 +115,20 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn insert_flow<F: Family>(&self, key: &Flow<F::Address>, value: FlowValue) -> Result<(), Occupied> {
+    fn insert_flow<F: Family>(
+        &self,
+        key: &Flow<F::Address>,
+        value: FlowValue,
+    ) -> Result<(), Occupied> {
         Self::put_flow::<F>(key, value, BPF_NOEXIST)
     }
 
     #[inline(always)]
-    fn replace_flow<F: Family>(&self, key: &Flow<F::Address>, value: FlowValue) -> Result<(), Occupied> {
+    fn replace_flow<F: Family>(
+        &self,
+        key: &Flow<F::Address>,
+        value: FlowValue,
+    ) -> Result<(), Occupied> {
         Self::put_flow::<F>(key, value, BPF_ANY)
     }
 

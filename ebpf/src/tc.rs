@@ -236,13 +236,8 @@ impl Hook for Frame {
                 addresses.folded32() as u64,
                 PSEUDO_HEADER | zero,
             ) != 0
-                || bpf_l4_csum_replace(
-                    self.skb,
-                    offset as u32,
-                    0,
-                    ports.folded32() as u64,
-                    zero,
-                ) != 0
+                || bpf_l4_csum_replace(self.skb, offset as u32, 0, ports.folded32() as u64, zero)
+                    != 0
         };
         if refused { Err(Refused) } else { Ok(()) }
     }

@@ -1,6 +1,6 @@
 //! The XDP program: the fast hook.
 
-use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX};
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{
     bpf_ktime_get_coarse_ns, bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail,
@@ -42,25 +42,27 @@ pub fn weir_xdp(context: XdpContext) -> u32 {
         destination: [0; 6],
     };
     let reason = process(&mut frame, &Maps);
-    let action = match reason.outcome() {
+    let sent = match reason.outcome() {
         Outcome::Passed => {
             if !reason.is_final_in_xdp() {
                 return XDP_PASS;
             }
-            XDP_PASS
+            Ok(XDP_PASS)
         }
-        Outcome::Dropped => XDP_DROP,
-        Outcome::Answered => XDP_TX,
-        Outcome::Forwarded => match frame.send() {
-            Ok(action) => action,
-            Err(Refused) => {
-                count_reason(Reason::KernelRefused);
-                return XDP_DROP;
-            }
-        },
+        Outcome::Dropped => Ok(XDP_DROP),
+        Outcome::Answered => redirect(frame.ingress()),
+        Outcome::Forwarded => frame.send(),
     };
-    count_reason(reason);
-    action
+    match sent {
+        Ok(action) => {
+            count_reason(reason);
+            action
+        }
+        Err(Refused) => {
+            count_reason(Reason::KernelRefused);
+            XDP_DROP
+        }
+    }
 }
 
 impl Frame {
@@ -88,16 +90,20 @@ impl Frame {
         let link = self.header_mut::<Ethernet>(0).ok_or(Refused)?;
         link.destination = destination;
         link.source = source;
-        if self.interface == self.ingress() {
-            return Ok(XDP_TX);
-        }
-        // SAFETY: a helper without memory arguments.
-        let action = unsafe { bpf_redirect(self.interface, 0) };
-        if action as u32 == XDP_REDIRECT {
-            Ok(XDP_REDIRECT)
-        } else {
-            Err(Refused)
-        }
+        redirect(self.interface)
+    }
+}
+
+/// Sends the frame out of an interface, also of the one that it came in by: after `XDP_TX` a veth
+/// wakes its peer only if that has an XDP program of its own (`veth_xdp_flush`, up to Linux 6.18).
+#[inline(always)]
+fn redirect(interface: u32) -> Result<u32, Refused> {
+    // SAFETY: a helper without memory arguments.
+    let action = unsafe { bpf_redirect(interface, 0) };
+    if action as u32 == XDP_REDIRECT {
+        Ok(XDP_REDIRECT)
+    } else {
+        Err(Refused)
     }
 }
 

@@ -19,7 +19,7 @@ use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::util::KernelVersion;
 use weir_abi::names;
 
-use crate::{Dataplane, Error, object, pins};
+use crate::{Dataplane, Error, link, object, pins};
 
 /// Which programs an interface has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Dataplane {
         self.attach_tc(ifindex, name)?;
         for other in [Attachment::Xdp, Attachment::XdpGeneric] {
             if other != how {
-                remove_pin(&self.link(ifindex, other.kind()))?;
+                remove_link(&self.link(ifindex, other.kind()))?;
             }
         }
         match how {
@@ -114,7 +114,7 @@ impl Dataplane {
     pub fn detach_interface(&mut self, ifindex: u32) -> Result<(), Error> {
         for pinned in pinned(&self.bpffs)? {
             if pinned.ifindex == ifindex {
-                remove(&self.bpffs, &pinned)?;
+                remove(&pinned)?;
             }
         }
         Ok(())
@@ -221,13 +221,27 @@ pub fn pinned(bpffs: &Path) -> Result<Vec<Pinned>, Error> {
 }
 
 /// Takes one attachment away.
-pub fn remove(_bpffs: &Path, pinned: &Pinned) -> Result<(), Error> {
-    if let (true, Some(name)) = (pinned.is_filter, &pinned.name) {
+pub fn remove(pinned: &Pinned) -> Result<(), Error> {
+    if !pinned.is_filter {
+        return remove_link(&pinned.path);
+    }
+    if let Some(name) = &pinned.name {
         // Not found is as good: somebody has removed the qdisc.
         let _ = qdisc_detach_program(name, TcAttachType::Ingress, names::PROGRAM_TC);
     }
-    // The last reference to a link is its pin: without it the program is detached.
     remove_pin(&pinned.path)
+}
+
+fn remove_link(path: &Path) -> Result<(), Error> {
+    match link::detach(path) {
+        Ok(()) => {}
+        // Never attached, or its interface is gone and the link defunct.
+        Err(error)
+            if error.kind() == std::io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(libc::ENOLINK) => {}
+        Err(source) => return Err(pins::at(path, source)),
+    }
+    remove_pin(path)
 }
 
 fn remove_pin(path: &Path) -> Result<(), Error> {

@@ -76,7 +76,7 @@ fn are_ready(bpffs: &Path) -> Result<bool, Error> {
 pub fn detach(bpffs: &Path) -> Result<Removed, Error> {
     let mut removed = Removed::default();
     for pinned in attach::pinned(bpffs)? {
-        attach::remove(bpffs, &pinned)?;
+        attach::remove(&pinned)?;
         let Pinned {
             ifindex, name, how, ..
         } = pinned;
