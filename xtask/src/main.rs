@@ -10,6 +10,7 @@ mod setup;
 mod step;
 mod test;
 mod toolchain;
+mod verify;
 mod vm;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +38,8 @@ enum Verb {
     Demo(demo::Arguments),
     /// Compares Weir with the kernel's IPVS, command by command and connection by connection.
     Parity(parity::Arguments),
+    /// Loads the packet programs on 6.1, 6.12 and this machine's kernel, and counts what the verifier processes.
+    Verify(verify::Arguments),
     /// Runs a script in a virtual machine whose kernel has IPVS.
     Vm(vm::Arguments),
     /// The UDP server of the demo.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Parity(arguments) => parity::run(arguments),
+        Verb::Verify(arguments) => verify::run(arguments),
         Verb::Vm(arguments) => vm::run(arguments),
         Verb::AnswerUdp { name, port } => weir_lab::serve_udp(&name, port).map_err(Into::into),
     };
