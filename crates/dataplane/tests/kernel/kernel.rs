@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use aya::maps::{HashMap, Map, MapData, Stack};
 use weir_abi::connection::{Connection4, Connection6};
@@ -56,14 +57,19 @@ impl Directory {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or("");
-            let process = name.strip_prefix(PREFIX).map(|id| format!("/proc/{id}"));
+            let process = name
+                .strip_prefix(PREFIX)
+                .and_then(|rest| rest.split('-').next())
+                .map(|id| format!("/proc/{id}"));
             if process.is_some_and(|process| !fs::exists(process).unwrap_or(true)) {
                 drop(Self(path));
             }
         }
+        static TESTS: AtomicU32 = AtomicU32::new(0);
         Self(PathBuf::from(format!(
-            "/sys/fs/bpf/{PREFIX}{}",
-            std::process::id()
+            "/sys/fs/bpf/{PREFIX}{}-{}",
+            std::process::id(),
+            TESTS.fetch_add(1, Ordering::Relaxed)
         )))
     }
 
@@ -179,7 +185,11 @@ impl Kernel {
         };
         let result = self.dataplane.test_run(program, &context, frame, &mut out);
         let (action, length) = result.unwrap_or_else(|error| {
-            panic!("BPF_PROG_TEST_RUN of {} bytes: {error:?}", frame.len())
+            panic!(
+                "{:?}: BPF_PROG_TEST_RUN of {} bytes: {error:?}",
+                self.hook,
+                frame.len()
+            )
         });
         out.truncate(length);
         (action, out)
