@@ -1,12 +1,12 @@
 //! What runs rows: the host's memory, or the kernel.
 
-use weir_abi::connection::{Connection4, Connection6};
+use weir_abi::connection::{Connection4, Connection6, Word};
 use weir_abi::counters::Counters;
-use weir_abi::keys::{FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::keys::{BucketKey, FlowKey4, FlowKey6, FlowValue, ServiceKey};
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
-use weir_abi::tick::Tick;
+use weir_abi::tick::{Tick, Ticks};
 
 use crate::network::Link;
 
@@ -52,6 +52,27 @@ pub trait Bench {
     fn flows6(&self) -> Vec<(FlowKey6, FlowValue)>;
     /// Now.
     fn now(&self) -> Tick;
+    /// Lets packets find the real server of a bucket.
+    fn put_bucket(&mut self, key: BucketKey, slot: u32);
+    /// Lets the timer that ends connections look at every slot once.
+    fn reap(&mut self);
+
+    /// Lets so many seconds go by for all connections.
+    fn pass(&self, seconds: u32) {
+        let words4 = self.connections4().iter().map(|record| &record.word);
+        let words6 = self.connections6().iter().map(|record| &record.word);
+        for cell in words4.chain(words6) {
+            let old = Word(cell.load());
+            if seconds == 0 || !old.is_live() {
+                continue;
+            }
+            let expires = Tick(old.expires().0.wrapping_sub(Ticks::from_seconds(seconds).0));
+            let new = Word::new(expires, old.state(), old.flags(), old.generation());
+            // Otherwise the kernel's timer has just ended it.
+            let _ = cell.replace(old.0, new.0);
+        }
+    }
+
     /// Runs a frame that comes in by a link.
     fn run(&mut self, link: Link, frame: &[u8]) -> Verdict;
 }

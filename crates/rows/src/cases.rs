@@ -22,6 +22,9 @@ pub fn all() -> Vec<Row> {
     let mut rows = crate::forwarding::rows();
     rows.extend(crate::answers::rows());
     rows.extend(crate::removal::rows());
+    rows.extend(crate::malformed::rows());
+    rows.extend(crate::scheduling::rows());
+    rows.extend(crate::states::rows());
     rows
 }
 
@@ -134,6 +137,7 @@ pub fn comes_back(packet: &Packet, state: u8, seconds: i64) -> Expected {
         After::Sent(Link::Outside, out),
         move |tables| {
             tables.count_out(0, length);
+            tables.see_reply(family, 0);
             tables.advance(family, 0, state, seconds);
         },
     )

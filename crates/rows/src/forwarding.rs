@@ -197,6 +197,7 @@ fn raw(name: String, mut frame: Vec<u8>, reason: Reason) -> Row {
     frame[..6].copy_from_slice(&Link::Outside.station());
     let expected = Expected::untouched(reason);
     let arrival = Arrival {
+        after: 0,
         link: Link::Outside,
         frame,
         tc: expected.clone(),

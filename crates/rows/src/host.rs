@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
-use weir_abi::keys::{FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::keys::{BucketKey, FlowKey4, FlowKey6, FlowValue, ServiceKey};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
-use weir_abi::tick::{Tick, Ticks};
+use weir_abi::tick::Tick;
 use weir_forward::hook::Route;
 use weir_forward::memory::{BufferHook, Memory, Path};
 use weir_forward::reap;
@@ -32,18 +32,6 @@ impl Host {
             // Near the end of the numbers, so that every row sees the clock wrap.
             now: Tick(u32::MAX - 5),
             hook,
-        }
-    }
-
-    /// Lets time go by; nothing ends yet.
-    pub fn wait(&mut self, ticks: u32) {
-        self.now = self.now.after(Ticks(ticks));
-    }
-
-    /// Lets the timer look at every slot once.
-    pub fn reap(&mut self) {
-        for number in 0..reap::STEPS {
-            reap::step(&self.memory, number, self.now);
         }
     }
 }
@@ -85,6 +73,14 @@ impl Bench for Host {
     }
     fn put_service(&mut self, key: ServiceKey, slot: u32) {
         self.memory.service_index.insert(key, slot);
+    }
+    fn put_bucket(&mut self, key: BucketKey, slot: u32) {
+        self.memory.buckets.insert(key, slot);
+    }
+    fn reap(&mut self) {
+        for number in 0..reap::STEPS {
+            reap::step(&self.memory, number, self.now);
+        }
     }
     fn counters(&self, slot: u32) -> Counters {
         self.memory.counters.borrow()[slot as usize]

@@ -1,152 +1,168 @@
-//! Packets that are cut short, or whose lengths contradict each other: never rewritten, never
-//! counted for anybody, left as they came.
+//! Rows of frames that are cut, padded, or say of themselves what is not so.
 
-use weir_abi::reason::Outcome;
+use weir_abi::reason::Reason;
 
-use crate::bench::Bench;
-use crate::cases::{from_client, from_server, handshake};
+use crate::cases::{begins, client_sends, from_client};
 use crate::network::{Family, Link};
-use crate::packet::{ACK, Packet, SYN, Transport};
-use crate::row::{Row, play};
+use crate::packet::{Packet, SYN, Transport};
+use crate::row::{After, Arrival, Expected, Row, Step};
 use crate::setup::Setup;
-use crate::snapshot::Snapshot;
 
-/// Frames with what is wrong with them, and the link that they come in by. None is shorter than
-/// `least` bytes.
-fn frames(family: Family, least: usize) -> Vec<(String, Link, Vec<u8>)> {
-    let mut frames = Vec::new();
-    for (link, packet) in packets(family) {
-        let frame = packet.frame();
-        for length in least..frame.len() {
-            let name = format!("{} of {} bytes of {packet:?}", length, frame.len());
-            frames.push((name, link, frame[..length].to_vec()));
+const TCP: u8 = 6;
+const ETHERNET: usize = 14;
+
+/// The rows.
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for family in Family::ALL {
+        for transport in [Transport::Tcp(SYN), Transport::Udp] {
+            let packet = from_client(family, 1, transport);
+            rows.extend(cut(family, &packet, "plain"));
+            let long = match family {
+                Family::V4 => Packet {
+                    options: vec![1; 12],
+                    ..packet.clone()
+                },
+                Family::V6 => Packet {
+                    extensions: vec![0, 60, 43],
+                    ..packet.clone()
+                },
+            };
+            rows.extend(cut(family, &long, "with options"));
+            rows.push(padded(family, &packet));
         }
+        rows.extend(cut_tags(family));
     }
-    let frame = from_client(family, 1, Transport::Tcp(SYN)).frame();
-    for (name, at, bytes) in contradictions(family) {
-        let mut frame = frame.clone();
-        frame[at..at + bytes.len()].copy_from_slice(&bytes);
-        frames.push((name.to_owned(), Link::Outside, frame));
-    }
-    frames
+    rows.push(lies4());
+    rows.push(lies6());
+    rows
 }
 
-fn packets(family: Family) -> Vec<(Link, Packet)> {
-    let syn = from_client(family, 1, Transport::Tcp(SYN));
-    let request = from_client(family, 1, Transport::Tcp(ACK));
-    let reply = from_server(family, 1, Transport::Tcp(ACK));
-    let datagram = from_client(family, 1, Transport::Udp);
-    let mut packets = vec![
-        (
-            Link::Outside,
-            Packet {
-                tags: vec![(0x88a8, 1), (0x8100, 2)],
-                ..syn.clone()
-            },
-        ),
-        (Link::Outside, request),
-        (Link::Inside, reply),
-        (Link::Outside, datagram),
+/// A valid packet cut at every length: nothing of it is ever forwarded.
+fn cut(family: Family, packet: &Packet, what: &str) -> [Row; 2] {
+    let frame = packet.frame();
+    let step = |length: &usize| arrival(frame[..*length].to_vec(), Reason::Malformed);
+    let name = format!("{:?} {what} cut, {family:?}", packet.transport);
+    // The kernel's hooks never see less than a link header, and BPF_PROG_TEST_RUN takes no less
+    // than one byte behind it.
+    let lengths: Vec<usize> = (0..=ETHERNET).collect();
+    let setup = || Setup::simple(family, packet.protocol());
+    let mut short = Row::new(
+        format!("{name} within the link header"),
+        setup(),
+        lengths.iter().map(step).collect(),
+    );
+    short.not_in_kernel = Some("BPF_PROG_TEST_RUN takes no frame without a network layer");
+    let lengths: Vec<usize> = (ETHERNET + 1..frame.len()).collect();
+    [
+        short,
+        Row::new(name, setup(), lengths.iter().map(step).collect()),
+    ]
+}
+
+fn cut_tags(family: Family) -> Row {
+    let packet = Packet {
+        tags: vec![(0x88a8, 7), (0x8100, 5)],
+        ..from_client(family, 1, Transport::Tcp(SYN))
+    };
+    let frame = packet.frame();
+    let steps = (ETHERNET + 1..frame.len())
+        .map(|length| {
+            let frame = frame[..length].to_vec();
+            Step::Arrival(Arrival {
+                after: 0,
+                link: Link::Outside,
+                frame,
+                tc: Expected::untouched(Reason::Malformed),
+                xdp: Expected::untouched(Reason::Tagged),
+            })
+        })
+        .collect();
+    let name = format!("a frame with two tags cut, {family:?}");
+    let mut row = Row::new(name, Setup::simple(family, TCP), steps);
+    row.not_in_kernel_tc =
+        Some("BPF_PROG_TEST_RUN leaves tags in the packet, which the receive path strips");
+    row
+}
+
+/// Ethernet pads what is short; the padding is none of the packet's.
+fn padded(family: Family, packet: &Packet) -> Row {
+    let server = family.server(1, 8080);
+    let mut expected = begins(packet, server);
+    if let After::Sent(_, frame) = &mut expected.frame {
+        frame.extend([0xee; 20]);
+    }
+    let mut step = client_sends(packet, expected);
+    if let Step::Arrival(arrival) = &mut step {
+        arrival.frame.extend([0xee; 20]);
+    }
+    let name = format!("{:?} with padding, {family:?}", packet.transport);
+    Row::new(name, Setup::simple(family, packet.protocol()), vec![step])
+}
+
+fn arrival(frame: Vec<u8>, reason: Reason) -> Step {
+    let expected = Expected::untouched(reason);
+    Step::Arrival(Arrival {
+        after: 0,
+        link: Link::Outside,
+        frame,
+        tc: expected.clone(),
+        xdp: expected,
+    })
+}
+
+/// A valid frame with some bytes changed.
+fn changed(packet: &Packet, changes: &[(usize, u8)]) -> Step {
+    let mut frame = packet.frame();
+    for (at, value) in changes {
+        frame[ETHERNET + at] = *value;
+    }
+    arrival(frame, Reason::Malformed)
+}
+
+fn lies4() -> Row {
+    let syn = from_client(Family::V4, 1, Transport::Tcp(SYN));
+    let length = syn.length() as u8;
+    let steps = vec![
+        // Other versions.
+        changed(&syn, &[(0, 0x05)]),
+        changed(&syn, &[(0, 0x55)]),
+        changed(&syn, &[(0, 0x65)]),
+        // Header lengths below five words, and beyond the packet.
+        changed(&syn, &[(0, 0x40)]),
+        changed(&syn, &[(0, 0x44)]),
+        changed(&syn, &[(0, 0x4f)]),
+        // Total lengths: none, less than the header, no room for a transport, more than there is.
+        changed(&syn, &[(2, 0), (3, 0)]),
+        changed(&syn, &[(2, 0), (3, 19)]),
+        changed(&syn, &[(2, 0), (3, 20)]),
+        changed(&syn, &[(2, 0), (3, 39)]),
+        changed(&syn, &[(2, 0), (3, length + 1)]),
+        changed(&syn, &[(2, 0xff), (3, 0xff)]),
     ];
-    packets.push(match family {
-        Family::V4 => (
-            Link::Outside,
-            Packet {
-                options: vec![1; 40],
-                ..syn.clone()
-            },
-        ),
-        Family::V6 => (
-            Link::Outside,
-            Packet {
-                extensions: vec![0, 60, 43],
-                ..syn.clone()
-            },
-        ),
-    });
-    packets.push((Link::Outside, syn));
-    packets
+    Row::new("IPv4 that lies", Setup::simple(Family::V4, TCP), steps)
 }
 
-/// What is wrong, where, and the bytes that say it.
-fn contradictions(family: Family) -> Vec<(&'static str, usize, Vec<u8>)> {
-    const NETWORK: usize = 14;
-    match family {
-        Family::V4 => vec![
-            ("version 6 in IPv4", NETWORK, vec![0x65]),
-            ("version 0 in IPv4", NETWORK, vec![0x05]),
-            ("a header of 16 bytes", NETWORK, vec![0x44]),
-            ("a header of 0 bytes", NETWORK, vec![0x40]),
-            ("a header longer than the packet", NETWORK, vec![0x4f]),
-            ("total length 0", NETWORK + 2, vec![0, 0]),
-            (
-                "total length of the header less one",
-                NETWORK + 2,
-                vec![0, 19],
-            ),
-            ("total length of the header", NETWORK + 2, vec![0, 20]),
-            ("total length that cuts TCP", NETWORK + 2, vec![0, 39]),
-            ("total length beyond the frame", NETWORK + 2, vec![0, 45]),
-            (
-                "total length far beyond the frame",
-                NETWORK + 2,
-                vec![0xff, 0xff],
-            ),
-        ],
-        Family::V6 => vec![
-            ("version 4 in IPv6", NETWORK, vec![0x40]),
-            ("payload length 0", NETWORK + 4, vec![0, 0]),
-            ("payload length that cuts TCP", NETWORK + 4, vec![0, 19]),
-            ("payload length beyond the frame", NETWORK + 4, vec![0, 25]),
-            (
-                "payload length far beyond the frame",
-                NETWORK + 4,
-                vec![0xff, 0xff],
-            ),
-            (
-                "an extension header beyond the packet",
-                NETWORK + 6,
-                vec![60],
-            ),
-        ],
-    }
-}
-
-/// Sends all such frames while a connection exists that most of them would belong to. How many.
-///
-/// # Errors
-///
-/// Those that were not left alone.
-pub fn every_frame<B: Bench>(bench: &mut B, family: Family, least: usize) -> Result<usize, String> {
-    let mut setup = Setup::simple(family, 6);
-    let mut datagrams = Setup::simple(family, 17).services;
-    setup.services.append(&mut datagrams);
-    play(
-        bench,
-        &Row::new("before the frames", setup, handshake(family)),
-    )?;
-    let before = Snapshot::take(bench);
-    let frames = frames(family, least);
-    let mut wrong = Vec::new();
-    for (name, link, frame) in &frames {
-        let verdict = bench.run(*link, frame);
-        let outcome = verdict
-            .reason
-            .map_or(Outcome::Passed, |reason| reason.outcome());
-        let mut after = Snapshot::take(bench);
-        // Only time goes by.
-        for (key, connection) in &mut after.connections {
-            if let Some(known) = before.connections.get(key) {
-                connection.seconds = known.seconds;
-            }
-        }
-        if outcome != Outcome::Passed || verdict.frame != *frame || after != before {
-            wrong.push(format!("{name}: {:?}", verdict.reason));
-        }
-    }
-    if wrong.is_empty() {
-        Ok(frames.len())
-    } else {
-        Err(wrong.join("\n"))
-    }
+fn lies6() -> Row {
+    let syn = from_client(Family::V6, 1, Transport::Tcp(SYN));
+    let extended = Packet {
+        extensions: vec![60],
+        ..syn.clone()
+    };
+    let room = (syn.length() - 40) as u8;
+    let steps = vec![
+        changed(&syn, &[(0, 0x4a)]),
+        changed(&syn, &[(0, 0x00)]),
+        // Payload lengths: none, no room for a transport, more than there is.
+        changed(&syn, &[(4, 0), (5, 0)]),
+        changed(&syn, &[(4, 0), (5, 19)]),
+        changed(&syn, &[(4, 0), (5, room + 1)]),
+        changed(&syn, &[(4, 0xff), (5, 0xff)]),
+        // An extension header longer than the packet, and one that leaves no room.
+        changed(&extended, &[(41, 0xff)]),
+        changed(&extended, &[(41, 3)]),
+        changed(&extended, &[(41, 1)]),
+        changed(&extended, &[(4, 0), (5, 7)]),
+    ];
+    Row::new("IPv6 that lies", Setup::simple(Family::V6, TCP), steps)
 }

@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
+use weir_abi::connection::{INACTIVE, LIVE, Word};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::Destination;
+use weir_abi::tick::Ticks;
 
 use crate::bench::{Bench, Hook};
-use crate::network::Link;
+use crate::network::{Family, Link};
 use crate::packet::Packet;
 use crate::setup::Setup;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, is_active};
 
 /// A case.
 pub struct Row {
@@ -19,6 +21,8 @@ pub struct Row {
     pub setup: Setup,
     /// What happens.
     pub steps: Vec<Step>,
+    /// Why the kernel cannot be asked, if so.
+    pub not_in_kernel: Option<&'static str>,
     /// Why the kernel's TC cannot be asked, if so.
     pub not_in_kernel_tc: Option<&'static str>,
 }
@@ -29,10 +33,17 @@ pub enum Step {
     Arrival(Arrival),
     /// The director changes its real servers.
     Edit(fn(&[Destination])),
+    /// The connection in slot 0 of a family, of TCP, finds itself in that state with those flags
+    /// beside what follows from the state: also where no packet leads.
+    Find(Family, u8, u8),
+    /// So many seconds go by, and the timer looks at all connections.
+    Reap(u32, Rc<dyn Fn(&mut Snapshot)>),
 }
 
 /// A packet that comes in.
 pub struct Arrival {
+    /// So many seconds after the step before.
+    pub after: u32,
     /// By which link.
     pub link: Link,
     /// Its frame.
@@ -52,6 +63,8 @@ pub struct Expected {
     pub frame: After,
     /// What moves in the tables; everything else must not.
     pub moves: Rc<dyn Fn(&mut Snapshot)>,
+    /// What the scheduler remembers is not looked at.
+    pub forgets_memory: bool,
 }
 
 /// A packet after the packet path.
@@ -72,6 +85,7 @@ impl Row {
             name: name.into(),
             setup,
             steps,
+            not_in_kernel: None,
             not_in_kernel_tc: None,
         }
     }
@@ -84,6 +98,7 @@ impl Expected {
             reason,
             frame: After::Same,
             moves: Rc::new(|_| {}),
+            forgets_memory: false,
         }
     }
 
@@ -93,6 +108,7 @@ impl Expected {
             reason,
             frame,
             moves: Rc::new(moves),
+            forgets_memory: false,
         }
     }
 }
@@ -107,11 +123,35 @@ impl Step {
     pub fn either(link: Link, packet: &Packet, tc: Expected, xdp: Expected) -> Self {
         let frame = packet.frame();
         Self::Arrival(Arrival {
+            after: 0,
             link,
             frame,
             tc,
             xdp,
         })
+    }
+
+    /// The same so many seconds later.
+    pub fn later(self, seconds: u32) -> Self {
+        match self {
+            Self::Arrival(arrival) => Self::Arrival(Arrival {
+                after: arrival.after + seconds,
+                ..arrival
+            }),
+            Self::Reap(after, moves) => Self::Reap(after + seconds, moves),
+            Self::Edit(_) | Self::Find(..) => panic!("nothing that time matters to"),
+        }
+    }
+
+    /// So many seconds go by, and the timer ends those connections of a family.
+    pub fn reap(seconds: u32, family: Family, slots: &[u32]) -> Self {
+        let slots = slots.to_vec();
+        let moves = move |tables: &mut Snapshot| {
+            for slot in &slots {
+                tables.end(family, *slot);
+            }
+        };
+        Self::Reap(seconds, Rc::new(moves))
     }
 }
 
@@ -123,14 +163,44 @@ impl Step {
 pub fn play<B: Bench>(bench: &mut B, row: &Row) -> Result<(), String> {
     row.setup.fill(bench);
     for (number, step) in row.steps.iter().enumerate() {
-        match step {
-            Step::Edit(edit) => edit(bench.destinations()),
-            Step::Arrival(arrival) => take(bench, arrival).map_err(|what| {
-                format!("{} / {:?} / step {number}: {what}", row.name, bench.hook())
-            })?,
-        }
+        let done = match step {
+            Step::Edit(edit) => {
+                edit(bench.destinations());
+                Ok(())
+            }
+            Step::Find(family, state, flags) => {
+                find(bench, *family, *state, *flags);
+                Ok(())
+            }
+            Step::Reap(after, moves) => {
+                // Taken before time goes by: the kernel's timer runs whenever it likes.
+                let mut tables = Snapshot::take(bench);
+                tables.pass(*after);
+                bench.pass(*after);
+                bench.reap();
+                moves(&mut tables);
+                compare(bench, &tables)
+            }
+            Step::Arrival(arrival) => take(bench, arrival),
+        };
+        done.map_err(|what| format!("{} / {:?} / step {number}: {what}", row.name, bench.hook()))?;
     }
     Ok(())
+}
+
+fn find<B: Bench>(bench: &B, family: Family, state: u8, flags: u8) {
+    let cell = match family {
+        Family::V4 => &bench.connections4()[0].word,
+        Family::V6 => &bench.connections6()[0].word,
+    };
+    let old = Word(cell.load());
+    let inactive = if is_active(6, state) { 0 } else { INACTIVE };
+    // Longer than any state lasts, so that the packet's own timeout shows.
+    let expires = bench.now().after(Ticks::from_seconds(3000));
+    cell.store(Word::new(expires, state, LIVE | inactive | flags, old.generation()).0);
+    let server = &bench.destinations()[0];
+    server.active.store(u32::from(inactive == 0));
+    server.inactive.store(u32::from(inactive != 0));
 }
 
 fn take<B: Bench>(bench: &mut B, arrival: &Arrival) -> Result<(), String> {
@@ -139,6 +209,8 @@ fn take<B: Bench>(bench: &mut B, arrival: &Arrival) -> Result<(), String> {
         Hook::Tc => &arrival.tc,
     };
     let mut tables = Snapshot::take(bench);
+    tables.pass(arrival.after);
+    bench.pass(arrival.after);
     let verdict = bench.run(arrival.link, &arrival.frame);
     let is_right = match verdict.reason {
         Some(reason) => reason == expected.reason,
@@ -171,8 +243,15 @@ fn take<B: Bench>(bench: &mut B, arrival: &Arrival) -> Result<(), String> {
         ));
     }
     (expected.moves)(&mut tables);
+    if expected.forgets_memory {
+        tables.memory = Snapshot::take(bench).memory;
+    }
+    compare(bench, &tables)
+}
+
+fn compare<B: Bench>(bench: &B, tables: &Snapshot) -> Result<(), String> {
     let found = Snapshot::take(bench);
-    if found != tables {
+    if found != *tables {
         return Err(format!("tables are\n{found:#?}\nexpected\n{tables:#?}"));
     }
     Ok(())

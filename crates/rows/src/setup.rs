@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use weir_abi::NONE;
-use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
-use weir_abi::service::{AVAILABLE, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_RR};
+use weir_abi::keys::{BucketKey, FAMILY_V4, FAMILY_V6, ServiceKey};
+use weir_abi::service::{
+    AVAILABLE, DH_BUCKETS, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_DH, SCHEDULER_RR,
+};
 use weir_abi::settings::Settings;
 use weir_abi::tick::Ticks;
 
@@ -98,6 +100,14 @@ impl Setup {
             record.weight_step.store(service.weights.1);
             record.key.store(key);
             record.flags.store(PRESENT);
+            if service.scheduler == SCHEDULER_DH {
+                let first = slot - service.servers.len() as u32;
+                // Newest first, round and round.
+                for (bucket, server) in (0..DH_BUCKETS).zip((first..slot).rev().cycle()) {
+                    let service = number;
+                    bench.put_bucket(BucketKey { service, bucket }, server);
+                }
+            }
             bench.put_service(key, number);
         }
     }

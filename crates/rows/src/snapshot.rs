@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use weir_abi::connection::{Endpoints, INACTIVE, LIVE, Word};
+use weir_abi::connection::{Endpoints, INACTIVE, LIVE, NO_OUTPUT, Word};
 use weir_abi::counters::Counters;
 use weir_abi::keys::Direction;
 use weir_abi::tick::{Tick, Ticks};
@@ -160,6 +160,13 @@ impl Snapshot {
         self.connections.insert((family, slot), connection);
     }
 
+    /// So many seconds go by.
+    pub fn pass(&mut self, seconds: u32) {
+        for connection in self.connections.values_mut() {
+            connection.seconds -= i64::from(seconds);
+        }
+    }
+
     /// The connection in a slot ends.
     pub fn end(&mut self, family: Family, slot: u32) {
         let connection = self
@@ -173,8 +180,15 @@ impl Snapshot {
             protocol,
             ..
         } = connection;
-        self.flows.remove(&(client, virtual_address, protocol));
-        self.flows.remove(&(server, client, protocol));
+        for (key, value) in [
+            ((client, virtual_address, protocol), (slot, false)),
+            ((server, client, protocol), (slot, true)),
+        ] {
+            // A newer connection may have taken the replies over.
+            if self.flows.get(&key) == Some(&value) {
+                self.flows.remove(&key);
+            }
+        }
         self.usage.get_mut(&family).expect("both families").0 -= 1;
         let server = &mut self.destinations[connection.destination as usize];
         if connection.flags & INACTIVE == 0 {
@@ -192,8 +206,7 @@ impl Snapshot {
             .expect("a live connection");
         let server = &mut self.destinations[connection.destination as usize];
         let was_inactive = connection.flags & INACTIVE != 0;
-        // ESTABLISHED, SYN_SENT, SYN_RECV and SYNACK of TCP are active; UDP never is.
-        let is_inactive = connection.protocol != 6 || !matches!(state, 1 | 2 | 3 | 10);
+        let is_inactive = !is_active(connection.protocol, state);
         match (was_inactive, is_inactive) {
             (true, false) => {
                 server.active += 1;
@@ -206,8 +219,18 @@ impl Snapshot {
             (true, true) | (false, false) => {}
         }
         connection.state = state;
-        connection.flags = LIVE | if is_inactive { INACTIVE } else { 0 };
+        let unseen = connection.flags & NO_OUTPUT;
+        connection.flags = LIVE | unseen | if is_inactive { INACTIVE } else { 0 };
         connection.seconds = seconds;
+    }
+
+    /// A reply of the connection has been seen.
+    pub fn see_reply(&mut self, family: Family, slot: u32) {
+        let connection = self
+            .connections
+            .get_mut(&(family, slot))
+            .expect("a live connection");
+        connection.flags &= !NO_OUTPUT;
     }
 
     /// A packet of that length from the client.
@@ -223,6 +246,12 @@ impl Snapshot {
         counters.out_packets += 1;
         counters.out_bytes += length;
     }
+}
+
+/// Whether a connection counts in ActiveConn: ESTABLISHED, SYN_SENT, SYN_RECV and SYNACK of TCP do,
+/// UDP never does.
+pub fn is_active(protocol: u8, state: u8) -> bool {
+    protocol == 6 && matches!(state, 1 | 2 | 3 | 10)
 }
 
 fn connection<const N: usize>(

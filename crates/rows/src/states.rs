@@ -1,170 +1,249 @@
-//! TCP's states: every cell of IPVS's three tables, written out as its documentation has them.
+//! Rows of states and timers: every cell of IPVS's tables, and every timeout.
 
-use weir_abi::connection::{INACTIVE, LIVE, NO_OUTPUT, Word};
-use weir_abi::tick::Ticks;
+use weir_abi::connection::NO_OUTPUT;
+use weir_abi::reason::Reason;
 
-use crate::bench::Bench;
-use crate::cases::{from_client, from_server, handshake};
-use crate::network::{Family, Link};
+use crate::cases::{
+    begins, begins_in, client_sends, comes_back, from_client, from_server, goes_on, handshake,
+    server_sends,
+};
+use crate::network::Family;
 use crate::packet::{ACK, FIN, PSH, RST, SYN, Transport};
-use crate::row::{Row, play};
+use crate::row::{After, Expected, Row, Step};
 use crate::setup::{Setup, TCP_TIMEOUTS};
-use crate::snapshot::Snapshot;
 
-/// Whose packet, and whether replies are seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Table {
-    Input,
-    Output,
-    InputOnly,
-}
-
-/// The names, by number.
-const NAMES: [&str; 11] = [
-    "NO", "ES", "SS", "SR", "FW", "TW", "CL", "CW", "LA", "LI", "SA",
-];
-
-/// By state in the order of [`NAMES`]: what follows on SYN, FIN, ACK, RST.
-const TABLES: [(Table, [&str; 4]); 3] = [
-    (
-        Table::Input,
-        [
-            "SR ES ES SR SR SR SR SR SR SR SR",
-            "CL CW SS TW TW TW CL CW LA LI TW",
-            "ES ES SS ES FW TW CL CW CL LI ES",
-            "CL CL CL SR CL CL CL CL LA LI SR",
-        ],
-    ),
-    (
-        Table::Output,
-        [
-            "SS ES SS SR SS SS SS SS SS LI SR",
-            "TW FW SS TW FW TW CL TW LA LI TW",
-            "ES ES SS ES FW TW CL CW LA ES ES",
-            "CL CL SS CL CL TW CL CL CL CL CL",
-        ],
-    ),
-    (
-        Table::InputOnly,
-        [
-            "SR ES ES SR SR SR SR SR SR SR SR",
-            "CL FW SS TW FW TW CL CW LA LI TW",
-            "ES ES SS ES FW TW CL CW CL LI ES",
-            "CL CL CL SR CL CL CL CL LA LI CL",
-        ],
-    ),
-];
-
-/// Control bits and the row that they choose: RST before SYN before FIN before ACK; none is CLOSE.
-const EVENTS: [(u8, Option<usize>); 11] = [
-    (SYN, Some(0)),
-    (SYN | ACK, Some(0)),
-    (SYN | FIN, Some(0)),
-    (FIN, Some(1)),
-    (FIN | ACK, Some(1)),
-    (ACK, Some(2)),
-    (ACK | PSH, Some(2)),
-    (RST, Some(3)),
-    (RST | ACK | FIN | SYN, Some(3)),
-    (PSH, None),
-    (0, None),
-];
-
-/// Whether a state counts in ActiveConn.
-fn is_active(state: u8) -> bool {
-    ["ES", "SS", "SR", "SA"].contains(&NAMES[state as usize])
-}
-
-/// Sends every kind of packet to a connection in every state; the bench's tables are empty. How
-/// many cells there were.
-///
-/// # Errors
-///
-/// The cells that were not as the tables say.
-pub fn every_cell<B: Bench>(bench: &mut B, family: Family) -> Result<usize, String> {
-    // A SYN must not begin another connection in place of the one that has ended.
-    let mut setup = Setup::simple(family, 6);
-    setup.no_reuse = true;
-    play(
-        bench,
-        &Row::new("before the cells", setup, handshake(family)),
-    )?;
-    let mut wrong = Vec::new();
-    let mut cells = 0;
-    for (table, rows) in TABLES {
-        for (flags, event) in EVENTS {
-            for state in 0..NAMES.len() as u8 {
-                let next = match event {
-                    Some(event) => rows[event].split(' ').nth(state as usize).unwrap_or("?"),
-                    None => "CL",
-                };
-                let next = NAMES.iter().position(|name| *name == next);
-                let next = next.expect("a state") as u8;
-                cells += 1;
-                if let Err(what) = cell(bench, family, table, flags, state, next) {
-                    wrong.push(format!(
-                        "{table:?} {flags:#04x} in {}: {what}",
-                        NAMES[state as usize]
-                    ));
+/// The rows.
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for family in Family::ALL {
+        for (way, cells) in [
+            (Way::Request, &REQUESTS),
+            (Way::Reply, &REPLIES),
+            (Way::OnlyRequests, &ONLY_REQUESTS),
+        ] {
+            for (event, next) in EVENTS.iter().zip(cells) {
+                for flags in *event {
+                    rows.push(transitions(family, way, *flags, next));
                 }
             }
         }
+        rows.push(no_event(family));
+        rows.extend(lifetimes(family));
+        rows.push(udp_lifetime(family));
+        rows.push(all_end(family));
     }
-    if wrong.is_empty() {
-        Ok(cells)
-    } else {
-        Err(wrong.join("\n"))
-    }
+    rows
 }
 
-fn cell<B: Bench>(
-    bench: &mut B,
-    family: Family,
-    table: Table,
-    flags: u8,
-    state: u8,
-    next: u8,
-) -> Result<(), String> {
-    put(bench, family, table, state);
-    let mut expected = Snapshot::take(bench);
-    let transport = Transport::Tcp(flags);
-    let (link, packet) = match table {
-        Table::Input | Table::InputOnly => (Link::Outside, from_client(family, 1, transport)),
-        Table::Output => (Link::Inside, from_server(family, 1, transport)),
-    };
-    bench.run(link, &packet.frame());
-    let seconds = TCP_TIMEOUTS[next as usize].into();
-    match table {
-        Table::Input | Table::InputOnly => expected.count_in(0, packet.length()),
-        Table::Output => expected.count_out(0, packet.length()),
-    }
-    expected.advance(family, 0, next, seconds);
-    if table == Table::InputOnly {
-        let connection = expected.connections.get_mut(&(family, 0));
-        connection.expect("the connection").flags |= NO_OUTPUT;
-    }
-    let found = Snapshot::take(bench);
-    if found == expected {
-        Ok(())
-    } else {
-        Err(format!("tables are\n{found:#?}\nexpected\n{expected:#?}"))
-    }
+/// Which of IPVS's tables.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Request,
+    Reply,
+    OnlyRequests,
 }
 
-/// Puts the connection in slot 0 into a state, counted where that state counts.
-fn put<B: Bench>(bench: &B, family: Family, table: Table, state: u8) {
-    let unseen = match table {
-        Table::InputOnly => NO_OUTPUT,
-        Table::Input | Table::Output => 0,
-    };
-    let inactive = if is_active(state) { 0 } else { INACTIVE };
-    let expires = bench.now().after(Ticks::from_seconds(500));
-    let word = Word::new(expires, state, LIVE | unseen | inactive, 1);
-    match family {
-        Family::V4 => bench.connections4()[0].word.store(word.0),
-        Family::V6 => bench.connections6()[0].word.store(word.0),
+/// Control bits of each event, in the order of the tables' rows: SYN, FIN, ACK, RST. RST goes before
+/// SYN before FIN before ACK.
+const EVENTS: [&[u8]; 4] = [
+    &[SYN, SYN | ACK, SYN | FIN],
+    &[FIN, FIN | ACK, FIN | PSH],
+    &[ACK, PSH | ACK],
+    &[RST, RST | ACK, RST | SYN | FIN | ACK],
+];
+
+/// The tables as text, so that they can be held against the kernel's: a row per event, a column per
+/// state from NONE to SYNACK.
+type Cells = [&'static str; 4];
+
+const STATES: &str = "NO ES SS SR FW TW CL CW LA LI SA";
+
+const REQUESTS: Cells = [
+    "SR ES ES SR SR SR SR SR SR SR SR",
+    "CL CW SS TW TW TW CL CW LA LI TW",
+    "ES ES SS ES FW TW CL CW CL LI ES",
+    "CL CL CL SR CL CL CL CL LA LI SR",
+];
+const REPLIES: Cells = [
+    "SS ES SS SR SS SS SS SS SS LI SR",
+    "TW FW SS TW FW TW CL TW LA LI TW",
+    "ES ES SS ES FW TW CL CW LA ES ES",
+    "CL CL SS CL CL TW CL CL CL CL CL",
+];
+const ONLY_REQUESTS: Cells = [
+    "SR ES ES SR SR SR SR SR SR SR SR",
+    "CL FW SS TW FW TW CL CW LA LI TW",
+    "ES ES SS ES FW TW CL CW CL LI ES",
+    "CL CL CL SR CL CL CL CL LA LI CL",
+];
+
+/// The kernel's number of a state in the tables.
+fn number(state: &str) -> u8 {
+    let mut states = STATES.split(' ');
+    states.position(|name| name == state).expect("a state") as u8
+}
+
+fn seconds(state: u8) -> i64 {
+    i64::from(TCP_TIMEOUTS[usize::from(state)])
+}
+
+fn row_of_tcp(name: String, family: Family, steps: Vec<Step>) -> Row {
+    let mut setup = Setup::simple(family, 6);
+    // So that a SYN finds the connection in whatever state.
+    setup.no_reuse = true;
+    Row::new(name, setup, steps)
+}
+
+/// From every state by packets with those control bits.
+fn transitions(family: Family, way: Way, flags: u8, next: &str) -> Row {
+    let mut steps = handshake(family);
+    for (from, to) in STATES.split(' ').zip(next.split(' ')) {
+        steps.extend(transition(family, way, flags, number(from), number(to)));
     }
-    let server = &bench.destinations()[0];
-    server.active.store(u32::from(is_active(state)));
-    server.inactive.store(u32::from(!is_active(state)));
+    let name = format!("every state, {way:?} with flags {flags:#04x}, {family:?}");
+    row_of_tcp(name, family, steps)
+}
+
+fn transition(family: Family, way: Way, flags: u8, from: u8, to: u8) -> [Step; 2] {
+    let unseen = match way {
+        Way::Request | Way::Reply => 0,
+        Way::OnlyRequests => NO_OUTPUT,
+    };
+    let arrival = match way {
+        Way::Request | Way::OnlyRequests => {
+            let packet = from_client(family, 1, Transport::Tcp(flags));
+            let server = family.server(1, 8080);
+            client_sends(&packet, goes_on(&packet, server, to, seconds(to)))
+        }
+        Way::Reply => {
+            let packet = from_server(family, 1, Transport::Tcp(flags));
+            server_sends(&packet, comes_back(&packet, to, seconds(to)))
+        }
+    };
+    [Step::Find(family, from, unseen), arrival]
+}
+
+/// No control bit that counts leads to CLOSE from everywhere; a reply ends the time without replies.
+fn no_event(family: Family) -> Row {
+    let mut steps = handshake(family);
+    let close = number("CL");
+    for from in STATES.split(' ') {
+        for (way, flags) in [
+            (Way::Request, 0),
+            (Way::Reply, 0),
+            (Way::OnlyRequests, PSH),
+            (Way::Reply, PSH),
+        ] {
+            steps.extend(transition(family, way, flags, number(from), close));
+        }
+    }
+    let reply = from_server(family, 1, Transport::Tcp(ACK));
+    let established = number("ES");
+    steps.extend([
+        Step::Find(family, established, NO_OUTPUT),
+        server_sends(&reply, comes_back(&reply, established, 900)),
+    ]);
+    row_of_tcp(
+        format!("every state without a flag, {family:?}"),
+        family,
+        steps,
+    )
+}
+
+/// In each state a second before its time a packet finds the connection, and a second after not.
+fn lifetimes(family: Family) -> Vec<Row> {
+    let server = family.server(1, 8080);
+    let lives = |state: &str| TCP_TIMEOUTS[usize::from(number(state))];
+    let client = |flags| from_client(family, 1, Transport::Tcp(flags));
+    let back = |flags| from_server(family, 1, Transport::Tcp(flags));
+    // What leads from ESTABLISHED to the state, and a packet that keeps it there.
+    let mut rows = Vec::new();
+    for (state, leads, is_reply) in [
+        ("ES", ACK, false),
+        ("FW", FIN | ACK, true),
+        ("CW", FIN | ACK, false),
+        ("CL", RST, true),
+    ] {
+        let (number, seconds) = (number(state), i64::from(lives(state)));
+        let mut steps = handshake(family);
+        if is_reply {
+            let packet = back(leads);
+            steps.push(server_sends(&packet, comes_back(&packet, number, seconds)));
+        } else {
+            let packet = client(leads);
+            steps.push(client_sends(
+                &packet,
+                goes_on(&packet, server, number, seconds),
+            ));
+        }
+        let data = client(ACK);
+        let kept = client_sends(&data, goes_on(&data, server, number, seconds));
+        let gone = Expected::new(Reason::NotConnected, After::Same, move |tables| {
+            tables.end(family, 0);
+        });
+        let again = client(SYN);
+        steps.extend([
+            kept.later(lives(state) - 1),
+            client_sends(&data, gone).later(lives(state) + 1),
+            client_sends(&again, begins(&again, server)),
+        ]);
+        let name = format!("{state} lasts {seconds} seconds, {family:?}");
+        rows.push(row_of_tcp(name, family, steps));
+    }
+    // A reply that comes too late is nobody's; and a SYN begins anew at once.
+    let reply = back(ACK);
+    let mut steps = handshake(family);
+    let gone = Expected::new(Reason::NotOurs, After::Same, move |tables| {
+        tables.end(family, 0);
+    });
+    steps.push(server_sends(&reply, gone).later(901));
+    let name = format!("a reply after the end, {family:?}");
+    rows.push(row_of_tcp(name, family, steps));
+    rows
+}
+
+fn udp_lifetime(family: Family) -> Row {
+    let server = family.server(1, 8080);
+    let packet = from_client(family, 1, Transport::Udp);
+    let again = begins(&packet, server);
+    let renewed = Expected {
+        moves: std::rc::Rc::new(move |tables| {
+            tables.end(family, 0);
+            (again.moves)(tables);
+        }),
+        ..again.clone()
+    };
+    let steps = vec![
+        client_sends(&packet, begins(&packet, server)),
+        client_sends(&packet, goes_on(&packet, server, 0, 300)).later(299),
+        client_sends(&packet, renewed).later(301),
+    ];
+    Row::new(
+        format!("UDP lasts 300 seconds, {family:?}"),
+        Setup::simple(family, 17),
+        steps,
+    )
+}
+
+/// The timer ends connections without packets, each in its time, and their slots are used again.
+fn all_end(family: Family) -> Row {
+    let server = family.server(1, 8080);
+    let mut steps = handshake(family);
+    let mut second = from_client(family, 2, Transport::Tcp(SYN));
+    steps.push(client_sends(&second, begins_in(&second, server, 1, 0)));
+    steps.extend([
+        Step::reap(59, family, &[]),
+        Step::reap(3, family, &[1]),
+        Step::reap(830, family, &[]),
+    ]);
+    second.source = family.client(3, 1);
+    steps.push(client_sends(&second, begins_in(&second, server, 1, 0)));
+    steps.push(Step::reap(62, family, &[0, 1]));
+    let mut row = row_of_tcp(
+        format!("connections end without packets, {family:?}"),
+        family,
+        steps,
+    );
+    row.not_in_kernel_tc = Some("the timer is no hook's; once is enough");
+    row
 }

@@ -200,8 +200,7 @@ impl Kernel {
         let fine: &[i64] = match (self.hook, reason.map_or(Outcome::Passed, Reason::outcome)) {
             (Hook::Xdp, Outcome::Passed) => &[2],
             (Hook::Xdp, Outcome::Dropped) => &[1],
-            (Hook::Xdp, Outcome::Answered) => &[3],
-            (Hook::Xdp, Outcome::Forwarded) => &[3, 4],
+            (Hook::Xdp, Outcome::Answered | Outcome::Forwarded) => &[4],
             (Hook::Tc, Outcome::Passed) => &[-1],
             (Hook::Tc, Outcome::Dropped) => &[2],
             (Hook::Tc, Outcome::Answered | Outcome::Forwarded) => &[7],

@@ -1,0 +1,173 @@
+//! Connections over time: when they end, what they leave behind, and slots that are used again.
+
+use weir_abi::connection::{LIVE, Word};
+use weir_abi::reason::Reason;
+use weir_abi::tick::Ticks;
+use weir_rows::bench::{Bench as _, Hook};
+use weir_rows::cases::{from_client, from_server, handshake};
+use weir_rows::host::Host;
+use weir_rows::network::{Family, Link};
+use weir_rows::packet::{ACK, Packet, SYN, Transport};
+use weir_rows::row::{Row, play};
+use weir_rows::setup::Setup;
+use weir_rows::snapshot::Snapshot;
+
+/// A host with one real server and an established connection.
+fn established(family: Family) -> Host {
+    let mut host = Host::new(Hook::Xdp);
+    let row = Row::new("before", Setup::simple(family, 6), handshake(family));
+    play(&mut host, &row).unwrap();
+    host
+}
+
+fn send(host: &mut Host, packet: &Packet) -> Option<Reason> {
+    host.run(Link::Outside, &packet.frame()).reason
+}
+
+fn word(host: &Host, family: Family, slot: usize) -> Word {
+    Word(match family {
+        Family::V4 => host.memory.connections4[slot].word.load(),
+        Family::V6 => host.memory.connections6[slot].word.load(),
+    })
+}
+
+fn live(host: &Host) -> u32 {
+    host.memory.settings.live4.load() + host.memory.settings.live6.load()
+}
+
+#[test]
+fn the_timer_ends_a_connection_at_its_tick_and_not_before() {
+    for family in Family::ALL {
+        let mut host = established(family);
+        let whole = Ticks::from_seconds(900).0 + Ticks::REFRESH.0;
+        host.wait(whole - 1);
+        host.reap();
+        assert_eq!(live(&host), 1);
+        host.wait(1);
+        let mut expected = Snapshot::take(&host);
+        expected.end(family, 0);
+        host.reap();
+        assert_eq!(Snapshot::take(&host), expected);
+        assert!(expected.flows.is_empty());
+        let free = [&host.memory.free4, &host.memory.free6];
+        assert_eq!(
+            free.map(|slots| slots.borrow().len()).iter().sum::<usize>(),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_packet_puts_the_end_off_but_not_for_less_than_the_slack() {
+    for family in Family::ALL {
+        let mut host = established(family);
+        let ack = from_client(family, 1, Transport::Tcp(ACK));
+        let first = word(&host, family, 0).expires();
+        host.wait(Ticks::REFRESH.0 - 1);
+        assert_eq!(send(&mut host, &ack), Some(Reason::Request));
+        assert_eq!(word(&host, family, 0).expires(), first);
+        host.wait(1);
+        assert_eq!(send(&mut host, &ack), Some(Reason::Request));
+        assert_eq!(
+            word(&host, family, 0).expires(),
+            first.after(Ticks::REFRESH)
+        );
+    }
+}
+
+#[test]
+fn a_packet_that_meets_an_expired_connection_ends_it() {
+    for family in Family::ALL {
+        for (transport, reason) in [
+            (Transport::Tcp(ACK), Reason::NotConnected),
+            (Transport::Tcp(SYN), Reason::Request),
+        ] {
+            let mut host = established(family);
+            host.wait(Ticks::from_seconds(900).0 + Ticks::REFRESH.0);
+            let before = word(&host, family, 0).generation();
+            assert_eq!(
+                send(&mut host, &from_client(family, 1, transport)),
+                Some(reason)
+            );
+            let after = word(&host, family, 0);
+            let begun = u32::from(reason == Reason::Request);
+            assert_eq!(live(&host), begun);
+            // The slot is used again, by another generation.
+            assert_eq!(after.flags() & LIVE != 0, begun == 1);
+            assert_eq!(u32::from(after.generation() - before), begun);
+            let server = &host.memory.destinations[0];
+            assert_eq!((server.active.load(), server.inactive.load()), (begun, 0));
+        }
+    }
+}
+
+#[test]
+fn a_reply_of_an_expired_connection_is_nobodys() {
+    for family in Family::ALL {
+        let mut host = established(family);
+        host.wait(Ticks::from_seconds(900).0 + Ticks::REFRESH.0);
+        let reply = from_server(family, 1, Transport::Tcp(ACK)).frame();
+        let reason = host.run(Link::Inside, &reply).reason;
+        assert_eq!(reason, Some(Reason::NotOurs));
+        assert_eq!(live(&host), 0);
+    }
+}
+
+#[test]
+fn a_flow_table_without_room_leaves_nothing_behind() {
+    for family in Family::ALL {
+        for room in [0, 1] {
+            let mut host = Host::new(Hook::Tc);
+            Setup::simple(family, 17).fill(&mut host);
+            host.memory.flows4.limit(room);
+            host.memory.flows6.limit(room);
+            let mut expected = Snapshot::take(&host);
+            let datagram = from_client(family, 1, Transport::Udp);
+            let reason = send(&mut host, &datagram);
+            assert!(
+                matches!(reason, Some(Reason::TableFull | Reason::Contended)),
+                "{reason:?}"
+            );
+            // The scheduler has picked, and a slot has been used; all else is as before.
+            expected.memory[0] = 0;
+            expected.usage.get_mut(&family).unwrap().1 = 1;
+            assert_eq!(Snapshot::take(&host), expected);
+            // The slot is free again.
+            host.memory.flows4.limit(2);
+            host.memory.flows6.limit(2);
+            assert_eq!(send(&mut host, &datagram), Some(Reason::Request));
+            assert_eq!(Snapshot::take(&host).usage[&family], (1, 1));
+        }
+    }
+}
+
+#[test]
+fn all_slots_are_used_and_used_again() {
+    let family = Family::V4;
+    let mut host = Host::new(Hook::Xdp);
+    let mut setup = Setup::simple(family, 17);
+    setup.capacity = Some(50);
+    setup.fill(&mut host);
+    for round in 1..=3u64 {
+        for client in 0..60 {
+            let mut datagram = from_client(family, 1, Transport::Udp);
+            datagram.source.set_port(1000 + client);
+            let expected = if client < 50 {
+                Reason::Request
+            } else {
+                Reason::TableFull
+            };
+            assert_eq!(send(&mut host, &datagram), Some(expected));
+        }
+        assert_eq!(live(&host), 50);
+        assert_eq!(host.memory.settings.high_water4.load(), 50);
+        assert_eq!(host.counters(0).connections, 50 * round);
+        host.wait(Ticks::from_seconds(301).0);
+        host.reap();
+        assert_eq!(live(&host), 0);
+        assert!(host.memory.flows4.all().is_empty());
+        let mut free = host.memory.free4.borrow().clone();
+        free.sort_unstable();
+        assert_eq!(free, (0..50).collect::<Vec<_>>());
+    }
+}
