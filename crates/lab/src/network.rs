@@ -132,6 +132,7 @@ pub struct Network {
     /// Connects them.
     pub switch: Namespace,
     shape: Shape,
+    offload: bool,
     // Last: the namespaces' handles go before the lab removes them.
     lab: Lab,
 }
@@ -155,12 +156,12 @@ impl Network {
             real_servers: Vec::new(),
             switch,
             shape: plan.shape,
+            offload: plan.offload,
             lab,
         };
         network.connect_director()?;
-        network.client.offload("eth0", "tx", plan.offload)?;
         for number in 1..=plan.real_servers {
-            network.add_real_server(number, plan.offload)?;
+            network.add_real_server(number)?;
         }
         Ok(network)
     }
@@ -208,6 +209,7 @@ impl Network {
         match self.shape {
             Shape::TwoInterfaces => {
                 self.client.connect("eth0", director, "clients")?;
+                self.prepare(&self.client, "eth0")?;
                 self.plug(director, "servers", "director")?;
             }
             Shape::OneInterface => {
@@ -215,8 +217,6 @@ impl Network {
                 self.plug(director, "lan", "director")?;
             }
         }
-        // Without NAPI on its peer a frame that XDP redirects into a veth vanishes; GRO turns NAPI on.
-        self.client.offload("eth0", "gro", true)?;
         let interfaces = self.director_interfaces();
         let (clients, servers) = (interfaces[0], interfaces[interfaces.len() - 1]);
         for family in Family::BOTH {
@@ -246,11 +246,10 @@ impl Network {
         Ok(())
     }
 
-    fn add_real_server(&mut self, number: u8, offload: bool) -> Result<()> {
+    fn add_real_server(&mut self, number: u8) -> Result<()> {
         let name = format!("real{number}");
         let namespace = self.lab.namespace(&name)?;
         self.plug(&namespace, "eth0", &name)?;
-        namespace.offload("eth0", "tx", offload)?;
         for family in Family::BOTH {
             let (flag, length) = (family.flag(), family.prefix_length());
             namespace.ip(&format!(
@@ -274,6 +273,20 @@ impl Network {
     fn plug(&self, host: &Namespace, interface: &str, port: &str) -> Result<()> {
         host.connect(interface, &self.switch, port)?;
         self.switch.ip(&format!("link set {port} master bridge"))?;
-        self.switch.offload(port, "gro", true)
+        self.prepare(&self.switch, port)?;
+        // The director's own interfaces stay as they are: they are what is tested.
+        if host.name() == self.director.name() {
+            Ok(())
+        } else {
+            self.prepare(host, interface)
+        }
+    }
+
+    /// Makes an interface fit for an XDP program on the other end of its wire.
+    fn prepare(&self, namespace: &Namespace, interface: &str) -> Result<()> {
+        // Without NAPI on its peer a frame that XDP redirects into a veth vanishes; GRO turns NAPI on.
+        namespace.offload(interface, "gro", true)?;
+        // The switch's ports too: what GRO merged there leaves them in segments with partial checksums.
+        namespace.offload(interface, "tx", self.offload)
     }
 }
