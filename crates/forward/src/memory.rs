@@ -348,7 +348,8 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
 
     fn is_other_station(&self) -> bool {
         // The kernel's mark (`pkt_type`) counts only under TC.
-        !XDP && !self.frame.starts_with(&self.station)
+        let destination = self.frame.get(..self.station.len());
+        !XDP && destination.is_some_and(|to| *to != self.station)
     }
 
     fn network_length(&self, parsed: usize, _network_offset: usize) -> u64 {

@@ -2,7 +2,7 @@
 
 use weir_abi::connection::{Connection4, Connection6, Word};
 use weir_abi::counters::Counters;
-use weir_abi::keys::{BucketKey, FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::keys::{FlowKey4, FlowKey6, FlowValue, ServiceKey};
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
@@ -18,6 +18,9 @@ pub enum Hook {
     /// TC, behind nothing.
     Tc,
 }
+
+/// How many steps the timer takes to look at every connection.
+pub const TIMER_ROUND: u32 = weir_forward::reap::STEPS;
 
 /// What became of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,21 +55,28 @@ pub trait Bench {
     fn flows6(&self) -> Vec<(FlowKey6, FlowValue)>;
     /// Now.
     fn now(&self) -> Tick;
-    /// Lets packets find the real server of a bucket.
-    fn put_bucket(&mut self, key: BucketKey, slot: u32);
+    /// Gives a service the table of a hashing scheduler.
+    fn put_buckets(&mut self, service: u32, buckets: &[u32]);
     /// Lets the timer that ends connections look at every slot once.
     fn reap(&mut self);
 
     /// Lets so many seconds go by for all connections.
     fn pass(&self, seconds: u32) {
+        if seconds != 0 {
+            self.shift(Ticks::from_seconds(seconds).0.wrapping_neg());
+        }
+    }
+
+    /// Moves the end of all connections by so many ticks, wrapping.
+    fn shift(&self, ticks: u32) {
         let words4 = self.connections4().iter().map(|record| &record.word);
         let words6 = self.connections6().iter().map(|record| &record.word);
         for cell in words4.chain(words6) {
             let old = Word(cell.load());
-            if seconds == 0 || !old.is_live() {
+            if !old.is_live() {
                 continue;
             }
-            let expires = Tick(old.expires().0.wrapping_sub(Ticks::from_seconds(seconds).0));
+            let expires = old.expires().after(Ticks(ticks));
             let new = Word::new(expires, old.state(), old.flags(), old.generation());
             // Otherwise the kernel's timer has just ended it.
             let _ = cell.replace(old.0, new.0);

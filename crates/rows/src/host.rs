@@ -7,7 +7,7 @@ use weir_abi::counters::Counters;
 use weir_abi::keys::{BucketKey, FlowKey4, FlowKey6, FlowValue, ServiceKey};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
-use weir_abi::tick::Tick;
+use weir_abi::tick::{Tick, Ticks};
 use weir_forward::hook::Route;
 use weir_forward::memory::{BufferHook, Memory, Path};
 use weir_forward::reap;
@@ -33,6 +33,11 @@ impl Host {
             now: Tick(u32::MAX - 5),
             hook,
         }
+    }
+
+    /// Lets time go by.
+    pub fn wait(&mut self, ticks: u32) {
+        self.now = self.now.after(Ticks(ticks));
     }
 }
 
@@ -74,8 +79,12 @@ impl Bench for Host {
     fn put_service(&mut self, key: ServiceKey, slot: u32) {
         self.memory.service_index.insert(key, slot);
     }
-    fn put_bucket(&mut self, key: BucketKey, slot: u32) {
-        self.memory.buckets.insert(key, slot);
+    fn put_buckets(&mut self, service: u32, buckets: &[u32]) {
+        for (bucket, slot) in (0..).zip(buckets) {
+            self.memory
+                .buckets
+                .insert(BucketKey { service, bucket }, *slot);
+        }
     }
     fn reap(&mut self) {
         for number in 0..reap::STEPS {

@@ -1,23 +1,28 @@
 //! Rows of frames that are cut, padded, or say of themselves what is not so.
 
+use std::ops::Range;
+
 use weir_abi::reason::Reason;
 
-use crate::cases::{begins, client_sends, from_client};
+use crate::cases::{begins, client_sends, from_client, from_server, handshake};
 use crate::network::{Family, Link};
-use crate::packet::{Packet, SYN, Transport};
+use crate::packet::{ACK, Packet, SYN, Transport};
 use crate::row::{After, Arrival, Expected, Row, Step};
 use crate::setup::Setup;
 
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 const ETHERNET: usize = 14;
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for family in Family::ALL {
-        for transport in [Transport::Tcp(SYN), Transport::Udp] {
+        let reply = from_server(family, 1, Transport::Tcp(ACK));
+        rows.extend(cut(family, Link::Inside, &reply, "reply"));
+        for transport in [Transport::Tcp(SYN), Transport::Tcp(ACK), Transport::Udp] {
             let packet = from_client(family, 1, transport);
-            rows.extend(cut(family, &packet, "plain"));
+            rows.extend(cut(family, Link::Outside, &packet, "request"));
             let long = match family {
                 Family::V4 => Packet {
                     options: vec![1; 12],
@@ -28,36 +33,42 @@ pub fn rows() -> Vec<Row> {
                     ..packet.clone()
                 },
             };
-            rows.extend(cut(family, &long, "with options"));
-            rows.push(padded(family, &packet));
+            rows.extend(cut(family, Link::Outside, &long, "request with options"));
         }
-        rows.extend(cut_tags(family));
+        for transport in [Transport::Tcp(SYN), Transport::Udp] {
+            rows.push(padded(family, &from_client(family, 1, transport)));
+        }
+        rows.push(cut_tags(family));
     }
     rows.push(lies4());
     rows.push(lies6());
     rows
 }
 
-/// A valid packet cut at every length: nothing of it is ever forwarded.
-fn cut(family: Family, packet: &Packet, what: &str) -> [Row; 2] {
+/// A valid packet of a connection, or one that begins it, cut at every length: nothing of it is ever
+/// forwarded.
+fn cut(family: Family, link: Link, packet: &Packet, what: &str) -> [Row; 3] {
     let frame = packet.frame();
-    let step = |length: &usize| arrival(frame[..*length].to_vec(), Reason::Malformed);
-    let name = format!("{:?} {what} cut, {family:?}", packet.transport);
-    // The kernel's hooks never see less than a link header, and BPF_PROG_TEST_RUN takes no less
-    // than one byte behind it.
-    let lengths: Vec<usize> = (0..=ETHERNET).collect();
-    let setup = || Setup::simple(family, packet.protocol());
-    let mut short = Row::new(
-        format!("{name} within the link header"),
-        setup(),
-        lengths.iter().map(step).collect(),
-    );
-    short.not_in_kernel = Some("BPF_PROG_TEST_RUN takes no frame without a network layer");
-    let lengths: Vec<usize> = (ETHERNET + 1..frame.len()).collect();
-    [
-        short,
-        Row::new(name, setup(), lengths.iter().map(step).collect()),
-    ]
+    let network = ETHERNET
+        + match family {
+            Family::V4 => 20,
+            Family::V6 => 40,
+        };
+    let row = |where_, lengths: Range<usize>| {
+        let mut setup = Setup::simple(family, TCP);
+        setup.services.extend(Setup::simple(family, UDP).services);
+        let mut steps = handshake(family);
+        steps.extend(
+            lengths.map(|length| arrival(link, frame[..length].to_vec(), Reason::Malformed)),
+        );
+        let name = format!("{:?} {what} cut {where_}, {family:?}", packet.transport);
+        Row::new(name, setup, steps)
+    };
+    let mut short = row("in the link header", 0..ETHERNET);
+    short.not_in_kernel = Some("BPF_PROG_TEST_RUN takes no less than a link header");
+    let mut header = row("in the network header", ETHERNET..network);
+    header.not_in_kernel_tc = Some("BPF_PROG_TEST_RUN of TC takes no less than a network header");
+    [short, header, row("later", network..frame.len())]
 }
 
 fn cut_tags(family: Family) -> Row {
@@ -100,11 +111,11 @@ fn padded(family: Family, packet: &Packet) -> Row {
     Row::new(name, Setup::simple(family, packet.protocol()), vec![step])
 }
 
-fn arrival(frame: Vec<u8>, reason: Reason) -> Step {
+fn arrival(link: Link, frame: Vec<u8>, reason: Reason) -> Step {
     let expected = Expected::untouched(reason);
     Step::Arrival(Arrival {
         after: 0,
-        link: Link::Outside,
+        link,
         frame,
         tc: expected.clone(),
         xdp: expected,
@@ -117,7 +128,7 @@ fn changed(packet: &Packet, changes: &[(usize, u8)]) -> Step {
     for (at, value) in changes {
         frame[ETHERNET + at] = *value;
     }
-    arrival(frame, Reason::Malformed)
+    arrival(Link::Outside, frame, Reason::Malformed)
 }
 
 fn lies4() -> Row {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use weir_abi::NONE;
-use weir_abi::keys::{BucketKey, FAMILY_V4, FAMILY_V6, ServiceKey};
+use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::service::{
     AVAILABLE, DH_BUCKETS, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_DH, SCHEDULER_RR,
 };
@@ -103,10 +103,9 @@ impl Setup {
             if service.scheduler == SCHEDULER_DH {
                 let first = slot - service.servers.len() as u32;
                 // Newest first, round and round.
-                for (bucket, server) in (0..DH_BUCKETS).zip((first..slot).rev().cycle()) {
-                    let service = number;
-                    bench.put_bucket(BucketKey { service, bucket }, server);
-                }
+                let servers = (first..slot).rev().cycle();
+                let buckets: Vec<u32> = servers.take(DH_BUCKETS as usize).collect();
+                bench.put_buckets(number, &buckets);
             }
             bench.put_service(key, number);
         }

@@ -1,5 +1,7 @@
 //! Rows of states and timers: every cell of IPVS's tables, and every timeout.
 
+use std::rc::Rc;
+
 use weir_abi::connection::NO_OUTPUT;
 use weir_abi::reason::Reason;
 
@@ -205,14 +207,12 @@ fn lifetimes(family: Family) -> Vec<Row> {
 fn udp_lifetime(family: Family) -> Row {
     let server = family.server(1, 8080);
     let packet = from_client(family, 1, Transport::Udp);
-    let again = begins(&packet, server);
-    let renewed = Expected {
-        moves: std::rc::Rc::new(move |tables| {
-            tables.end(family, 0);
-            (again.moves)(tables);
-        }),
-        ..again.clone()
-    };
+    let mut renewed = begins(&packet, server);
+    let begin = Rc::clone(&renewed.moves);
+    renewed.moves = Rc::new(move |tables| {
+        tables.end(family, 0);
+        begin(tables);
+    });
     let steps = vec![
         client_sends(&packet, begins(&packet, server)),
         client_sends(&packet, goes_on(&packet, server, 0, 300)).later(299),
@@ -232,8 +232,8 @@ fn all_end(family: Family) -> Row {
     let mut second = from_client(family, 2, Transport::Tcp(SYN));
     steps.push(client_sends(&second, begins_in(&second, server, 1, 0)));
     steps.extend([
-        Step::reap(59, family, &[]),
-        Step::reap(3, family, &[1]),
+        Step::reap(55, family, &[]),
+        Step::reap(7, family, &[1]),
         Step::reap(830, family, &[]),
     ]);
     second.source = family.client(3, 1);

@@ -3,9 +3,7 @@
 use weir_rows::bench::Hook;
 use weir_rows::cases;
 use weir_rows::host::Host;
-use weir_rows::network::Family;
 use weir_rows::row::play;
-use weir_rows::{malformed, states};
 
 #[test]
 fn every_row() {
@@ -26,23 +24,4 @@ fn every_row() {
         2 * rows.len(),
         failures.join("\n")
     );
-}
-
-#[test]
-fn every_cell_of_the_state_tables() {
-    for family in Family::ALL {
-        for hook in [Hook::Xdp, Hook::Tc] {
-            let cells = states::every_cell(&mut Host::new(hook), family).unwrap();
-            assert_eq!(cells, 3 * 11 * 11);
-        }
-    }
-}
-
-#[test]
-fn malformed_frames_are_left_alone() {
-    for family in Family::ALL {
-        for hook in [Hook::Xdp, Hook::Tc] {
-            malformed::every_frame(&mut Host::new(hook), family, 0).unwrap();
-        }
-    }
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use aya::maps::{HashMap, Map, MapData, Stack};
+use aya::maps::{Array, HashMap, Map, MapData, Stack};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::keys::{FlowKey4, FlowKey6, FlowValue, ServiceKey};
@@ -15,7 +16,7 @@ use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Interface, Settings};
 use weir_abi::tick::Tick;
 use weir_control::Tables as _;
 use weir_dataplane::{Attachment, Dataplane, TableSizes};
-use weir_rows::bench::{Bench, Hook, Verdict};
+use weir_rows::bench::{Bench, Hook, TIMER_ROUND, Verdict};
 use weir_rows::network::Link;
 
 use crate::namespace;
@@ -30,6 +31,7 @@ pub struct Kernel {
     flows6: HashMap<MapData, [u32; 10], u32>,
     free4: Stack<MapData, u32>,
     free6: Stack<MapData, u32>,
+    reaper: Array<MapData, [u32; 6]>,
     services: Vec<ServiceKey>,
     hook: Hook,
     // Last: it is removed when all else is closed.
@@ -110,6 +112,7 @@ impl Kernel {
             flows6: HashMap::try_from(directory.table(names::MAP_FLOWS6)).expect("flows"),
             free4: Stack::try_from(directory.table(names::MAP_FREE4)).expect("slots"),
             free6: Stack::try_from(directory.table(names::MAP_FREE6)).expect("slots"),
+            reaper: Array::try_from(directory.table(names::MAP_REAPER)).expect("a timer"),
             services: Vec::new(),
             hook: Hook::Xdp,
             dataplane,
@@ -232,6 +235,24 @@ impl Bench for Kernel {
             .insert_service(key, slot)
             .expect("room for a service");
         self.services.push(key);
+    }
+    fn put_buckets(&mut self, service: u32, buckets: &[u32]) {
+        self.dataplane
+            .write_buckets(service, buckets)
+            .expect("room for buckets");
+    }
+    fn reap(&mut self) {
+        // The step that was under way may have passed the slots already; after a round and one more
+        // all have been looked at.
+        let steps = || self.reaper.get(&0, 0).expect("the timer")[4];
+        let (begun, start) = (steps(), self.now());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while steps().wrapping_sub(begun) <= TIMER_ROUND {
+            assert!(Instant::now() < deadline, "the timer stands still");
+            std::thread::yield_now();
+        }
+        // Rows know nothing of the second that this took.
+        self.shift(self.now().since(start) as u32);
     }
     fn counters(&self, slot: u32) -> Counters {
         self.dataplane.counters(slot).expect("counters")

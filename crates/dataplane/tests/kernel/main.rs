@@ -8,9 +8,7 @@ mod namespace;
 
 use weir_rows::bench::Hook;
 use weir_rows::cases;
-use weir_rows::network::Family;
 use weir_rows::row::play;
-use weir_rows::{malformed, states};
 
 use kernel::Kernel;
 
@@ -45,39 +43,4 @@ fn every_row() {
         failures.len(),
         failures.join("\n")
     );
-}
-
-#[test]
-fn every_cell_of_the_state_tables() {
-    namespace::inside(|| {
-        let mut kernel = Kernel::new();
-        for family in Family::ALL {
-            for hook in [Hook::Xdp, Hook::Tc] {
-                kernel.reset(hook);
-                let cells = states::every_cell(&mut kernel, family);
-                assert_eq!(cells, Ok(3 * 11 * 11), "{family:?}, {hook:?}");
-            }
-        }
-    });
-}
-
-#[test]
-fn malformed_frames_are_left_alone() {
-    namespace::inside(|| {
-        let mut kernel = Kernel::new();
-        for family in Family::ALL {
-            for hook in [Hook::Xdp, Hook::Tc] {
-                kernel.reset(hook);
-                // BPF_PROG_TEST_RUN wants a whole link header, and for TC a network header.
-                let least = match (hook, family) {
-                    (Hook::Xdp, _) => 14,
-                    (Hook::Tc, Family::V4) => 34,
-                    (Hook::Tc, Family::V6) => 54,
-                };
-                if let Err(wrong) = malformed::every_frame(&mut kernel, family, least) {
-                    panic!("{family:?}, {hook:?}: {wrong}");
-                }
-            }
-        }
-    });
 }
