@@ -6,6 +6,7 @@
 
 mod calls;
 mod frame;
+mod link_header;
 mod maps;
 mod reaper;
 mod route;

@@ -22,6 +22,7 @@ use weir_wire::ethernet::Mac;
 use weir_wire::packet::{Header, Packet};
 
 use crate::frame;
+use crate::link_header;
 use crate::route::{Answer, Lookup};
 use crate::tables::{Maps, count_reason};
 
@@ -45,6 +46,12 @@ pub fn weir_tc(context: TcContext) -> i32 {
         neighbour: MaybeUninit::uninit(),
     };
     frame.pull(HEADERS);
+    if link_header::may_be_lost(&frame, frame.context().protocol)
+        && link_header::restore(frame.skb).is_err()
+    {
+        count_reason(Reason::KernelRefused);
+        return TC_ACT_SHOT;
+    }
     let reason = process(&mut frame, &Maps);
     let sent = match reason.outcome() {
         Outcome::Passed => Ok(TC_ACT_UNSPEC),
