@@ -149,18 +149,29 @@ fn detach_leaves_nothing() {
     }
 }
 
-/// The programs on the director's interfaces.
+/// The programs that the pinned links hold on the director's interfaces.
 fn attached(site: &Site) -> Vec<u64> {
-    let said = site
-        .network
-        .director
-        .run("bpftool net show")
-        .expect("bpftool");
-    let words: Vec<_> = said.split_whitespace().collect();
-    words
-        .windows(2)
-        .filter(|pair| pair[0] == "id")
-        .filter_map(|pair| pair[1].parse().ok())
+    let links = site.director.bpffs().join("links");
+    let pinned = std::fs::read_dir(links).into_iter().flatten().flatten();
+    pinned
+        .map(|link| {
+            let path = link.path();
+            let said = site
+                .network
+                .director
+                .run(&format!(
+                    "bpftool --json link show pinned {}",
+                    path.display()
+                ))
+                .expect("bpftool");
+            let program = said
+                .split_once("\"prog_id\":")
+                .map(|(_, rest)| rest.trim_start())
+                .and_then(|rest| rest.split(|letter: char| !letter.is_ascii_digit()).next());
+            program
+                .and_then(|id| id.parse().ok())
+                .unwrap_or_else(|| panic!("no program in {said}"))
+        })
         .collect()
 }
 
