@@ -41,6 +41,7 @@ pub fn kill_and_restart(scene: &mut Scene) -> Result<()> {
     println!("\nthe daemon killed with -9, under load");
     let load = Load::start(scene, false)?;
     let services = scene.director.ipvsadm("-Sn")?;
+    let connections = connections(scene)?;
     println!("  kill -9 {}", scene.director.id());
     scene.director.kill();
     let at_death = answered(scene);
@@ -54,6 +55,9 @@ pub fn kill_and_restart(scene: &mut Scene) -> Result<()> {
     scene.director.start_again()?;
     if scene.director.ipvsadm("-Sn")? != services {
         bail!("the daemon that was started again does not know the services of the one before");
+    }
+    if self::connections(scene)? < connections {
+        bail!("the daemon that was started again does not know the connections of the one before");
     }
     println!("  weir run: its services, real servers and connections are there as they were");
     load.finish()
@@ -126,6 +130,15 @@ fn web(scene: &Scene) -> Vec<(SocketAddr, SocketAddr, usize)> {
             )
         })
         .collect()
+}
+
+/// How many connections the web site has had, as `ipvsadm -Ln --stats --exact` counts them.
+fn connections(scene: &Scene) -> Result<u64> {
+    let listing = scene.director.ipvsadm("-Ln --stats --exact")?;
+    let services = listing.lines().filter(|line| line.starts_with("TCP"));
+    Ok(services
+        .filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok())
+        .sum())
 }
 
 fn answered(scene: &Scene) -> usize {
