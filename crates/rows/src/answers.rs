@@ -85,7 +85,7 @@ fn no_server(family: Family) -> Vec<Row> {
         for length in [0usize, 1, 2, 3, 507, 519, 520, 521, 1183, 1184, 1185, 1400] {
             let packet = Packet {
                 payload: (0..length).map(|byte| byte as u8).collect(),
-                service: 0x1c,
+                service: 0xfd,
                 ..from_client(family, 1, Transport::Udp)
             };
             let answer = icmp_error(&packet, (3, 3), (1, 4), 0);

@@ -20,6 +20,7 @@ pub fn rows() -> Vec<Row> {
         .flat_map(|family| {
             [
                 quiesced(family),
+                quiesced_and_expired(family),
                 removed(family),
                 removed_and_expired(family),
                 reused(family, false),
@@ -70,6 +71,33 @@ fn quiesced(family: Family) -> Row {
     Row::new(
         format!("a quiesced real server keeps its connections, {family:?}"),
         two_servers(family),
+        steps,
+    )
+}
+
+/// `expire_nodest_conn`: a new SYN of a client whose real server is quiesced gets another.
+fn quiesced_and_expired(family: Family) -> Row {
+    let (first, second) = (family.server(1, 8080), family.server(2, 8080));
+    let data = from_client(family, 1, Transport::Tcp(ACK));
+    let syn = from_client(family, 1, Transport::Tcp(SYN));
+    let mut again = begins_in(&syn, second, 0, 1);
+    let begin = again.moves;
+    again.moves = std::rc::Rc::new(move |tables| {
+        tables.end(family, 0);
+        begin(tables);
+    });
+    let mut steps = handshake(family);
+    steps.extend([
+        Step::Edit(wake_second),
+        Step::Edit(quiesce_first),
+        client_sends(&data, goes_on(&data, first, ESTABLISHED, 900)),
+        client_sends(&syn, again),
+    ]);
+    let mut setup = two_servers(family);
+    setup.expire_without_destination = true;
+    Row::new(
+        format!("a SYN to a quiesced real server gets another, {family:?}"),
+        setup,
         steps,
     )
 }

@@ -2,7 +2,7 @@
 //! changes of servers are held to the real IPVS where the director is tested.
 
 use weir_abi::reason::Reason;
-use weir_abi::service::{SCHEDULER_DH, SCHEDULER_LC, SCHEDULER_WLC, SCHEDULER_WRR};
+use weir_abi::service::{Destination, SCHEDULER_DH, SCHEDULER_LC, SCHEDULER_WLC, SCHEDULER_WRR};
 
 use crate::cases::{
     answered, begins_in, client_sends, connection, first_state, from_client, from_server, link_of,
@@ -39,6 +39,7 @@ pub fn rows() -> Vec<Row> {
             &[2, 1, 0, 2, 2, 1, 2, 2, 1, 0],
         ));
         rows.push(active_weigh_more(family));
+        rows.push(active_weighs_256(family));
         rows.push(hashed(family));
         rows.push(same_replies(family));
         rows.push(port_of_the_service(family));
@@ -103,6 +104,19 @@ fn active_weigh_more(family: Family) -> Row {
         setup,
         steps,
     )
+}
+
+fn lean_to_255(servers: &[Destination]) {
+    servers[0].active.store(1);
+    servers[1].inactive.store(255);
+}
+
+/// One active connection against 255, 256 and 257 inactive ones.
+fn active_weighs_256(family: Family) -> Row {
+    let setup = setup(family, 17, SCHEDULER_LC, &[1, 1], (0, 0));
+    let mut row = picked("lc leans".into(), family, setup, &[1, 1, 0, 1]);
+    row.steps.insert(0, Step::Edit(lean_to_255));
+    row
 }
 
 /// Everything to one address is one server's, whose removal is not another's gain.
