@@ -50,6 +50,12 @@ class Comparison:
             if self.arguments.trace:
                 print(f"{self.step}: {action}", flush=True)
             if isinstance(action, Command):
+                if action.removes_services():
+                    # A real server that comes back in a new service starts from zero, and zero is for IPVS what its
+                    # estimator saw last.
+                    time.sleep(STATISTICS_SECONDS)
+                    self.wait_out_expiries()
+                    begin = time.monotonic()
                 self.command(action)
             else:
                 self.packet(action)

@@ -48,6 +48,9 @@ class Command:
     def __init__(self, *arguments, given=""):
         self.arguments, self.given = list(arguments), given
 
+    def removes_services(self):
+        return self.arguments[0] in ("-C", "-D")
+
     def __str__(self):
         return "ipvsadm " + " ".join(self.arguments)
 
