@@ -16,7 +16,7 @@ use crate::exit::{Code, Failure, Outcome};
 
 `weir ipvsadm -L` lists the same as ipvsadm does.")]
 pub struct Arguments {
-    /// One service only: tcp:192.0.2.10:80, udp:[2001:db8::1]:53
+    /// One service only: `tcp:192.0.2.10:80`, `udp:[2001:db8::1]:53`
     pub key: Option<String>,
     #[command(flatten)]
     target: Target,
