@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
@@ -20,7 +20,7 @@ use crate::types;
 mod extract;
 mod read;
 
-use extract::{Answer, Body, Refusal, ask};
+use extract::{Answer, Body, Path, Query, Refusal, ask};
 use read::{filter, forwarding, scheduler, weight};
 
 type Director = State<Arc<dyn Management>>;
@@ -293,9 +293,8 @@ async fn set_timeouts(
     responses((status = 200, body = types::ConnectionPage), (status = "4XX", body = ErrorBody)))]
 async fn connections(
     State(director): Director,
-    query: Result<Query<types::ConnectionQuery>, axum::extract::rejection::QueryRejection>,
+    Query(query): Query<types::ConnectionQuery>,
 ) -> Result<Answer<types::ConnectionPage>, Refusal> {
-    let Query(query) = query.map_err(|rejection| Error::invalid(rejection.body_text()))?;
     let filter = filter(query)?;
     ask(director, move |d| d.connections(&filter)).await
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{self, FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -12,6 +13,12 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Code, Error, ErrorBody};
 use crate::management::Management;
+
+/// The names in a path.
+pub struct Path<T>(pub T);
+
+/// What stands behind a path's question mark.
+pub struct Query<T>(pub T);
 
 /// A body in JSON, whatever its content type says.
 pub struct Body<T>(pub T);
@@ -38,6 +45,28 @@ pub async fn ask<T: Send + 'static>(
                 Code::Internal,
                 "the director failed on this request: its log says where; please report it",
             )))
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match extract::Path::from_request_parts(parts, state).await {
+            Ok(extract::Path(names)) => Ok(Self(names)),
+            Err(rejection) => Err(invalid("path", &rejection.body_text())),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match extract::Query::from_request_parts(parts, state).await {
+            Ok(extract::Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(invalid("query", &rejection.body_text())),
         }
     }
 }
@@ -82,6 +111,10 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Self(error)
     }
+}
+
+fn invalid(part: &str, reason: &str) -> Refusal {
+    Refusal(Error::invalid(format!("the {part}: {reason}")))
 }
 
 async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
