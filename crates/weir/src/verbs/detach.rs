@@ -8,8 +8,8 @@ use serde::Serialize;
 use weir_dataplane as dataplane;
 use weir_host::{bpffs, privilege};
 
+use super::Form;
 use super::run::with_causes;
-use super::{Form, print};
 use crate::exit::{Code, Failure, Outcome};
 
 /// Take programs, tables and connections out of the kernel
@@ -31,8 +31,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     privilege::check().map_err(|error| Failure::new(Code::Machine, error))?;
     if !arguments.bpffs.exists() {
-        print("nothing to take out\n");
-        return Ok(());
+        return arguments.form.print(&Answer::default(), Answer::render);
     }
     let _held = bpffs::hold(&arguments.bpffs).map_err(|error| match error {
         bpffs::Error::InUse(path) => Failure::new(
@@ -52,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 /// What has been taken out.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Answer {
     interfaces: Vec<Detached>,
     tables: usize,
