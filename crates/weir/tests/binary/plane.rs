@@ -1,0 +1,93 @@
+//! A packet path that takes no packets: tables in plain memory.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use weir::plane::Plane;
+use weir_abi::connection::{Connection4, Connection6};
+use weir_abi::counters::Counters;
+use weir_abi::keys::ServiceKey;
+use weir_abi::reason::Reason;
+use weir_abi::service::{Destination, Service};
+use weir_abi::settings::{Interface, Settings};
+use weir_control::Tables;
+use weir_control::testing::MemoryTables;
+use weir_host::mode::Hook;
+
+/// The tables are shared with the test, which does what packets would do.
+pub struct MemoryPlane {
+    pub tables: Arc<MemoryTables>,
+    pub connections4: Vec<Connection4>,
+    pub connections6: Vec<Connection6>,
+    pub reasons: Vec<(Reason, u64)>,
+}
+
+impl Plane for MemoryPlane {
+    fn adopted(&self) -> bool {
+        false
+    }
+
+    fn attach(&mut self, _: u32, _: &str, _: Hook) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn attached(&self) -> Result<Vec<(u32, String, Hook)>, Infallible> {
+        Ok(Vec::new())
+    }
+
+    fn set_interface(&self, _: u32, _: Interface) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn reasons(&self) -> Result<Vec<(Reason, u64)>, Infallible> {
+        Ok(self.reasons.clone())
+    }
+
+    fn connections4(&self) -> &[Connection4] {
+        &self.connections4
+    }
+
+    fn connections6(&self) -> &[Connection6] {
+        &self.connections6
+    }
+}
+
+impl Tables for MemoryPlane {
+    type Error = Infallible;
+
+    fn settings(&self) -> &Settings {
+        self.tables.settings()
+    }
+
+    fn services(&self) -> &[Service] {
+        self.tables.services()
+    }
+
+    fn destinations(&self) -> &[Destination] {
+        self.tables.destinations()
+    }
+
+    fn insert_service(&self, key: ServiceKey, slot: u32) -> Result<(), Infallible> {
+        self.tables.insert_service(key, slot)
+    }
+
+    fn remove_service(&self, key: ServiceKey) -> Result<(), Infallible> {
+        self.tables.remove_service(key)
+    }
+
+    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Infallible> {
+        self.tables.write_buckets(service, buckets)
+    }
+
+    fn counters(&self, destination: u32) -> Result<Counters, Infallible> {
+        self.tables.counters(destination)
+    }
+
+    fn all_counters(&self) -> Result<Vec<Counters>, Infallible> {
+        self.tables.all_counters()
+    }
+
+    fn clear_counters(&self, destination: u32) -> Result<(), Infallible> {
+        self.tables.clear_counters(destination)
+    }
+}

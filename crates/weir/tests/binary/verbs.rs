@@ -1,0 +1,225 @@
+//! The verbs of `weir` itself: what they print, in both forms, and their exit codes.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use serde_json::Value;
+use weir_abi::connection::{Endpoints, LIVE, Word};
+use weir_abi::reason::Reason;
+use weir_abi::tick::{Tick, Ticks};
+use weir_control::Tables;
+
+use crate::director::{BINARY, Director, parts, run};
+use crate::transcript::check;
+
+#[test]
+fn status_says_what_is_there() {
+    let director = Director::with(|plane| {
+        for (reason, packets) in &mut plane.reasons {
+            match reason {
+                Reason::Request => *packets = 12,
+                Reason::NoDestination => *packets = 3,
+                Reason::TableFull => *packets = 4,
+                _ => {}
+            }
+        }
+    });
+    check(&director, "$ -A -t 192.0.2.10:80 -s rr\n= 0\n");
+
+    let (code, text, error) = parts(&director.weir(&["status"]));
+    assert_eq!((code, error.as_str()), (0, ""));
+    for line in [
+        "Linux 6.18.0-test",
+        "none: no packets are taken",
+        "1 of 4",
+        "0 of 8",
+        "tcp 900 s, tcp-fin 120 s, udp 300 s",
+        "forwarded  request         12",
+        "answered   no-destination  3",
+        "dropped    table-full      4",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in:\n{text}");
+    }
+
+    let (code, text, _) = parts(&director.weir(&["status", "--json"]));
+    assert_eq!(code, 0);
+    let status: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(status["daemon"]["adopted"], false);
+    assert_eq!(
+        status["daemon"]["socket"],
+        director.socket().display().to_string()
+    );
+    assert_eq!(status["tables"][0]["used"], 1);
+    assert_eq!(status["tables"][0]["size"], 4);
+    assert_eq!(status["timeouts"]["tcp"], 900);
+    let reasons = status["reasons"].as_array().expect("reasons");
+    assert_eq!(reasons.len(), Reason::ALL.len());
+    assert!(status["warnings"].is_array());
+}
+
+#[test]
+fn every_verb_that_asks_has_json() {
+    let director = Director::new();
+    for verb in ["status", "services", "connections", "counters"] {
+        let (code, text, error) = parts(&director.weir(&[verb, "--json"]));
+        assert_eq!((code, error.as_str()), (0, ""), "{verb}");
+        let json: Value = serde_json::from_str(&text).expect(verb);
+        assert!(json.is_object(), "{verb}: {text}");
+    }
+}
+
+#[test]
+fn connections_are_listed_as_ipvs_lists_them() {
+    let director = Director::with(|plane| {
+        let address = |text: &str| [u32::from(text.parse::<Ipv4Addr>().expect("one")).to_be()];
+        let record = &plane.connections4[2];
+        record.endpoints.store(Endpoints {
+            client: address("198.51.100.7"),
+            virtual_address: address("192.0.2.10"),
+            server: address("10.0.0.11"),
+            client_port: 51_234u16.to_be(),
+            virtual_port: 80u16.to_be(),
+            server_port: 8_080u16.to_be(),
+            protocol: 6,
+            forwarding: 0,
+        });
+        // Long past, so that the listing does not depend on when it is made.
+        let now = weir_host::clock::monotonic().as_nanos() as u64;
+        let past = Tick(
+            Tick::from_nanoseconds(now)
+                .0
+                .wrapping_sub(Ticks::from_seconds(9).0),
+        );
+        record.word.store(Word::new(past, 1, LIVE, 1).0);
+        plane.settings().high_water4.store(3);
+    });
+    check(
+        &director,
+        "
+        $ -Lnc
+        = 0
+        > IPVS connection entries
+        > pro expire state       source             virtual            destination
+        > TCP 00:00  ESTABLISHED 198.51.100.7:51234 192.0.2.10:80      10.0.0.11:8080
+        ",
+    );
+    let count = |arguments: &[&str]| {
+        let arguments = [&["connections", "--json"], arguments].concat();
+        let (code, text, error) = parts(&director.weir(&arguments));
+        assert_eq!((code, error.as_str()), (0, ""), "{arguments:?}");
+        let page: Value = serde_json::from_str(&text).expect("JSON");
+        page["connections"].as_array().expect("connections").len()
+    };
+    assert_eq!(count(&[]), 1);
+    assert_eq!(count(&["--client", "198.51.100.7"]), 1);
+    assert_eq!(count(&["--client", "198.51.100.8"]), 0);
+    assert_eq!(count(&["--protocol", "udp"]), 0);
+}
+
+#[test]
+fn a_file_is_planned_and_applied() {
+    let director = Director::new();
+    let file = director.directory().join("weir.toml");
+    let text = r#"
+        [timeouts]
+        udp = 60
+
+        [[service]]
+        listen = ["tcp 192.0.2.10:80"]
+        scheduler = "wrr"
+        forward = "nat"
+        server = [{ address = "10.0.0.11:8080", weight = 2 }]
+    "#;
+    fs::write(&file, text).expect("a file");
+    let file = file.display().to_string();
+    check(&director, "$ -A -u 192.0.2.99:53\n= 0\n");
+
+    let (code, plan, error) = parts(&director.weir(&["plan", &file]));
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(plan.contains("192.0.2.10:80"), "{plan}");
+    assert!(plan.contains("192.0.2.99:53"), "{plan}");
+    assert!(plan.contains("timeout udp 300 -> 60"), "{plan}");
+    check(&director, "$ -Sn\n= 0\n> -A -u 192.0.2.99:53 -s wlc\n");
+
+    let (code, applied, error) = parts(&director.weir(&["apply", &file]));
+    assert_eq!(
+        (code, applied.as_str(), error.as_str()),
+        (0, plan.as_str(), "")
+    );
+    check(
+        &director,
+        "
+        $ -Sn
+        = 0
+        > -A -t 192.0.2.10:80 -s wrr
+        > -a -t 192.0.2.10:80 -r 10.0.0.11:8080 -m -w 2
+        ",
+    );
+    let (code, again, _) = parts(&director.weir(&["plan", &file]));
+    assert_eq!((code, again.as_str()), (0, "nothing would change\n"));
+}
+
+#[test]
+fn a_wrong_file_is_named_by_place_and_changes_nothing() {
+    let director = Director::new();
+    let file = director.directory().join("weir.toml");
+    fs::write(&file, "[director]\ninterface = [\"eth0\"]\n").expect("a file");
+    let file = file.display().to_string();
+    for verb in ["plan", "apply"] {
+        let (code, output, error) = parts(&director.weir(&[verb, &file]));
+        assert_eq!((code, output.as_str()), (2, ""), "{verb}");
+        assert!(error.contains(&format!("{file}:2:1")), "{verb}: {error}");
+        assert!(error.contains("nothing was changed"), "{verb}: {error}");
+    }
+    let (code, _, error) = parts(&director.weir(&["plan", "/nonexistent.toml"]));
+    assert_eq!(code, 2);
+    assert!(error.contains("/nonexistent.toml"), "{error}");
+}
+
+#[test]
+fn nobody_on_the_socket_is_exit_code_3() {
+    let nowhere = Path::new("/nonexistent/weir.sock");
+    for verb in ["status", "services", "connections", "counters"] {
+        let (code, output, error) = parts(&run(Path::new(BINARY), nowhere, &[verb], ""));
+        assert_eq!((code, output.as_str()), (3, ""), "{verb}");
+        assert!(error.contains("/nonexistent/weir.sock"), "{verb}: {error}");
+        assert!(error.contains("weir run"), "{verb}: {error}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    let nowhere = Path::new("/nonexistent/weir.sock");
+    for arguments in [
+        &["stauts"][..],
+        &["status", "--jsno"],
+        &["run", "--mode", "fast"],
+    ] {
+        let (code, output, error) = parts(&run(Path::new(BINARY), nowhere, arguments, ""));
+        assert_eq!((code, output.as_str()), (2, ""), "{arguments:?}");
+        assert!(!error.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_verb_has_help_with_examples() {
+    let nowhere = Path::new("/nonexistent/weir.sock");
+    for verb in [
+        "run",
+        "status",
+        "services",
+        "connections",
+        "counters",
+        "plan",
+        "apply",
+        "detach",
+    ] {
+        let (code, help, _) = parts(&run(Path::new(BINARY), nowhere, &[verb, "--help"], ""));
+        assert_eq!(code, 0, "{verb}");
+        assert!(help.contains("Examples:"), "{verb}: {help}");
+    }
+    let (code, help, _) = parts(&run(Path::new(BINARY), nowhere, &["--help"], ""));
+    assert_eq!(code, 0);
+    assert!(help.contains("Exit codes:"), "{help}");
+}
