@@ -17,11 +17,12 @@ use crate::transcript::check;
 fn status_says_what_is_there() {
     let director = Director::with(|plane| {
         for (reason, packets) in &mut plane.reasons {
-            match reason {
-                Reason::Request => *packets = 12,
-                Reason::NoDestination => *packets = 3,
-                Reason::TableFull => *packets = 4,
-                _ => {}
+            if *reason == Reason::Request {
+                *packets = 12;
+            } else if *reason == Reason::NoDestination {
+                *packets = 3;
+            } else if *reason == Reason::TableFull {
+                *packets = 4;
             }
         }
     });
