@@ -61,7 +61,9 @@ pub fn run(program: &str, arguments: &[String]) -> ExitCode {
         director: &mut director,
         print: &mut print,
     };
-    let mut input = io::stdin().lock().lines().map_while(Result::ok);
+    // A line that is not UTF-8 is refused for what it says; it must not end the input unseen.
+    let lines = io::stdin().lock().split(b'\n').map_while(Result::ok);
+    let mut input = lines.map(|line| String::from_utf8_lossy(&line).into_owned());
     let code = invocation.run(arguments, &mut input);
     match unreachable.take() {
         None => ExitCode::from(code),

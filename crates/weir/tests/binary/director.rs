@@ -111,7 +111,7 @@ impl Director {
     }
 
     /// Runs `weir ipvsadm` with those arguments and that standard input.
-    pub fn ipvsadm(&self, arguments: &[&str], input: &str) -> Output {
+    pub fn ipvsadm(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
         let arguments = [&["ipvsadm"], arguments].concat();
         run(Path::new(BINARY), &self.socket(), &arguments, input)
     }
@@ -151,7 +151,7 @@ impl Drop for Director {
 pub const BINARY: &str = env!("CARGO_BIN_EXE_weir");
 
 /// Runs a program against a socket.
-pub fn run(program: &Path, socket: &Path, arguments: &[&str], input: &str) -> Output {
+pub fn run(program: &Path, socket: &Path, arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
     let mut child = Command::new(program)
         .args(arguments)
         .env("WEIR_SOCKET", socket)
@@ -163,7 +163,7 @@ pub fn run(program: &Path, socket: &Path, arguments: &[&str], input: &str) -> Ou
         .expect("the binary runs");
     let mut stdin = child.stdin.take().expect("a pipe");
     // A program that does not read its input closes it: no matter.
-    let _ = stdin.write_all(input.as_bytes());
+    let _ = stdin.write_all(input.as_ref());
     drop(stdin);
     child.wait_with_output().expect("the binary ends")
 }

@@ -249,6 +249,16 @@ fn a_saved_configuration_is_restored() {
 }
 
 #[test]
+fn a_line_that_is_not_text_does_not_end_a_restore_unseen() {
+    let director = Director::new();
+    let lines = b"-A -t 192.0.2.10:80 -s rr\n-A -t \xff\xfe:80\n-A -t 192.0.2.11:80\n";
+    let (code, _, error) = parts(&director.ipvsadm(&["-R"], lines));
+    assert_eq!(code, 2, "{error}");
+    assert!(!error.is_empty());
+    assert_eq!(director.tables.index().len(), 1);
+}
+
+#[test]
 fn a_wrong_command_line_is_refused_without_asking_the_director() {
     let nowhere = Path::new("/nonexistent/weir.sock");
     let rows: &[(&[&str], i32, &str)] = &[

@@ -16,14 +16,14 @@ use crate::transcript::check;
 #[test]
 fn status_says_what_is_there() {
     let director = Director::with(|plane| {
-        for (reason, packets) in &mut plane.reasons {
-            if *reason == Reason::Request {
-                *packets = 12;
-            } else if *reason == Reason::NoDestination {
-                *packets = 3;
-            } else if *reason == Reason::TableFull {
-                *packets = 4;
-            }
+        for (seen, packets) in [
+            (Reason::Request, 12),
+            (Reason::NoDestination, 3),
+            (Reason::TableFull, 4),
+        ] {
+            let mut reasons = plane.reasons.iter_mut();
+            let counted = reasons.find(|(reason, _)| *reason == seen);
+            counted.expect("every reason is there").1 = packets;
         }
     });
     check(&director, "$ -A -t 192.0.2.10:80 -s rr\n= 0\n");
