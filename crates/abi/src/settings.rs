@@ -33,6 +33,13 @@ pub struct Settings {
     pub tcp_timeouts: [Shared32; TCP_STATES],
     /// Timeout of UDP, in ticks.
     pub udp_timeout: Shared32,
+    /// Which knowledge of routes, neighbours, interfaces and available real servers is in force. What
+    /// a connection remembers was learnt under one number, and holds for that number only. Raised
+    /// after anything of it has changed.
+    pub routes_generation: Shared32,
+    /// The tick when somebody who raises that number was last alive. When it is two seconds old, the
+    /// reaper's timer raises the number once a second instead.
+    pub routes_watched: Shared32,
     /// Cookie of the network namespace that the director works in (`SO_NETNS_COOKIE`).
     pub network_namespace: Shared64,
     /// Counted for services that are gone.
