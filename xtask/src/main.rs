@@ -1,5 +1,6 @@
 //! Builds, tests and shows Weir: `cargo xtask VERB`, one file a verb.
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -40,6 +41,8 @@ enum Verb {
     Parity(parity::Arguments),
     /// Loads the packet programs on 6.1, 6.12 and this machine's kernel, and counts what the verifier processes.
     Verify(verify::Arguments),
+    /// Measures Weir beside what a user would take instead, and writes target/bench/report.md.
+    Bench(bench::Arguments),
     /// Runs a script in a virtual machine whose kernel has IPVS.
     Vm(vm::Arguments),
     /// The UDP server of the demo.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Parity(arguments) => parity::run(arguments),
         Verb::Verify(arguments) => verify::run(arguments),
+        Verb::Bench(arguments) => bench::run(arguments),
         Verb::Vm(arguments) => vm::run(arguments),
         Verb::AnswerUdp { name, port } => weir_lab::serve_udp(&name, port).map_err(Into::into),
     };
