@@ -46,6 +46,8 @@ impl Director {
         }
         director.find_removed_servers(tables, now);
         director.start_estimators(tables).map_err(Error::Tables)?;
+        // Who was there before may have been killed between a change and saying so.
+        settings::forget_routes(tables.settings());
         Ok(director)
     }
 

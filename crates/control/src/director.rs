@@ -1,12 +1,14 @@
 //! The director: which slot holds what, and the commands on virtual services.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::service::{AVAILABLE, PRESENT};
 use weir_abi::{NONE, service};
+use weir_config::file::Sysctls;
 use weir_config::model::{Protocol, Scheduler, Service, ServiceKey, Timeouts};
 
 use crate::error::Error;
@@ -130,9 +132,20 @@ impl Director {
         Ok(())
     }
 
+    /// Sets the sysctls that are said.
+    pub fn set_sysctls<T: Tables>(&mut self, tables: &T, sysctls: Sysctls) {
+        settings::set_sysctls(tables.settings(), sysctls);
+    }
+
     /// Whether there is such a virtual service.
     pub fn has_service(&self, key: &ServiceKey) -> bool {
         self.services.contains_key(&record::service_key(key))
+    }
+
+    /// The addresses of all real servers.
+    pub fn server_addresses(&self) -> HashSet<IpAddr> {
+        let servers = self.services.values().flat_map(|held| held.servers.keys());
+        servers.filter_map(ServerKey::address).collect()
     }
 
     pub(crate) fn held<E>(&self, key: &ServiceKey) -> Result<&Held, Error<E>> {
@@ -186,6 +199,7 @@ impl Director {
                 record.service.store(NONE);
             }
         }
+        settings::forget_routes(tables.settings());
     }
 
     fn forget_service_slot<T: Tables>(&mut self, tables: &T, slot: u32, now: Duration) {

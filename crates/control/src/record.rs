@@ -27,6 +27,10 @@ impl ServerKey {
         }
     }
 
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        read_address(&self.address, self.port, self.family).map(|address| address.ip())
+    }
+
     pub(crate) fn of_address(address: SocketAddr) -> Self {
         Self {
             address: address_words(address.ip()),

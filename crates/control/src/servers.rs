@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::record::{self, ServerKey};
 use crate::scheduling::{self, Event};
+use crate::settings;
 use crate::statistics;
 use crate::tables::Tables;
 
@@ -41,7 +42,8 @@ impl Director {
                 server: server.address,
             });
         }
-        let slot = match self.trash.take(table_key, server_key) {
+        let removed = self.trash.take(table_key, server_key);
+        let slot = match removed {
             Some(slot) => {
                 self.revive(tables, slot, service, server_key, table_key, now)?;
                 slot
@@ -55,6 +57,9 @@ impl Director {
         link(tables, service, slot);
         if let Some(held) = self.services.get_mut(&table_key) {
             held.servers.insert(server_key, slot);
+        }
+        if removed.is_some() {
+            settings::forget_routes(tables.settings());
         }
         scheduling::notify(tables, service, Event::Added).map_err(Error::Tables)
     }
@@ -88,6 +93,7 @@ impl Director {
         if let Some(held) = self.services.get_mut(&table_key) {
             held.servers.remove(&server_key);
         }
+        settings::forget_routes(tables.settings());
         self.trash.put(table_key, server_key, slot, now);
         let removed = Event::Removed { slot, predecessor };
         scheduling::notify(tables, service, removed).map_err(Error::Tables)

@@ -2,6 +2,7 @@
 
 use weir_abi::settings::Settings;
 use weir_abi::tick::Ticks;
+use weir_config::file::Sysctls;
 use weir_config::model::Timeouts;
 
 /// Seconds that each TCP state lasts, by IPVS's numbers of the states (NONE to LAST).
@@ -36,15 +37,45 @@ pub fn timeouts(settings: &Settings) -> Timeouts {
     }
 }
 
-/// Sets the timeouts that are not 0. They must not be above [`MAX_TIMEOUT`].
+/// Lets whatever connections remember of routes and real servers be learnt anew: to be called after
+/// something of it has changed.
+pub fn forget_routes(settings: &Settings) {
+    settings.routes_generation.add(1);
+}
+
+/// Sets what is said, if it differs: connections remember what they decided by it.
+pub(crate) fn set_sysctls(settings: &Settings, sysctls: Sysctls) {
+    let expire = sysctls.expire_without_destination.map(u32::from);
+    let mut changed = false;
+    for (cell, wanted) in [
+        (
+            &settings.connection_reuse_mode,
+            sysctls.connection_reuse_mode,
+        ),
+        (&settings.expire_without_destination, expire),
+    ] {
+        if let Some(wanted) = wanted
+            && cell.load() != wanted
+        {
+            cell.store(wanted);
+            changed = true;
+        }
+    }
+    if changed {
+        forget_routes(settings);
+    }
+}
+
+/// Sets the timeouts that are not 0 and differ. They must not be above [`MAX_TIMEOUT`].
 pub(crate) fn set_timeouts(settings: &Settings, timeouts: Timeouts) {
     for (cell, seconds) in [
         (&settings.tcp_timeouts[TCP_ESTABLISHED], timeouts.tcp),
         (&settings.tcp_timeouts[TCP_FIN_WAIT], timeouts.tcp_fin),
         (&settings.udp_timeout, timeouts.udp),
     ] {
-        if seconds != 0 {
-            cell.store(Ticks::from_seconds(seconds).0);
+        let wanted = Ticks::from_seconds(seconds).0;
+        if seconds != 0 && cell.load() != wanted {
+            cell.store(wanted);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod adoption;
 mod picks;
 mod plans;
+mod routes;
 mod rows;
 mod schedulers;
 mod sequences;

@@ -1,0 +1,98 @@
+//! When connections have to learn anew what they remember: of routes, and of real servers that are
+//! there.
+
+use weir_config::file::Sysctls;
+use weir_config::model::{Scheduler, Timeouts};
+
+use super::*;
+
+/// Whether the generation is another afterwards.
+fn forgets(world: &mut World, change: impl FnOnce(&mut World)) -> bool {
+    let generation = |world: &World| world.tables.settings().routes_generation.load();
+    let before = generation(world);
+    change(world);
+    generation(world) != before
+}
+
+fn busy() -> World {
+    let mut world = World::new(2, 4);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    world
+}
+
+#[test]
+fn a_real_server_that_goes_or_comes_back_is_learnt_anew() {
+    let mut world = busy();
+    assert!(forgets(&mut world, |world| world.delete_server(WEB, A)));
+    assert!(forgets(&mut world, |world| world.add_server(WEB, A, 1)));
+    assert!(forgets(&mut world, |world| world.delete_service(WEB)));
+    world.add_service(WEB, Scheduler::RoundRobin);
+    assert!(forgets(&mut world, |world| world.add_server(WEB, A, 1)));
+    assert!(forgets(&mut world, |world| {
+        world.director.flush(&world.tables, world.now).unwrap();
+    }));
+}
+
+#[test]
+fn nobody_remembers_a_real_server_that_is_new() {
+    let mut world = busy();
+    assert!(!forgets(&mut world, |world| world.add_server(WEB, B, 1)));
+    assert!(!forgets(&mut world, |world| {
+        let weight = server(B, 7);
+        let director = &mut world.director;
+        director
+            .edit_server(&world.tables, &key(WEB), weight)
+            .unwrap();
+    }));
+    assert!(!forgets(&mut world, |world| world
+        .add_service(DNS, Scheduler::RoundRobin)));
+}
+
+#[test]
+fn a_sysctl_that_becomes_another_is_learnt_anew() {
+    let mut world = busy();
+    for (reuse, expire, becomes_another) in [
+        (None, None, false),
+        (Some(1), Some(false), false),
+        (Some(0), None, true),
+        (Some(0), Some(false), false),
+        (None, Some(true), true),
+        (Some(1), Some(true), true),
+        (Some(1), Some(true), false),
+    ] {
+        let sysctls = Sysctls {
+            connection_reuse_mode: reuse,
+            expire_without_destination: expire,
+        };
+        let forgotten = forgets(&mut world, |world| {
+            world.director.set_sysctls(&world.tables, sysctls);
+        });
+        assert_eq!(forgotten, becomes_another, "{sysctls:?}");
+    }
+    let settings = world.tables.settings();
+    assert_eq!(settings.connection_reuse_mode.load(), 1);
+    assert_eq!(settings.expire_without_destination.load(), 1);
+}
+
+#[test]
+fn timeouts_are_not_remembered_with_routes() {
+    let mut world = busy();
+    let timeouts = Timeouts {
+        tcp: 1,
+        tcp_fin: 2,
+        udp: 3,
+    };
+    assert!(!forgets(&mut world, |world| {
+        let director = &mut world.director;
+        director.set_timeouts(&world.tables, timeouts).unwrap();
+    }));
+}
+
+#[test]
+fn a_director_that_adopts_does_not_know_what_went_unsaid() {
+    let mut world = busy();
+    assert!(forgets(&mut world, |world| {
+        world.director = Director::adopt(&world.tables, world.now).unwrap();
+    }));
+}
