@@ -39,6 +39,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         suite("host", &mut cargo_test(&["--workspace"]));
         let kernel = ["--package", "weir-dataplane", "--features", "embed-bpf"];
         suite("kernel", cargo_test(&kernel).env("WEIR_BPF_OBJECT", object));
+        let network = ["--package", "weir-host", "--features", "privileged"];
+        suite("network", &mut cargo_test(&network));
         let namespaces = ["--package", "weir-lab", "--features", "privileged"];
         suite(
             "namespace",

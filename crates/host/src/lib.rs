@@ -2,8 +2,9 @@
 //!
 //! [`privilege`] and [`kernel`] say whether a director can work here at all; [`bpffs`] makes the place
 //! where its tables live, and holds it against a second one; [`interface`] says what the network
-//! interfaces are and [`watch`] when that changes; [`mode`] is the one decision here, pure: which
-//! hook takes the packets of an interface, and why.
+//! interfaces are, [`neighbour`] who is on their links, and [`watch`] when that or a route changes.
+//! Two decisions are made here, both pure: [`mode`], which hook takes the packets of an interface, and
+//! why; and whether what the kernel says of a neighbour matters.
 
 pub mod bpffs;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod interface;
 pub mod kernel;
 pub mod mode;
 pub mod namespace;
+pub mod neighbour;
 mod netdev;
 mod netlink;
 pub mod privilege;

@@ -7,6 +7,7 @@ mod connections;
 mod facts;
 mod interfaces;
 mod listing;
+mod routes;
 pub mod serving;
 mod status;
 pub mod tasks;
@@ -36,6 +37,8 @@ pub struct Daemon<P> {
     director: Mutex<Director>,
     plane: RwLock<P>,
     interfaces: Mutex<Interfaces>,
+    /// Why changes of routes go unnoticed, while they do.
+    blind: Mutex<Option<String>>,
     facts: Facts,
     started: Instant,
 }
@@ -47,6 +50,7 @@ impl<P: Plane> Daemon<P> {
             director: Mutex::new(Director::adopt(&plane, monotonic())?),
             plane: RwLock::new(plane),
             interfaces: Mutex::new(Interfaces::default()),
+            blind: Mutex::default(),
             facts,
             started: Instant::now(),
         })

@@ -68,13 +68,7 @@ impl<P: Plane> Daemon<P> {
         director
             .set_timeouts(plane, config.timeouts)
             .map_err(listing::refusal)?;
-        let (cells, sysctls) = (plane.settings(), config.sysctls);
-        if let Some(mode) = sysctls.connection_reuse_mode {
-            cells.connection_reuse_mode.store(mode);
-        }
-        if let Some(expire) = sysctls.expire_without_destination {
-            cells.expire_without_destination.store(expire.into());
-        }
+        director.set_sysctls(plane, config.sysctls);
         Ok(self.describe_plan(&changes, &settings, config))
     }
 

@@ -8,6 +8,7 @@ use host::interface::{self, Interface};
 use host::mode::{self, Choice, Hook};
 use weir_abi as abi;
 use weir_config as config;
+use weir_control as control;
 use weir_host as host;
 
 use super::Daemon;
@@ -180,6 +181,7 @@ impl<P: Plane> Daemon<P> {
                 Ok(()) => {
                     interfaces.told.retain(|(index, _)| *index != fact.0);
                     interfaces.told.push(fact);
+                    control::settings::forget_routes(plane.settings());
                 }
                 Err(error) => tracing::warn!(
                     "packets cannot leave by {} through XDP: {}",

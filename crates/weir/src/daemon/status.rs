@@ -30,6 +30,12 @@ impl<P: Plane> Daemon<P> {
         let mut warnings = missing(&interfaces);
         warnings.extend(not_forwarding(&interfaces, &configuration));
         warnings.extend(tables.iter().filter_map(nearly_full));
+        if let Some(error) = self.why_blind() {
+            warnings.push(format!(
+                "the kernel does not tell of changes of routes and interfaces: {error}. Packets \
+                 follow a changed route up to a second late."
+            ));
+        }
         if self.facts.fleeting {
             warnings.push(format!(
                 "{} is mounted in the daemon's own mount namespace: when the daemon ends, its \

@@ -1,10 +1,12 @@
-//! What happens without being asked: rates, housekeeping, interfaces that change.
+//! What happens without being asked: rates, housekeeping, interfaces and routes that change.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use host::clock::monotonic;
+use host::neighbour;
+use host::watch::{self, Changes};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use weir_host as host;
@@ -16,6 +18,11 @@ use crate::plane::Plane;
 const ESTIMATE_EVERY: Duration = Duration::from_secs(2);
 /// Removed real servers are looked at about as often as IPVS's trash timer does at its soonest.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(1);
+/// How often stale neighbours are looked for. The kernel doubts one after about half a minute, and
+/// forgets it a minute later.
+const CONFIRM_EVERY: Duration = Duration::from_secs(10);
+/// As many neighbours are confirmed in a second at most, each with a packet on its link.
+const CONFIRM_AT_ONCE: usize = 50;
 /// One event is seldom alone: a device that comes up sends several.
 const SETTLE: Duration = Duration::from_millis(50);
 
@@ -39,7 +46,8 @@ pub fn start<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
             tracing::warn!("removed real servers are not tidied away: {error}");
         }
     });
-    watch_interfaces(daemon)
+    confirm_neighbours(daemon);
+    watch_network(daemon)
 }
 
 fn repeat<P: Plane>(daemon: &Arc<Daemon<P>>, every: Duration, work: fn(&Daemon<P>)) {
@@ -54,11 +62,69 @@ fn repeat<P: Plane>(daemon: &Arc<Daemon<P>>, every: Duration, work: fn(&Daemon<P
     });
 }
 
-fn watch_interfaces<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
+/// The kernel does not see what XDP sends to real servers, and would forget their link addresses.
+fn confirm_neighbours<P: Plane>(daemon: &Arc<Daemon<P>>) {
+    let daemon = Arc::clone(daemon);
+    tokio::spawn(async move {
+        let mut ticks = interval(CONFIRM_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let found = in_background(&daemon, Daemon::stale_neighbours).await;
+            let stale = logged(found.unwrap_or_else(|| Ok(Vec::new())), "be listed");
+            for some in stale.chunks(CONFIRM_AT_ONCE) {
+                let some = some.to_vec();
+                let asked = in_background(&daemon, move |_| neighbour::confirm(&some)).await;
+                logged(asked.unwrap_or(Ok(())), "be confirmed");
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    });
+}
+
+fn logged<T: Default>(outcome: io::Result<T>, what: &str) -> T {
+    outcome.unwrap_or_else(|error| {
+        tracing::warn!("the neighbours that are real servers cannot {what}: {error}");
+        T::default()
+    })
+}
+
+/// Tells the packet programs what the watch sees.
+struct Observer<P> {
+    daemon: Arc<Daemon<P>>,
+    interfaces: Arc<Notify>,
+}
+
+impl<P: Plane> watch::Observer for Observer<P> {
+    fn changed(&self, changes: Changes) {
+        if changes.routes {
+            self.daemon.forget_routes();
+        }
+        if changes.interfaces {
+            self.interfaces.notify_one();
+        }
+    }
+
+    fn watching(&self) {
+        self.daemon.watches_routes();
+    }
+
+    fn interrupted(&self, error: &io::Error) {
+        tracing::error!(
+            "changes of routes and interfaces go unnoticed for a second, until they are watched \
+             again: {error}"
+        );
+        self.daemon.lost_sight_of_routes(error);
+    }
+}
+
+fn watch_network<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
     let daemon = Arc::clone(daemon);
     let changed = Arc::new(Notify::new());
-    let bell = Arc::clone(&changed);
-    host::watch::interfaces(move || bell.notify_one())?;
+    watch::network(Observer {
+        daemon: Arc::clone(&daemon),
+        interfaces: Arc::clone(&changed),
+    })?;
     tokio::spawn(async move {
         loop {
             changed.notified().await;
@@ -75,7 +141,11 @@ fn watch_interfaces<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
 }
 
 /// Works where it may block. A panic is logged by the runtime's hook and ends this round only.
-async fn in_background<P: Plane>(daemon: &Arc<Daemon<P>>, work: fn(&Daemon<P>)) {
+async fn in_background<P: Plane, T: Send + 'static>(
+    daemon: &Arc<Daemon<P>>,
+    work: impl FnOnce(&Daemon<P>) -> T + Send + 'static,
+) -> Option<T> {
     let daemon = Arc::clone(daemon);
-    let _ = tokio::task::spawn_blocking(move || work(&daemon)).await;
+    let done = tokio::task::spawn_blocking(move || work(&daemon));
+    done.await.ok()
 }

@@ -1,0 +1,53 @@
+//! What connections remember of routes and neighbours, and when they must not any more.
+
+use std::io;
+use std::sync::PoisonError;
+
+use abi::tick::Tick;
+use host::clock::monotonic;
+use host::neighbour;
+use weir_abi as abi;
+use weir_control::settings;
+use weir_host as host;
+
+use super::Daemon;
+use crate::plane::Plane;
+
+impl<P: Plane> Daemon<P> {
+    /// Lets connections learn their next hops anew.
+    pub(super) fn forget_routes(&self) {
+        settings::forget_routes(self.plane().settings());
+    }
+
+    /// All changes until now have been told to the packet programs. When this is not said for two
+    /// seconds, they distrust what they remember.
+    pub(super) fn watches_routes(&self) {
+        self.blind().take();
+        let now = Tick::from_nanoseconds(monotonic().as_nanos() as u64);
+        self.plane().settings().routes_watched.store(now.0);
+    }
+
+    /// Changes go unnoticed now.
+    pub(super) fn lost_sight_of_routes(&self, error: &io::Error) {
+        self.blind().replace(error.to_string());
+    }
+
+    /// Why changes of routes go unnoticed, if they do.
+    pub(super) fn why_blind(&self) -> Option<String> {
+        self.blind().clone()
+    }
+
+    /// The real servers of which the kernel would make sure if it saw what is sent to them.
+    pub(super) fn stale_neighbours(&self) -> io::Result<Vec<neighbour::Name>> {
+        let servers = self.director().server_addresses();
+        let all = neighbour::all()?.into_iter();
+        Ok(all
+            .filter(|one| one.stale && servers.contains(&one.name.1))
+            .map(|one| one.name)
+            .collect())
+    }
+
+    fn blind(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.blind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
