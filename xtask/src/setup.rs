@@ -13,10 +13,24 @@ pub enum Purpose {
     Build,
     /// Networks of namespaces with real programs in them.
     Lab,
+    /// As [`Lab`](Self::Lab), with what Weir is measured beside.
+    Bench,
+}
+
+impl Purpose {
+    fn tools(self) -> impl Iterator<Item = &'static Tool> {
+        let lists: &[&[Tool]] = match self {
+            Purpose::Build => &[],
+            Purpose::Lab => &[LAB],
+            Purpose::Bench => &[LAB, BENCH],
+        };
+        lists.iter().copied().flatten()
+    }
 }
 
 /// A program, what it is for, and Debian's package of it.
 struct Tool {
+    // A name to be found along PATH, or a whole path.
     program: &'static str,
     package: &'static str,
     why: &'static str,
@@ -37,6 +51,21 @@ const LAB: &[Tool] = &[
     tool("bpftool", "bpftool", "shows what is attached in the kernel"),
 ];
 
+const BENCH: &[Tool] = &[
+    tool("nft", "nftables", "is measured: destination NAT"),
+    tool("conntrack", "conntrack", "empties the kernel's table of it"),
+    tool("haproxy", "haproxy", "is measured: a proxy"),
+    tool(
+        STREAM_MODULE,
+        "libnginx-mod-stream",
+        "is measured: nginx as a proxy",
+    ),
+    tool("iperf3", "iperf3", "sends and receives in bulk"),
+];
+
+/// nginx's proxy for plain TCP, as Debian installs it.
+pub const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 /// Debian's compiler for BPF; the linker is built against the same LLVM.
 const COMPILER_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
 const LLVM_PACKAGE: &str = "llvm-22-dev";
@@ -55,13 +84,10 @@ pub fn run(purpose: Purpose) -> Result<()> {
     println!("set-up");
     let compiler = Compiler::find();
     let linker = toolchain::linker();
-    let tools: Vec<&Tool> = match purpose {
-        Purpose::Build => Vec::new(),
-        Purpose::Lab => LAB
-            .iter()
-            .filter(|tool| place::program(tool.program).is_none())
-            .collect(),
-    };
+    let tools: Vec<&Tool> = purpose
+        .tools()
+        .filter(|tool| place::program(tool.program).is_none())
+        .collect();
     if compiler.is_none() || linker.is_none() || !tools.is_empty() {
         if !is_debian() {
             bail!(missing(compiler, linker.is_some(), &tools));
@@ -179,16 +205,17 @@ fn is_debian() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Compiler, LAB, missing};
+    use super::{Compiler, Purpose, missing};
 
     #[test]
     fn a_system_that_is_not_debian_is_told_what_it_lacks_and_no_more() {
-        let nothing_there = missing(None, false, &LAB.iter().collect::<Vec<_>>());
+        let nothing_there = missing(None, false, &Purpose::Bench.tools().collect::<Vec<_>>());
         for needed in [
             "nightly --component rust-src",
             "cargo install bpf-linker",
             "nginx",
             "ethtool",
+            "haproxy",
         ] {
             assert!(
                 nothing_there.contains(needed),

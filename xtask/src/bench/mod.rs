@@ -3,10 +3,14 @@
 //! A scenario is one file here with a [`Scenario`] in it. It measures by [`Bench::measure`], rounds interleaved by
 //! [`Bench::interleave`]; everything else (medians, spreads, ratios, verdicts, report, plots) is made of that.
 
+mod connections;
+mod contender;
 mod plot;
+mod processors;
 mod publish;
 mod record;
 mod report;
+mod site;
 mod statistics;
 
 pub use record::{Bench, Better, Case, Goal};
@@ -32,7 +36,7 @@ pub struct Scenario {
 }
 
 /// All there are, in the order of the report.
-const SCENARIOS: &[Scenario] = &[];
+const SCENARIOS: &[Scenario] = &[connections::SCENARIO];
 
 /// What the command line says.
 #[derive(clap::Args)]
@@ -73,7 +77,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         std::process::exit(130);
     })
     .context("cannot listen for signals")?;
-    setup::run(Purpose::Lab)?;
+    setup::run(Purpose::Bench)?;
     let weir = match arguments.weir {
         Some(weir) => weir,
         None => build::build()?,

@@ -1,0 +1,53 @@
+//! How busy the machine's processors are.
+
+use anyhow::{Context, Result};
+
+/// The kernel's counts of processor time, in ticks.
+#[derive(Debug, Clone, Copy)]
+pub struct Processors {
+    idle: u64,
+    all: u64,
+}
+
+impl Processors {
+    /// Until now.
+    pub fn now() -> Result<Processors> {
+        let text = std::fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+        read(&text).context("cannot understand /proc/stat")
+    }
+
+    /// How many processors were busy since, on average.
+    pub fn busy_since(self) -> Result<f64> {
+        let now = Processors::now()?;
+        let all = now.all.saturating_sub(self.all).max(1) as f64;
+        let idle = now.idle.saturating_sub(self.idle) as f64;
+        Ok(number() * (1.0 - idle / all))
+    }
+}
+
+/// How many there are.
+pub fn number() -> f64 {
+    std::thread::available_parallelism().map_or(1.0, |number| number.get() as f64)
+}
+
+fn read(text: &str) -> Option<Processors> {
+    // cpu user nice system idle iowait irq softirq steal; what guests use is in user already.
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks = line.split_whitespace().take(8);
+    let ticks: Vec<u64> = ticks.filter_map(|word| word.parse().ok()).collect();
+    Some(Processors {
+        idle: ticks.get(3)? + ticks.get(4)?,
+        all: ticks.iter().sum(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn waiting_for_a_disk_is_idle() {
+        let read = read("cpu  10 0 20 30 40 1 2 3 0 0\ncpu0 1 1 1 1\n").expect("a line");
+        assert_eq!((read.idle, read.all), (70, 106));
+    }
+}
