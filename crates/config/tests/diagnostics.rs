@@ -658,3 +658,17 @@ fn a_diagnostic_says_its_place_in_numbers_too() {
         "expected `auto`, `xdp`, `xdp-generic` or `tc`"
     );
 }
+
+/// A generated file is wrong in many places at once: finding each must not mean reading all of it.
+#[test]
+fn ten_thousand_mistakes_in_a_large_file_are_all_found() {
+    let wrong = "[[service]]\nlisten = [\"tcp 192.0.2.10\"]\nforward = \"nat\"\n";
+    let found = parse(&wrong.repeat(10_000), "weir.toml").unwrap_err();
+    assert_eq!(found.len(), 10_000);
+    assert_eq!((found[9_999].line, found[9_999].column), (29_999, 11));
+    let shown = found[9_999].to_string();
+    assert!(
+        shown.contains("29999 | listen = [\"tcp 192.0.2.10\"]"),
+        "{shown}"
+    );
+}

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use toml::de::DeTable;
 
-use crate::diagnostic::{Diagnostic, Problem};
+use crate::diagnostic::{Diagnostic, Problem, Source};
 use crate::model::{RealServer, Service, Timeouts};
 use reader::{Keys, Problems, Section};
 
@@ -172,6 +172,7 @@ pub fn parse(text: &str, name: &str) -> Result<Config, Vec<Diagnostic>> {
     if found.is_empty() {
         return Ok(config);
     }
-    let describe = |problem: Problem| problem.describe(text, name);
+    let source = Source::new(name, text);
+    let describe = |problem: Problem| problem.describe(&source);
     Err(found.into_iter().map(describe).collect())
 }

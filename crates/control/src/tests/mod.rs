@@ -8,6 +8,7 @@ mod rows;
 mod schedulers;
 mod sequences;
 mod size;
+mod writes;
 
 use std::net::SocketAddr;
 

@@ -17,6 +17,9 @@ use weir_host as host;
 use super::{Daemon, listing};
 use crate::plane::Plane;
 
+/// So many mistakes of a file are shown.
+const MOST_SHOWN: usize = 50;
+
 /// What becomes of services that a file does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unnamed {
@@ -122,9 +125,16 @@ fn read(document: &Document) -> Result<Config, Error> {
     })
 }
 
-/// Everything that is wrong with a file, for people.
+/// What is wrong with a file, for people: as much of it as people read.
 pub fn shown(diagnostics: &[config::diagnostic::Diagnostic]) -> String {
-    let shown: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+    let mut shown: Vec<String> = diagnostics
+        .iter()
+        .take(MOST_SHOWN)
+        .map(ToString::to_string)
+        .collect();
+    if let Some(more) = diagnostics.len().checked_sub(MOST_SHOWN + 1) {
+        shown.push(format!("and {} more", more + 1));
+    }
     format!("nothing was changed:\n{}", shown.join("\n\n"))
 }
 
@@ -168,4 +178,26 @@ fn settings<P: Plane>(plane: &P, config: &Config) -> Vec<String> {
         Some(format!("~ {name} {from} -> {to}"))
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_mistakes_are_shown_as_people_read() {
+        let of = |mistakes: usize| {
+            let text =
+                "x = 1\n".to_owned() + &"[[service]]\nforward = \"nat\"\n".repeat(mistakes - 1);
+            let found = config::file::parse(&text, "weir.toml").unwrap_err();
+            assert_eq!(found.len(), mistakes);
+            shown(&found)
+        };
+        let all = of(MOST_SHOWN);
+        assert_eq!(all.matches("error: ").count(), MOST_SHOWN);
+        assert!(!all.contains("more"), "{all}");
+        let some = of(MOST_SHOWN + 7);
+        assert_eq!(some.matches("error: ").count(), MOST_SHOWN);
+        assert!(some.ends_with("\n\nand 7 more"), "{some}");
+    }
 }
