@@ -25,7 +25,9 @@ pub struct LongConnections<'a> {
     pub connections: usize,
     /// Requests in a second, on all together, one connection after the other.
     pub per_second: u32,
-    /// For how long.
+    /// For how long before anything counts.
+    pub warm_up: Duration,
+    /// For how long then.
     pub duration: Duration,
     /// What the client does until there is something to do.
     pub waiting: Waiting,
@@ -49,11 +51,11 @@ pub struct LongReport {
     pub cut: usize,
     /// Connections still open whose last answer did not come within three seconds.
     pub silent: usize,
-    /// Requests.
+    /// Requests after the warm-up.
     pub asked: u64,
-    /// Requests answered.
+    /// Of those, answered.
     pub answered: u64,
-    /// From when a request was due to the end of its answer.
+    /// Of those, from when a request was due to the end of its answer.
     pub times: Percentiles,
 }
 
@@ -146,14 +148,18 @@ fn run(load: LongConnections, mut open: Vec<Connection>) -> rustix::io::Result<L
         ..LongReport::default()
     };
     let begin = Instant::now();
-    let questions = (load.duration.as_secs_f64() * f64::from(load.per_second)) as u32;
+    let number_in = |time: Duration| (time.as_secs_f64() * f64::from(load.per_second)) as u32;
+    let questions = number_in(load.warm_up + load.duration);
     let due = |question: u32| begin + Duration::from_secs(1) * question / load.per_second;
+    let counts_from = due(number_in(load.warm_up));
     let last = due(questions) + PATIENCE;
     let mut question = 0;
     loop {
         let now = Instant::now();
         while question < questions && due(question) <= now {
-            open[question as usize % number].ask(due(question), &mut report);
+            let due = due(question);
+            report.asked += u64::from(due >= counts_from);
+            open[question as usize % number].ask(due, &mut report);
             question += 1;
         }
         let waits = open.iter().any(Connection::waits);
@@ -166,7 +172,14 @@ fn run(load: LongConnections, mut open: Vec<Connection>) -> rustix::io::Result<L
             Waiting::Sleep => last - now,
         };
         for number in poller.wait(within)? {
-            open[number as usize].hear(&mut times, &mut report);
+            open[number as usize].hear(
+                &mut |due| {
+                    if due >= counts_from {
+                        times.push(due.elapsed());
+                    }
+                },
+                &mut report,
+            );
         }
     }
     report.silent = open.iter().filter(|connection| connection.waits()).count();
@@ -181,7 +194,6 @@ impl Connection {
     }
 
     fn ask(&mut self, due: Instant, report: &mut LongReport) {
-        report.asked += 1;
         let Some(socket) = &self.socket else {
             return;
         };
@@ -193,7 +205,7 @@ impl Connection {
         }
     }
 
-    fn hear(&mut self, times: &mut Vec<Duration>, report: &mut LongReport) {
+    fn hear(&mut self, answered: &mut impl FnMut(Instant), report: &mut LongReport) {
         let mut buffer = [0; 4096];
         while let Some(socket) = &self.socket {
             match rustix::io::read(socket, &mut buffer) {
@@ -202,7 +214,7 @@ impl Connection {
                     self.read += length;
                     while self.read >= self.answer_length {
                         self.read -= self.answer_length;
-                        times.extend(self.due.pop_front().map(|due| due.elapsed()));
+                        self.due.pop_front().into_iter().for_each(&mut *answered);
                     }
                 }
                 Err(Errno::AGAIN) => return,

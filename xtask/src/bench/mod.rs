@@ -3,8 +3,10 @@
 //! A scenario is one file here with a [`Scenario`] in it. It measures by [`Bench::measure`], rounds interleaved by
 //! [`Bench::interleave`]; everything else (medians, spreads, ratios, verdicts, report, plots) is made of that.
 
+mod bulk;
 mod connections;
 mod contender;
+mod latency;
 mod plot;
 mod processors;
 mod publish;
@@ -36,7 +38,7 @@ pub struct Scenario {
 }
 
 /// All there are, in the order of the report.
-const SCENARIOS: &[Scenario] = &[connections::SCENARIO];
+const SCENARIOS: &[Scenario] = &[connections::SCENARIO, bulk::SCENARIO, latency::SCENARIO];
 
 /// What the command line says.
 #[derive(clap::Args)]

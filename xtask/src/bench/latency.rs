@@ -1,0 +1,131 @@
+//! What a director adds to the time of a request.
+
+use super::contender::Contender;
+use super::site::{Cards, Site, WEB};
+use super::{Bench, Better, Case, Goal, Scenario};
+use anyhow::{Context, Result, bail};
+use std::time::Duration;
+use weir_lab::{LongConnections, Waiting};
+
+/// See its fields.
+pub const SCENARIO: Scenario = Scenario {
+    name: "latency",
+    title: "time of a request on a connection that is there, and what a director adds to it",
+    how: "A client sends small HTTP requests on 30 long-lived connections, 5 000 a second in all, each at a time fixed \
+beforehand (open loop): the time counts from when a request was due to the end of nginx's answer, so that a stall counts \
+for every request that it delays. The client looks all the time instead of sleeping, on one processor of its own. Every \
+time is kept; percentiles are exact. *Added* is the percentile minus that of the same client without any director, over a \
+wire of its own, in the same round. Contenders run alone, one after the other in every round, on the same network. The \
+first quarter of a second of each run is not counted.",
+    leaves_out: "Network cards and wires. The client takes one processor all the time: proxies share what remains with \
+the real servers, Weir and forwarding run where the packets come from. Time that the hypervisor takes away is in the \
+tails of all alike.",
+    run,
+};
+
+const CONTENDERS: [Contender; 7] = [
+    Contender::Direct,
+    Contender::Forwarding,
+    Contender::WeirXdp,
+    Contender::WeirTc,
+    Contender::Nftables,
+    Contender::Haproxy,
+    Contender::Nginx,
+];
+
+const CONNECTIONS: usize = 30;
+const PER_SECOND: u32 = 5_000;
+const SHARES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
+
+fn run(bench: &mut Bench) -> Result<()> {
+    let (rounds, seconds) = if bench.quick() { (2, 1) } else { (9, 2) };
+    let cards = Cards::ForXdp;
+    let site = Site::new(cards)?;
+    bench.note(format!("Network, for all alike: {}.", cards.describe()));
+    let forwarding = Contender::Forwarding.name();
+    let whole = SHARES.map(|(share, _)| Case::new(share, "us", Better::Lower, forwarding));
+    let added = SHARES.map(|(share, _)| added_case(share));
+    let mut without = None;
+    bench.interleave(
+        rounds,
+        &mut Contender::taking_part(bench, &CONTENDERS),
+        |one| one.name().to_owned(),
+        |bench, one| {
+            let times = sample(bench, &site, *one, Duration::from_secs(seconds))?;
+            for (case, time) in whole.iter().zip(times) {
+                bench.measure(case, one.name(), time);
+            }
+            if *one == Contender::Direct {
+                without = Some(times);
+            } else if let Some(without) = without {
+                for ((case, time), without) in added.iter().zip(times).zip(without) {
+                    bench.measure(case, one.name(), time - without);
+                }
+            }
+            Ok(())
+        },
+    )?;
+    judge(bench);
+    Ok(())
+}
+
+fn added_case(share: &str) -> Case {
+    let forwarding = Contender::Forwarding.name();
+    Case::new(
+        format!("{share} added"),
+        "us added",
+        Better::Lower,
+        forwarding,
+    )
+}
+
+/// The percentiles, in microseconds.
+fn sample(bench: &mut Bench, site: &Site, one: Contender, duration: Duration) -> Result<[f64; 3]> {
+    let running = one.start(bench, site, WEB)?;
+    let load = LongConnections {
+        servers: &running.servers,
+        sources: &running.clients,
+        connections: CONNECTIONS,
+        per_second: PER_SECOND,
+        warm_up: Duration::from_millis(250),
+        duration,
+        waiting: Waiting::Spin,
+    };
+    let report = load.open(&site.network.client)?.run()?;
+    running.stop(site)?;
+    if report.answered < report.asked {
+        bail!(
+            "{} of {} requests by {} were not answered, {} of {} connections were cut",
+            report.asked - report.answered,
+            report.asked,
+            one.name(),
+            report.cut,
+            report.connections
+        );
+    }
+    let mut times = [0.0; 3];
+    for (time, (_, share)) in times.iter_mut().zip(SHARES) {
+        let exact = report.times.at(share).context("no request was made")?;
+        *time = exact.as_nanos() as f64 / 1000.0;
+    }
+    Ok(times)
+}
+
+fn judge(bench: &mut Bench) {
+    let case = added_case("p99").name;
+    let median = |bench: &Bench, one: Contender| {
+        let summary = bench.summary(&case, one.name());
+        summary.map(|summary| summary.median)
+    };
+    let Some(own) = median(bench, Contender::Forwarding) else {
+        return;
+    };
+    for weir in [Contender::WeirXdp, Contender::WeirTc] {
+        let what = format!(
+            "{}: p99 added, at most that of plain forwarding",
+            weir.name()
+        );
+        let measured = median(bench, weir);
+        bench.target(what, Goal::AtMost(own), "us", measured);
+    }
+}
