@@ -6,6 +6,7 @@
 mod bulk;
 mod connections;
 mod contender;
+mod control;
 mod latency;
 mod plot;
 mod processors;
@@ -38,7 +39,12 @@ pub struct Scenario {
 }
 
 /// All there are, in the order of the report.
-const SCENARIOS: &[Scenario] = &[connections::SCENARIO, bulk::SCENARIO, latency::SCENARIO];
+const SCENARIOS: &[Scenario] = &[
+    connections::SCENARIO,
+    bulk::SCENARIO,
+    latency::SCENARIO,
+    control::SCENARIO,
+];
 
 /// What the command line says.
 #[derive(clap::Args)]
