@@ -18,7 +18,7 @@ pub fn run() -> Result<()> {
     step::run("rustfmt", &mut cargo("fmt --all --check"))?;
     step::run(
         "rustfmt of the packet programs",
-        &mut cargo("fmt --manifest-path ebpf/Cargo.toml --check"),
+        &mut cargo("fmt --all --manifest-path ebpf/Cargo.toml --check"),
     )?;
     let object = match (Compiler::find(), toolchain::linker()) {
         (Some(_), Some(_)) => Some(build::packet_programs()?),

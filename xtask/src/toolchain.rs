@@ -36,8 +36,9 @@ impl Compiler {
         }
     }
 
-    /// The command that builds the packet programs into `target`; returns it and where the object will be.
-    pub fn build(self, target: &Path) -> Result<(Command, PathBuf)> {
+    /// The command that builds a package of the packet programs' workspace into `target`; returns it and where the object
+    /// will be.
+    pub fn build(self, package: &str, target: &Path) -> Result<(Command, PathBuf)> {
         let mut command = match self {
             Compiler::Debian => {
                 let mut command = Command::new("/usr/bin/cargo");
@@ -62,7 +63,7 @@ impl Compiler {
             &std::env::var_os("PATH").unwrap_or_default(),
         ));
         command
-            .args(["--release", "--target", TARGET])
+            .args(["--release", "--target", TARGET, "--package", package])
             .current_dir(place::root().join("ebpf"))
             .env("PATH", std::env::join_paths(path)?)
             // v3 has the atomic instructions; BTF describes maps and types to the kernel.
@@ -71,7 +72,7 @@ impl Compiler {
                 "-C debuginfo=2 -C link-arg=--btf -C target-cpu=v3",
             )
             .env("CARGO_TARGET_DIR", target);
-        Ok((command, target.join(TARGET).join("release/weir-ebpf")))
+        Ok((command, target.join(TARGET).join("release").join(package)))
     }
 
     fn is_there(self) -> bool {

@@ -7,6 +7,8 @@ mod bulk;
 mod connections;
 mod contender;
 mod control;
+mod driver;
+mod instructions;
 mod latency;
 mod plot;
 mod processors;
@@ -14,6 +16,7 @@ mod publish;
 mod record;
 mod report;
 mod site;
+mod snapshot;
 mod statistics;
 
 pub use record::{Bench, Better, Case, Goal};
@@ -40,10 +43,11 @@ pub struct Scenario {
 
 /// All there are, in the order of the report.
 const SCENARIOS: &[Scenario] = &[
+    instructions::SCENARIO,
     connections::SCENARIO,
+    control::SCENARIO,
     bulk::SCENARIO,
     latency::SCENARIO,
-    control::SCENARIO,
 ];
 
 /// What the command line says.

@@ -150,7 +150,8 @@ impl Bench {
 
     /// Whether a contender takes part (`--only`).
     pub fn takes_part(&self, contender: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == contender)
+        let word = |name: &str| name.to_lowercase().replace(' ', "-");
+        self.only.is_empty() || self.only.iter().any(|name| word(name) == word(contender))
     }
 
     /// A line for whoever waits.
