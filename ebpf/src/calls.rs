@@ -4,17 +4,17 @@
 
 use weir_abi::NONE;
 use weir_abi::connection::Word;
-use weir_abi::keys::{FAMILY_V4, FlowValue};
+use weir_abi::keys::{Direction, FAMILY_V4, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::tick::Tick;
 use weir_forward::connection;
 use weir_forward::family::{Family, Flow, V4, V6};
-use weir_forward::schedule;
+use weir_forward::flow_table::{self, Put};
+use weir_forward::meet::{self, Met};
+use weir_forward::parse::Segment;
+use weir_forward::{begin, evict, schedule};
 
 use crate::tables::Maps;
-
-type Flow4 = Flow<[u32; 1]>;
-type Flow6 = Flow<[u32; 4]>;
 
 /// The slot of the real server picked, or [`NONE`].
 #[unsafe(no_mangle)]
@@ -23,71 +23,206 @@ pub extern "C" fn weir_pick(service: u32, folded: u32) -> u64 {
     schedule::pick(&Maps, service, folded).unwrap_or(NONE) as u64
 }
 
-/// The slot of the connection made, or [`FAILED`] and the number of the reason.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn weir_make4(flow: *const Flow4, destination: u32, now: u32) -> u64 {
-    // SAFETY: the verifier has seen that the caller's pointer is null or has a flow behind it.
-    match unsafe { flow.as_ref() } {
-        Some(flow) => made(connection::make::<V4, Maps>(
-            &Maps,
-            flow,
-            destination,
-            Tick(now),
-        )),
-        None => FAILED,
-    }
+/// The functions of one family.
+macro_rules! functions {
+    ($family:ty, $address:ty, $meet:ident, $begin:ident, $make:ident, $put:ident, $rival:ident,
+     $remove:ident, $search:ident, $evict:ident, $end:ident) => {
+        /// A [`Met`].
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $meet(segment: *const Segment<$address>, now: u32) -> u64 {
+            // SAFETY: null, or a segment, as the verifier has seen by its size and our one caller
+            // by its type.
+            match unsafe { segment.as_ref() } {
+                Some(segment) => met(meet::meet::<$family, Maps>(&Maps, segment, Tick(now))),
+                None => met(Met::Nothing(Reason::NotOurs)),
+            }
+        }
+
+        /// The slot of the connection begun, or a failure.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $begin(segment: *const Segment<$address>, service: u32, now: u32) -> u64 {
+            // SAFETY: as above.
+            match unsafe { segment.as_ref() } {
+                Some(segment) => {
+                    match begin::begin::<$family, Maps>(&Maps, segment, service, Tick(now)) {
+                        Ok(slot) => slot as u64,
+                        Err(reason) => FAILED | reason as u64,
+                    }
+                }
+                None => FAILED,
+            }
+        }
+
+        /// The slot of the connection made, or a failure.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $make(flow: *const Flow<$address>, destination: u32, now: u32) -> u64 {
+            // SAFETY: null, or a flow.
+            match unsafe { flow.as_ref() } {
+                Some(flow) => {
+                    let made =
+                        connection::make::<$family, Maps>(&Maps, flow, destination, Tick(now));
+                    match made {
+                        Ok(slot) => slot as u64,
+                        Err(reason) => FAILED | reason as u64,
+                    }
+                }
+                None => FAILED,
+            }
+        }
+
+        /// A [`Put`]. `entry` says slot and direction.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $put(entry: u32) -> u64 {
+            let entry = FlowValue(entry);
+            let (slot, direction) = (entry.slot(), entry.direction());
+            match connection::put_flow::<$family, Maps>(&Maps, slot, direction) {
+                Put::Alone => ALONE,
+                Put::Beside => BESIDE,
+                Put::Full => FAILED,
+            }
+        }
+
+        /// The entry of another connection with the same flow, or a failure.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $rival(entry: u32) -> u64 {
+            let entry = FlowValue(entry);
+            let (slot, direction) = (entry.slot(), entry.direction());
+            found(connection::rival::<$family, Maps>(&Maps, slot, direction))
+        }
+
+        /// Removes `entry`, which has the flow of `of`.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $remove(of: u32, entry: u32) -> u64 {
+            let of = FlowValue(of);
+            let (slot, direction) = (of.slot(), of.direction());
+            connection::remove_flow::<$family, Maps>(&Maps, slot, direction, FlowValue(entry));
+            0
+        }
+
+        /// The entry that is a flow's, or a failure.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $search(flow: *const Flow<$address>) -> u64 {
+            // SAFETY: null, or a flow.
+            match unsafe { flow.as_ref() } {
+                Some(flow) => found(flow_table::search::<$family, Maps>(&Maps, flow, None)),
+                None => FAILED,
+            }
+        }
+
+        /// 1 if a connection has been ended to make room.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $evict() -> u64 {
+            evict::evict::<$family, Maps>(&Maps) as u64
+        }
+
+        /// 1 if the connection in the slot has been ended.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $end(slot: u32, word: u64) -> u64 {
+            connection::end::<$family, Maps>(&Maps, slot, Word(word)) as u64
+        }
+    };
 }
 
-/// As [`weir_make4`], for IPv6.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn weir_make6(flow: *const Flow6, destination: u32, now: u32) -> u64 {
-    // SAFETY: the verifier has seen that the caller's pointer is null or has a flow behind it.
-    match unsafe { flow.as_ref() } {
-        Some(flow) => made(connection::make::<V6, Maps>(
-            &Maps,
-            flow,
-            destination,
-            Tick(now),
-        )),
-        None => FAILED,
-    }
-}
+functions!(
+    V4,
+    [u32; 1],
+    weir_meet4,
+    weir_begin4,
+    weir_make4,
+    weir_put4,
+    weir_rival4,
+    weir_remove4,
+    weir_search4,
+    weir_evict4,
+    weir_end4
+);
+functions!(
+    V6,
+    [u32; 4],
+    weir_meet6,
+    weir_begin6,
+    weir_make6,
+    weir_put6,
+    weir_rival6,
+    weir_remove6,
+    weir_search6,
+    weir_evict6,
+    weir_end6
+);
 
-/// 1 if the connection in the slot has been ended.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn weir_end4(slot: u32, word: u64) -> u64 {
-    connection::end::<V4, Maps>(&Maps, slot, Word(word)) as u64
-}
-
-/// As [`weir_end4`], for IPv6.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn weir_end6(slot: u32, word: u64) -> u64 {
-    connection::end::<V6, Maps>(&Maps, slot, Word(word)) as u64
-}
-
+/// Beside the number of a reason: it failed.
 const FAILED: u64 = 1 << 32;
+const ALONE: u64 = 0;
+const BESIDE: u64 = 1;
+/// Beside a slot: it is a service's.
+const SERVICE: u64 = 1 << 33;
 
 #[inline(always)]
-fn made(result: Result<u32, Reason>) -> u64 {
-    match result {
-        Ok(slot) => slot as u64,
-        Err(reason) => FAILED | reason as u64,
+fn met(met: Met) -> u64 {
+    match met {
+        Met::Connection(value) => value.0 as u64,
+        Met::Service(slot) => SERVICE | slot as u64,
+        Met::Nothing(reason) => FAILED | reason as u64,
     }
 }
 
-/// What `weir_make4` and `weir_make6` fail for.
 #[inline(always)]
-fn failure(made: u64) -> Reason {
-    const FULL: u64 = Reason::TableFull as u64;
-    const GONE: u64 = Reason::DestinationGone as u64;
-    match made & 0xff {
-        FULL => Reason::TableFull,
-        GONE => Reason::DestinationGone,
-        _other => Reason::Contended,
+fn found(entry: Option<FlowValue>) -> u64 {
+    match entry {
+        Some(entry) => entry.0 as u64,
+        None => FAILED,
+    }
+}
+
+/// The reason of a failure.
+#[inline(always)]
+fn reason(failure: u64) -> Reason {
+    // SAFETY: only reasons are put there, whose numbers are the variants'.
+    unsafe { core::mem::transmute::<u32, Reason>(failure as u32) }
+}
+
+#[inline(always)]
+pub fn meet<F: Family>(segment: &Segment<F::Address>, now: Tick) -> Met {
+    let segment = core::ptr::from_ref(segment);
+    let met = if F::NUMBER == FAMILY_V4 {
+        weir_meet4(segment.cast(), now.0)
+    } else {
+        weir_meet6(segment.cast(), now.0)
+    };
+    if met & FAILED != 0 {
+        Met::Nothing(reason(met))
+    } else if met & SERVICE != 0 {
+        Met::Service(met as u32)
+    } else {
+        Met::Connection(FlowValue(met as u32))
+    }
+}
+
+#[inline(always)]
+pub fn begin<F: Family>(
+    segment: &Segment<F::Address>,
+    service: u32,
+    now: Tick,
+) -> Result<u32, Reason> {
+    let segment = core::ptr::from_ref(segment);
+    let begun = if F::NUMBER == FAMILY_V4 {
+        weir_begin4(segment.cast(), service, now.0)
+    } else {
+        weir_begin6(segment.cast(), service, now.0)
+    };
+    if begun & FAILED == 0 {
+        Ok(begun as u32)
+    } else {
+        Err(reason(begun))
     }
 }
 
@@ -104,10 +239,67 @@ pub fn make<F: Family>(
         weir_make6(flow.cast(), destination, now.0)
     };
     if made & FAILED == 0 {
-        Ok((made as u32).min(FlowValue::MAX_SLOT))
+        Ok(made as u32)
     } else {
-        Err(failure(made))
+        Err(reason(made))
     }
+}
+
+#[inline(always)]
+pub fn put_flow<F: Family>(slot: u32, direction: Direction) -> Put {
+    let entry = FlowValue::new(slot, direction).0;
+    let put = if F::NUMBER == FAMILY_V4 {
+        weir_put4(entry)
+    } else {
+        weir_put6(entry)
+    };
+    match put {
+        ALONE => Put::Alone,
+        BESIDE => Put::Beside,
+        _failed => Put::Full,
+    }
+}
+
+#[inline(always)]
+pub fn rival<F: Family>(slot: u32, direction: Direction) -> Option<FlowValue> {
+    let entry = FlowValue::new(slot, direction).0;
+    let rival = if F::NUMBER == FAMILY_V4 {
+        weir_rival4(entry)
+    } else {
+        weir_rival6(entry)
+    };
+    (rival & FAILED == 0).then_some(FlowValue(rival as u32))
+}
+
+#[inline(always)]
+pub fn remove_flow<F: Family>(slot: u32, direction: Direction, entry: FlowValue) {
+    let of = FlowValue::new(slot, direction).0;
+    if F::NUMBER == FAMILY_V4 {
+        weir_remove4(of, entry.0);
+    } else {
+        weir_remove6(of, entry.0);
+    }
+}
+
+#[inline(always)]
+pub fn search<F: Family>(flow: &Flow<F::Address>) -> Option<FlowValue> {
+    let flow = core::ptr::from_ref(flow);
+    let found = if F::NUMBER == FAMILY_V4 {
+        weir_search4(flow.cast())
+    } else {
+        weir_search6(flow.cast())
+    };
+    (found & FAILED == 0).then_some(FlowValue(found as u32))
+}
+
+#[inline(always)]
+pub fn evict<F: Family>() -> bool {
+    let evicted = if F::NUMBER == FAMILY_V4 {
+        weir_evict4()
+    } else {
+        weir_evict6()
+    };
+    evicted != 0
 }
 
 #[inline(always)]

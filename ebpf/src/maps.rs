@@ -5,10 +5,11 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, Stack};
 use aya_ebpf::macros::btf_map;
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
-use weir_abi::keys::{BucketKey, FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::flow_table::FlowBucket;
+use weir_abi::keys::{BucketKey, ServiceKey};
 use weir_abi::reason::REASONS;
 use weir_abi::service::{Destination, Service};
-use weir_abi::settings::{Interface, Settings};
+use weir_abi::settings::{INTERFACES, InterfaceRecord, Settings};
 
 /// `BPF_F_MMAPABLE`: user space maps the array and shares its memory.
 const SHARED: usize = 1 << 10;
@@ -36,9 +37,9 @@ pub static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map(name = "reasons")]
 pub static REASON_COUNTS: PerCpuArray<u64, REASONS> = PerCpuArray::new();
 #[btf_map(name = "flows4")]
-pub static FLOWS4: HashMap<FlowKey4, FlowValue, 1> = HashMap::new();
+pub static FLOWS4: Array<FlowBucket, 1, SHARED> = Array::new();
 #[btf_map(name = "flows6")]
-pub static FLOWS6: HashMap<FlowKey6, FlowValue, 1> = HashMap::new();
+pub static FLOWS6: Array<FlowBucket, 1, SHARED> = Array::new();
 #[btf_map(name = "connections4")]
 pub static CONNECTIONS4: Array<Connection4, 1, SHARED> = Array::new();
 #[btf_map(name = "connections6")]
@@ -48,6 +49,8 @@ pub static FREE4: Stack<u32, 1> = Stack::new();
 #[btf_map(name = "free6")]
 pub static FREE6: Stack<u32, 1> = Stack::new();
 #[btf_map(name = "interfaces")]
-pub static INTERFACES: HashMap<u32, Interface, 1024> = HashMap::new();
+pub static INTERFACE_TABLE: Array<InterfaceRecord, { INTERFACES as usize }, SHARED> = Array::new();
+#[btf_map(name = "interface_index")]
+pub static INTERFACE_INDEX: HashMap<u32, u32, { INTERFACES as usize }> = HashMap::new();
 #[btf_map(name = "reaper")]
 pub static REAPER: Array<Reaper, 1> = Array::new();

@@ -3,9 +3,11 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers;
-use weir_abi::keys::FAMILY_V4;
+use weir_abi::keys::{Direction, FAMILY_V4};
+use weir_abi::settings::Link;
 use weir_forward::family::Family;
-use weir_forward::hook::RouteQuery;
+use weir_forward::parse::Segment;
+use weir_forward::translate::End;
 
 /// `struct bpf_fib_lookup` (linux/bpf.h), with its unions as what is read and written here.
 #[repr(C)]
@@ -50,26 +52,51 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
 impl Lookup {
+    /// A question: where does the packet go once `end` has replaced one of its ends?
     #[inline(always)]
-    pub fn new<F: Family>(query: &RouteQuery<F::Address>, interface: u32, length: u16) -> Self {
+    pub fn new<F: Family>(
+        segment: &Segment<F::Address>,
+        direction: Direction,
+        end: End<F::Address>,
+        interface: u32,
+        length: u16,
+    ) -> Self {
+        let flow = &segment.flow;
+        let (source, destination, source_port, destination_port) = match direction {
+            Direction::Request => (flow.source, end.address, flow.source_port, end.port),
+            Direction::Reply => (
+                end.address,
+                flow.destination,
+                end.port,
+                flow.destination_port,
+            ),
+        };
         Self {
             family: if F::NUMBER == FAMILY_V4 {
                 AF_INET
             } else {
                 AF_INET6
             },
-            protocol: query.protocol as u8,
-            source_port: query.source_port,
-            destination_port: query.destination_port,
+            protocol: flow.protocol as u8,
+            source_port,
+            destination_port,
             length,
             interface,
-            flow_information: query.flow_information,
-            source: F::widen(query.source),
-            destination: F::widen(query.destination),
+            flow_information: segment.flow_information,
+            source: F::widen(source),
+            destination: F::widen(destination),
             vlan: 0,
             source_mac: [0; 6],
             destination_mac: [0; 6],
         }
+    }
+
+    /// The hop that was found, with the slot of the interface that leads there, if it can be said in
+    /// those terms.
+    #[inline(always)]
+    pub fn hop(&self, slot: u32) -> Option<(Link, u16)> {
+        let is_there = self.length != 0 && slot <= u16::MAX as u32;
+        is_there.then_some((Link::new(self.destination_mac, slot as u16), self.length))
     }
 
     /// Asks, for a packet of that context.

@@ -3,17 +3,20 @@
 use core::ffi::c_void;
 use core::ops::ControlFlow;
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::helpers::bpf_loop;
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
-use weir_abi::keys::{BucketKey, FAMILY_V4, FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::flow_table::FlowBucket;
+use weir_abi::keys::{BucketKey, Direction, FAMILY_V4, FlowValue, ServiceKey};
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
-use weir_abi::settings::{Interface, Settings};
+use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
 use weir_forward::family::{Family, Flow};
-use weir_forward::tables::{Occupied, Step, Tables};
+use weir_forward::flow_table::Put;
+use weir_forward::meet::Met;
+use weir_forward::parse::Segment;
+use weir_forward::tables::{Step, Tables};
 
 use crate::{calls, maps};
 
@@ -26,36 +29,6 @@ pub fn count_reason(reason: Reason) {
     if let Some(count) = maps::REASON_COUNTS.get_ptr_mut(reason as u32) {
         // SAFETY: a value of this processor, which no other changes.
         unsafe { *count += 1 };
-    }
-}
-
-/// The flow as the key that the family's table has.
-#[inline(always)]
-fn key4<F: Family>(flow: &Flow<F::Address>) -> &FlowKey4 {
-    // SAFETY: called where F::NUMBER is IPv4's, whose flow is FlowKey4.
-    unsafe { &*core::ptr::from_ref(flow).cast() }
-}
-
-/// As [`key4`], for IPv6.
-#[inline(always)]
-fn key6<F: Family>(flow: &Flow<F::Address>) -> &FlowKey6 {
-    // SAFETY: called where F::NUMBER is IPv6's, whose flow is FlowKey6.
-    unsafe { &*core::ptr::from_ref(flow).cast() }
-}
-
-impl Maps {
-    #[inline(always)]
-    fn put_flow<F: Family>(
-        key: &Flow<F::Address>,
-        value: FlowValue,
-        flags: u32,
-    ) -> Result<(), Occupied> {
-        let done = if F::NUMBER == FAMILY_V4 {
-            maps::FLOWS4.insert(key4::<F>(key), value, flags as u64)
-        } else {
-            maps::FLOWS6.insert(key6::<F>(key), value, flags as u64)
-        };
-        done.map_err(|_| Occupied)
     }
 }
 
@@ -96,50 +69,23 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn interface(&self, index: u32) -> Option<Interface> {
+    fn interface_slot(&self, index: u32) -> Option<u32> {
         // SAFETY: the value is copied at once.
-        unsafe { maps::INTERFACES.get(index) }.copied()
+        unsafe { maps::INTERFACE_INDEX.get(index) }.copied()
     }
 
     #[inline(always)]
-    fn flow<F: Family>(&self, key: &Flow<F::Address>) -> Option<FlowValue> {
-        // SAFETY: the value is copied at once; whoever uses the slot checks that it is the flow's.
-        unsafe {
-            if F::NUMBER == FAMILY_V4 {
-                maps::FLOWS4.get(key4::<F>(key))
-            } else {
-                maps::FLOWS6.get(key6::<F>(key))
-            }
-        }
-        .copied()
+    fn interface(&self, slot: u32) -> Option<&InterfaceRecord> {
+        maps::INTERFACE_TABLE.get(slot)
     }
 
     #[inline(always)]
-    fn insert_flow<F: Family>(
-        &self,
-        key: &Flow<F::Address>,
-        value: FlowValue,
-    ) -> Result<(), Occupied> {
-        Self::put_flow::<F>(key, value, BPF_NOEXIST)
-    }
-
-    #[inline(always)]
-    fn replace_flow<F: Family>(
-        &self,
-        key: &Flow<F::Address>,
-        value: FlowValue,
-    ) -> Result<(), Occupied> {
-        Self::put_flow::<F>(key, value, BPF_ANY)
-    }
-
-    #[inline(always)]
-    fn remove_flow<F: Family>(&self, key: &Flow<F::Address>) {
-        // It is gone, or was already.
-        let _ = if F::NUMBER == FAMILY_V4 {
-            maps::FLOWS4.remove(key4::<F>(key))
+    fn flow_bucket<F: Family>(&self, bucket: u32) -> Option<&FlowBucket> {
+        if F::NUMBER == FAMILY_V4 {
+            maps::FLOWS4.get(bucket)
         } else {
-            maps::FLOWS6.remove(key6::<F>(key))
-        };
+            maps::FLOWS6.get(bucket)
+        }
     }
 
     #[inline(always)]
@@ -175,6 +121,21 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn meet<F: Family>(&self, segment: &Segment<F::Address>, now: Tick) -> Met {
+        calls::meet::<F>(segment, now)
+    }
+
+    #[inline(always)]
+    fn begin<F: Family>(
+        &self,
+        segment: &Segment<F::Address>,
+        service: u32,
+        now: Tick,
+    ) -> Result<u32, Reason> {
+        calls::begin::<F>(segment, service, now)
+    }
+
+    #[inline(always)]
     fn pick(&self, service: u32, folded: u32) -> Option<u32> {
         calls::pick(service, folded)
     }
@@ -187,6 +148,31 @@ impl Tables for Maps {
         now: Tick,
     ) -> Result<u32, Reason> {
         calls::make::<F>(flow, destination, now)
+    }
+
+    #[inline(always)]
+    fn put_flow<F: Family>(&self, slot: u32, direction: Direction) -> Put {
+        calls::put_flow::<F>(slot, direction)
+    }
+
+    #[inline(always)]
+    fn rival<F: Family>(&self, slot: u32, direction: Direction) -> Option<FlowValue> {
+        calls::rival::<F>(slot, direction)
+    }
+
+    #[inline(always)]
+    fn remove_flow<F: Family>(&self, slot: u32, direction: Direction, entry: FlowValue) {
+        calls::remove_flow::<F>(slot, direction, entry);
+    }
+
+    #[inline(always)]
+    fn search<F: Family>(&self, flow: &Flow<F::Address>) -> Option<FlowValue> {
+        calls::search::<F>(flow)
+    }
+
+    #[inline(always)]
+    fn evict<F: Family>(&self) -> bool {
+        calls::evict::<F>()
     }
 
     #[inline(always)]

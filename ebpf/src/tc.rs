@@ -12,14 +12,20 @@ use aya_ebpf::helpers::{
 };
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
+use weir_abi::keys::Direction;
 use weir_abi::reason::{Outcome, Reason};
+use weir_abi::settings::Link;
 use weir_abi::tick::Tick;
 use weir_forward::family::Family;
-use weir_forward::hook::{Hook, Refused, Route, RouteQuery};
+use weir_forward::hook::{Hook, Refused, Route};
+use weir_forward::parse::{Segment, Transport};
 use weir_forward::process::process;
+use weir_forward::tables::Tables;
+use weir_forward::translate::End;
 use weir_wire::checksum::Delta;
-use weir_wire::ethernet::Mac;
+use weir_wire::ethernet::Ethernet;
 use weir_wire::packet::{Header, Packet};
+use weir_wire::transport::{Tcp, Udp};
 
 use crate::frame;
 use crate::link_header;
@@ -29,10 +35,23 @@ use crate::tables::{Maps, count_reason};
 /// A packet at the TC ingress hook.
 struct Frame {
     skb: *mut __sk_buff,
-    /// Where it goes, once routing has said so; the kernel finds the neighbour's link address, or
-    /// asks for it.
+    /// Where it goes, once routing has said so or a connection remembers.
     interface: u32,
+    way: Way,
+    /// For [`Way::Neighbour`].
     neighbour: MaybeUninit<bpf_redir_neigh>,
+    /// The hop with the slot of the interface, and the MTU there; 0 where nothing is to be learnt.
+    hop: Link,
+    mtu: u16,
+    source: Link,
+}
+
+/// Who puts the link addresses there.
+enum Way {
+    /// The kernel, which finds the neighbour's link address, or asks for it.
+    Neighbour,
+    /// We, as remembered.
+    Hop,
 }
 
 /// Headers of the longest packet that is read: link, tags, IPv6, some extension headers, TCP.
@@ -43,7 +62,11 @@ pub fn weir_tc(context: TcContext) -> i32 {
     let mut frame = Frame {
         skb: context.skb.skb,
         interface: 0,
+        way: Way::Neighbour,
         neighbour: MaybeUninit::uninit(),
+        hop: Link(0),
+        mtu: 0,
+        source: Link(0),
     };
     frame.pull(HEADERS);
     if link_header::may_be_lost(&frame, frame.context().protocol)
@@ -76,6 +99,25 @@ impl Frame {
     fn context(&self) -> &__sk_buff {
         // SAFETY: the context is a live `__sk_buff`.
         unsafe { &*self.skb }
+    }
+
+    /// How large the pieces are that offloading will cut the packet into; 0 for one that is whole.
+    #[inline(always)]
+    fn piece(&self) -> u32 {
+        let size: u64;
+        // SAFETY: a load from the live `__sk_buff`. Written out because the compiler would keep the
+        // field's address where it reads it more than once, and the verifier wants the context's own
+        // address with the offset in the instruction.
+        unsafe {
+            core::arch::asm!(
+                "{0} = *(u32 *)({1} + {2})",
+                out(reg) size,
+                in(reg) self.skb,
+                const core::mem::offset_of!(__sk_buff, gso_size),
+                options(nostack, readonly, pure)
+            );
+        }
+        size as u32
     }
 
     /// Makes the first bytes readable.
@@ -113,24 +155,38 @@ impl Frame {
                 return Err(Refused);
             }
         }
-        // SAFETY: the parameters are as large as is said; a packet is sent only where routing has
-        // written them.
-        let action = unsafe {
-            bpf_redirect_neigh(
-                self.interface,
-                self.neighbour.as_mut_ptr(),
-                size_of::<bpf_redir_neigh>() as i32,
-                0,
-            )
-        };
-        redirected(action)
+        match self.way {
+            Way::Neighbour => {
+                // SAFETY: the parameters are as large as is said; a packet is sent this way only
+                // where routing has written them.
+                redirected(unsafe {
+                    bpf_redirect_neigh(
+                        self.interface,
+                        self.neighbour.as_mut_ptr(),
+                        size_of::<bpf_redir_neigh>() as i32,
+                        0,
+                    )
+                })
+            }
+            Way::Hop => {
+                let (hop, source) = (self.hop, self.source);
+                let link = self.header_mut::<Ethernet>(0).ok_or(Refused)?;
+                link.set_addresses(hop.0, source.0);
+                redirect(self.interface)
+            }
+        }
     }
 
     #[inline(always)]
     fn send_back(&self) -> Result<i32, Refused> {
-        // SAFETY: a helper without memory arguments.
-        redirected(unsafe { bpf_redirect(self.context().ifindex, 0) })
+        redirect(self.context().ifindex)
     }
+}
+
+#[inline(always)]
+fn redirect(interface: u32) -> Result<i32, Refused> {
+    // SAFETY: a helper without memory arguments.
+    redirected(unsafe { bpf_redirect(interface, 0) })
 }
 
 #[inline(always)]
@@ -173,7 +229,7 @@ impl Hook for Frame {
     }
 
     #[inline(always)]
-    fn station(&self) -> Option<Mac> {
+    fn station<T: Tables>(&self, _tables: &T) -> Option<Link> {
         None
     }
 
@@ -186,7 +242,7 @@ impl Hook for Frame {
     #[inline(always)]
     fn network_length(&self, parsed: usize, network_offset: usize) -> u64 {
         // A segment made large by offloading says a wrong length, or none (RFC 2675 style).
-        if self.context().gso_size != 0 {
+        if self.piece() != 0 {
             self.context().len as u64 - network_offset as u64
         } else {
             parsed as u64
@@ -194,17 +250,27 @@ impl Hook for Frame {
     }
 
     #[inline(always)]
-    fn route<F: Family>(&mut self, query: &RouteQuery<F::Address>) -> Route {
+    fn route<F: Family, T: Tables>(
+        &mut self,
+        tables: &T,
+        segment: &Segment<F::Address>,
+        direction: Direction,
+        end: End<F::Address>,
+    ) -> Route {
         // Without a length the kernel holds the packet itself against the MTU, and knows that a
         // segment made large by offloading is cut again.
-        let length = if self.context().gso_size != 0 {
-            0
-        } else {
-            query.length
-        };
-        let mut lookup = Lookup::new::<F>(query, self.context().ifindex, length);
-        match lookup.ask(self.skb.cast()) {
+        let length = if self.piece() != 0 { 0 } else { segment.length };
+        let mut lookup = Lookup::new::<F>(segment, direction, end, self.context().ifindex, length);
+        let answer = lookup.ask(self.skb.cast());
+        match answer {
             Answer::Found | Answer::NoNeighbour => {
+                if let Answer::Found = answer
+                    && let Some(slot) = tables.interface_slot(lookup.interface)
+                    && let Some((hop, mtu)) = lookup.hop(slot)
+                {
+                    self.hop = hop;
+                    self.mtu = mtu;
+                }
                 self.interface = lookup.interface;
                 self.neighbour.write(bpf_redir_neigh {
                     nh_family: lookup.family as u32,
@@ -218,6 +284,40 @@ impl Hook for Frame {
             Answer::ForwardingDisabled => Route::ForwardingDisabled,
             Answer::Unreachable => Route::Unreachable,
         }
+    }
+
+    #[inline(always)]
+    fn learnt(&self) -> Option<(Link, u16)> {
+        (self.mtu != 0).then_some((self.hop, self.mtu))
+    }
+
+    #[inline(always)]
+    fn recall<T: Tables>(&mut self, tables: &T, hop: Link) -> bool {
+        let Some(record) = tables.interface(hop.beside().into()) else {
+            return false;
+        };
+        self.source = Link(record.link.load());
+        self.interface = record.index.load();
+        self.hop = hop;
+        self.way = Way::Hop;
+        self.interface != 0
+    }
+
+    #[inline(always)]
+    fn fits<A>(&self, segment: &Segment<A>, mtu: u16) -> bool {
+        let piece = self.piece();
+        if piece == 0 {
+            return segment.length <= mtu;
+        }
+        let transport = match segment.transport() {
+            Transport::Tcp(_) => match self.header::<Tcp>(segment.payload as usize) {
+                Some(tcp) => tcp.header_length(),
+                None => return false,
+            },
+            Transport::Udp => Udp::LENGTH,
+        };
+        let headers = segment.payload as usize - segment.network as usize + transport;
+        piece as usize + headers <= mtu as usize
     }
 
     #[inline(always)]

@@ -8,16 +8,18 @@ use aya_ebpf::helpers::{
 };
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
+use weir_abi::keys::Direction;
 use weir_abi::reason::{Outcome, Reason};
-use weir_abi::settings::INTERFACE_XDP_TRANSMIT;
+use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link};
 use weir_abi::tick::Tick;
 use weir_forward::family::Family;
-use weir_forward::hook::{Hook, Refused, Route, RouteQuery};
+use weir_forward::hook::{Hook, Refused, Route};
+use weir_forward::parse::Segment;
 use weir_forward::process::process;
 use weir_forward::tables::Tables;
-use weir_forward::translate::correct_in_place;
+use weir_forward::translate::{End, correct_in_place};
 use weir_wire::checksum::Delta;
-use weir_wire::ethernet::{Ethernet, Mac};
+use weir_wire::ethernet::Ethernet;
 use weir_wire::packet::{Header, Packet};
 
 use crate::frame;
@@ -27,10 +29,11 @@ use crate::tables::{Maps, count_reason};
 /// A frame at the XDP hook.
 struct Frame {
     context: *mut xdp_md,
-    /// Where it goes, once routing has said so.
+    /// Where it goes, once routing has said so or a connection remembers.
     interface: u32,
-    source: Mac,
-    destination: Mac,
+    source: Link,
+    hop: Link,
+    mtu: u16,
 }
 
 #[xdp(frags)]
@@ -38,8 +41,9 @@ pub fn weir_xdp(context: XdpContext) -> u32 {
     let mut frame = Frame {
         context: context.ctx,
         interface: 0,
-        source: [0; 6],
-        destination: [0; 6],
+        source: Link(0),
+        hop: Link(0),
+        mtu: 0,
     };
     let reason = process(&mut frame, &Maps);
     let sent = match reason.outcome() {
@@ -86,10 +90,9 @@ impl Frame {
 
     #[inline(always)]
     fn send(&mut self) -> Result<u32, Refused> {
-        let (source, destination) = (self.source, self.destination);
+        let (source, hop) = (self.source, self.hop);
         let link = self.header_mut::<Ethernet>(0).ok_or(Refused)?;
-        link.destination = destination;
-        link.source = source;
+        link.set_addresses(hop.0, source.0);
         redirect(self.interface)
     }
 }
@@ -143,8 +146,9 @@ impl Hook for Frame {
     }
 
     #[inline(always)]
-    fn station(&self) -> Option<Mac> {
-        Some(Maps.interface(self.ingress())?.mac)
+    fn station<T: Tables>(&self, tables: &T) -> Option<Link> {
+        let slot = tables.interface_slot(self.ingress())?;
+        Some(Link(tables.interface(slot)?.link.load()))
     }
 
     #[inline(always)]
@@ -158,8 +162,14 @@ impl Hook for Frame {
     }
 
     #[inline(always)]
-    fn route<F: Family>(&mut self, query: &RouteQuery<F::Address>) -> Route {
-        let mut lookup = Lookup::new::<F>(query, self.ingress(), query.length);
+    fn route<F: Family, T: Tables>(
+        &mut self,
+        tables: &T,
+        segment: &Segment<F::Address>,
+        direction: Direction,
+        end: End<F::Address>,
+    ) -> Route {
+        let mut lookup = Lookup::new::<F>(segment, direction, end, self.ingress(), segment.length);
         match lookup.ask(self.context.cast()) {
             Answer::Found => {}
             Answer::NoNeighbour => return Route::NoNeighbour,
@@ -168,17 +178,35 @@ impl Hook for Frame {
             // It may be the kernel's to deliver: TC decides.
             Answer::Unreachable => return Route::NotTransmittable,
         }
-        let transmits = match Maps.interface(lookup.interface) {
-            Some(interface) => interface.flags & INTERFACE_XDP_TRANSMIT != 0,
-            None => false,
-        };
-        if !transmits {
-            return Route::NotTransmittable;
+        let slot = tables.interface_slot(lookup.interface);
+        match slot.and_then(|slot| lookup.hop(slot)) {
+            Some((hop, mtu)) if self.recall(tables, hop) => {
+                self.mtu = mtu;
+                Route::Known
+            }
+            Some(_) | None => Route::NotTransmittable,
         }
-        self.interface = lookup.interface;
-        self.source = lookup.source_mac;
-        self.destination = lookup.destination_mac;
-        Route::Known
+    }
+
+    #[inline(always)]
+    fn learnt(&self) -> Option<(Link, u16)> {
+        Some((self.hop, self.mtu))
+    }
+
+    #[inline(always)]
+    fn recall<T: Tables>(&mut self, tables: &T, hop: Link) -> bool {
+        let Some(record) = tables.interface(hop.beside().into()) else {
+            return false;
+        };
+        self.source = Link(record.link.load());
+        self.interface = record.index.load();
+        self.hop = hop;
+        self.source.beside() & INTERFACE_XDP_TRANSMIT != 0
+    }
+
+    #[inline(always)]
+    fn fits<A>(&self, segment: &Segment<A>, mtu: u16) -> bool {
+        segment.length <= mtu
     }
 
     #[inline(always)]

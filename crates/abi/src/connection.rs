@@ -4,6 +4,7 @@
 //! life is one word, so that a state, a timer and the counters that follow from them change
 //! together or not at all: whoever replaces the word has made the change.
 
+use crate::settings::Link;
 use crate::shared::{Shared, Shared32, Shared64};
 use crate::tick::Tick;
 
@@ -36,6 +37,23 @@ pub struct Endpoints<A> {
     pub forwarding: u8,
 }
 
+/// A next hop that a connection remembers, and for how long.
+#[derive(Debug, Default, Clone)]
+#[repr(C)]
+pub struct HopCell {
+    /// A [`Link`]: the hop's MAC address, and the slot of the interface that leads there.
+    pub link: Shared64,
+    /// A [`HopTerms`].
+    pub terms: Shared64,
+}
+
+/// Under which conditions a remembered next hop serves.
+///
+/// Bits 0..32 the routes generation that it was learnt under, 32..48 the MTU on the way there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct HopTerms(pub u64);
+
 /// A connection of IPv4. 64 bytes: one cache line.
 #[derive(Debug, Default, Clone)]
 #[repr(C, align(64))]
@@ -46,8 +64,8 @@ pub struct Connection4 {
     pub endpoints: Shared<Endpoints<[u32; 1]>>,
     /// The real server's slot.
     pub destination: Shared32,
-    /// What is to come: the controlling connection, marks, sync stamps, a remembered next hop.
-    pub reserved: [Shared32; 8],
+    /// The next hops of requests and of replies.
+    pub hops: [HopCell; 2],
 }
 
 /// A connection of IPv6. 128 bytes: two cache lines.
@@ -60,8 +78,47 @@ pub struct Connection6 {
     pub endpoints: Shared<Endpoints<[u32; 4]>>,
     /// The real server's slot.
     pub destination: Shared32,
-    /// What is to come: the controlling connection, marks, sync stamps, a remembered next hop.
-    pub reserved: [Shared32; 15],
+    /// Fills up to eight bytes.
+    pub padding: Shared32,
+    /// The next hops of requests and of replies.
+    pub hops: [HopCell; 2],
+    /// What is to come: the controlling connection, marks, sync stamps.
+    pub reserved: [Shared32; 6],
+}
+
+impl HopCell {
+    /// Remembers a hop.
+    #[inline(always)]
+    pub fn remember(&self, link: Link, terms: HopTerms) {
+        self.link.store(link.0);
+        self.terms.store(terms.0);
+    }
+
+    /// Forgets it. (No generation in force is 0.)
+    #[inline(always)]
+    pub fn forget(&self) {
+        self.terms.store(0);
+    }
+}
+
+impl HopTerms {
+    /// Those terms.
+    #[inline(always)]
+    pub const fn new(generation: u32, mtu: u16) -> Self {
+        Self(generation as u64 | (mtu as u64) << 32)
+    }
+
+    /// The generation that it was learnt under.
+    #[inline(always)]
+    pub const fn generation(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The largest packet that fits.
+    #[inline(always)]
+    pub const fn mtu(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
 }
 
 /// The record is in use and in the flow tables.
@@ -70,6 +127,11 @@ pub const LIVE: u8 = 1;
 pub const INACTIVE: u8 = 2;
 /// No reply has been seen and none will be (IPVS: `IP_VS_CONN_F_NOOUTPUT`): DR and TUN.
 pub const NO_OUTPUT: u8 = 4;
+/// The real server has answered.
+pub const REPLIED: u8 = 8;
+/// The client has answered that: it is there, under that address. What is not proven may be evicted
+/// when the table is full.
+pub const PROVEN: u8 = 16;
 
 impl Word {
     /// A word of those parts.

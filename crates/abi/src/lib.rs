@@ -14,6 +14,7 @@
 
 pub mod connection;
 pub mod counters;
+pub mod flow_table;
 pub mod keys;
 pub mod names;
 pub mod reason;
@@ -23,7 +24,7 @@ pub mod shared;
 pub mod tick;
 
 /// The version of everything in this crate. Tables of another version are never adopted as they are.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// A slot number that stands for "none", in links and picks.
 pub const NONE: u32 = u32::MAX;

@@ -21,9 +21,9 @@ pub const MAP_BUCKETS: &str = "buckets";
 pub const MAP_COUNTERS: &str = "counters";
 /// [`crate::reason::Reason`] -> packets, per processor.
 pub const MAP_REASONS: &str = "reasons";
-/// [`crate::keys::FlowKey4`] -> [`crate::keys::FlowValue`].
+/// [`crate::flow_table::FlowBucket`]s: which connection has a flow.
 pub const MAP_FLOWS4: &str = "flows4";
-/// [`crate::keys::FlowKey6`] -> [`crate::keys::FlowValue`].
+/// The same for IPv6.
 pub const MAP_FLOWS6: &str = "flows6";
 /// Slot -> [`crate::connection::Connection4`].
 pub const MAP_CONNECTIONS4: &str = "connections4";
@@ -33,13 +33,15 @@ pub const MAP_CONNECTIONS6: &str = "connections6";
 pub const MAP_FREE4: &str = "free4";
 /// Slots of `connections6` that were used and are free again.
 pub const MAP_FREE6: &str = "free6";
-/// Interface index -> [`crate::settings::Interface`].
+/// Slot -> [`crate::settings::InterfaceRecord`].
 pub const MAP_INTERFACES: &str = "interfaces";
+/// Interface index -> slot of the interface.
+pub const MAP_INTERFACE_INDEX: &str = "interface_index";
 /// The reaper's timer.
 pub const MAP_REAPER: &str = "reaper";
 
 /// All maps, each pinned under its name.
-pub const MAPS: [&str; 15] = [
+pub const MAPS: [&str; 16] = [
     MAP_SETTINGS,
     MAP_SERVICES,
     MAP_SERVICE_INDEX,
@@ -54,5 +56,6 @@ pub const MAPS: [&str; 15] = [
     MAP_FREE4,
     MAP_FREE6,
     MAP_INTERFACES,
+    MAP_INTERFACE_INDEX,
     MAP_REAPER,
 ];

@@ -1,6 +1,7 @@
 //! The one record that holds what is true for the whole director.
 
 use crate::counters::SharedCounters;
+use crate::flow_table::HASH_KEYS;
 use crate::shared::{Shared32, Shared64};
 
 /// Places for TCP states, as IPVS numbers them (NONE 0 to LAST 11): a power of two, so that masked
@@ -21,6 +22,14 @@ pub struct Settings {
     pub capacity4: Shared32,
     /// How many connections of IPv6 the table holds.
     pub capacity6: Shared32,
+    /// Buckets of the flow table of IPv4.
+    pub flow_buckets4: Shared32,
+    /// Buckets of the flow table of IPv6.
+    pub flow_buckets6: Shared32,
+    /// Where the search for a half-open connection of IPv4 to evict goes on.
+    pub hand4: Shared32,
+    /// The same for IPv6.
+    pub hand6: Shared32,
     /// Slots of the IPv4 table that have ever been used: those below may hold a connection.
     pub high_water4: Shared32,
     /// Slots of the IPv6 table that have ever been used.
@@ -40,6 +49,9 @@ pub struct Settings {
     /// The tick when somebody who raises that number was last alive. When it is two seconds old, the
     /// reaper's timer raises the number once a second instead.
     pub routes_watched: Shared32,
+    /// What the hash of the flow tables is keyed by: random, so that nobody can choose packets that
+    /// fill one bucket.
+    pub hash_keys: [Shared64; HASH_KEYS],
     /// Cookie of the network namespace that the director works in (`SO_NETNS_COOKIE`).
     pub network_namespace: Shared64,
     /// Counted for services that are gone.
@@ -48,15 +60,59 @@ pub struct Settings {
     pub zeroed: SharedCounters,
 }
 
-/// What the programs know of an interface; found by its index.
+/// An interface, as somebody says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[repr(C)]
 pub struct Interface {
     /// Its MAC address.
     pub mac: [u8; 6],
     /// [`INTERFACE_XDP_TRANSMIT`] and its siblings.
     pub flags: u16,
 }
+
+/// An interface in a slot of the `interfaces` table.
+#[derive(Debug, Default, Clone)]
+#[repr(C)]
+pub struct InterfaceRecord {
+    /// Its [`Link`]: its own MAC address, and its flags.
+    pub link: Shared64,
+    /// Its index; 0 in a slot that is free.
+    pub index: Shared32,
+    /// What is to come.
+    pub reserved: Shared32,
+}
+
+/// A MAC address and sixteen bits beside it in one word, so that both are read at once.
+///
+/// Bits 0..48 the address as it lies in a frame (the first byte lowest), 48..64 the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct Link(pub u64);
+
+impl Link {
+    /// An address with what is said beside it.
+    #[inline(always)]
+    pub const fn new(mac: [u8; 6], beside: u16) -> Self {
+        let [a, b, c, d, e, f] = mac;
+        let [g, h] = beside.to_le_bytes();
+        Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    /// The address.
+    #[inline(always)]
+    pub const fn mac(self) -> [u8; 6] {
+        let [a, b, c, d, e, f, _, _] = self.0.to_le_bytes();
+        [a, b, c, d, e, f]
+    }
+
+    /// What is said beside it.
+    #[inline(always)]
+    pub const fn beside(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+}
+
+/// How many interfaces the programs know.
+pub const INTERFACES: u32 = 4096;
 
 /// XDP frames can be sent out of this interface (it has `ndo_xdp_xmit`, and for veth a peer that
 /// polls).

@@ -6,6 +6,7 @@
 //! where they only load or store: BPF's loads and stores of up to 8 aligned bytes are single.
 
 use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 
 macro_rules! shared {
     ($(#[$doc:meta])* $name:ident, $int:ty, $atomic:ty) => {
@@ -139,11 +140,24 @@ impl<T: Copy> Shared<T> {
         Self(UnsafeCell::new(value))
     }
 
-    /// A copy of the value now.
+    /// A copy of the value now, each of its 32-bit words read once.
     #[inline(always)]
     pub fn load(&self) -> T {
-        // SAFETY: the cell is aligned and alive, and any bit pattern is a value.
-        unsafe { self.0.get().read_volatile() }
+        const { assert!(align_of::<T>() >= 4 && size_of::<T>().is_multiple_of(4)) };
+        let mut value = MaybeUninit::<T>::uninit();
+        let mut word = 0;
+        // One by one: of a volatile copy of the whole the compiler makes one by way of the stack.
+        while word < size_of::<T>() / 4 {
+            // SAFETY: the cell is aligned and alive, `value` is as large, and `word` is within both.
+            unsafe {
+                let from = self.0.get().cast::<u32>().add(word);
+                let to = value.as_mut_ptr().cast::<u32>().add(word);
+                to.write(from.read_volatile());
+            }
+            word += 1;
+        }
+        // SAFETY: every word is written, and any bit pattern is a value.
+        unsafe { value.assume_init() }
     }
 
     /// Puts `value` there.

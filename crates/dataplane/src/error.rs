@@ -58,6 +58,14 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The kernel gave no random numbers.
+    #[error("the kernel gave no random numbers: {0}")]
+    Random(io::Error),
+    /// The table of interfaces is full.
+    #[error(
+        "the packet programs know as many interfaces as they can: a packet cannot leave by this one through XDP"
+    )]
+    TooManyInterfaces,
     /// The reaper's timer could not be started.
     #[error("the kernel did not start the timer that ends connections (program returned {0})")]
     Reaper(u32),

@@ -25,9 +25,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use weir_abi::connection::{Connection4, Connection6};
+use weir_abi::flow_table::FlowBucket;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
-use weir_abi::settings::{Interface, Settings};
+use weir_abi::settings::{Interface, InterfaceRecord, Link, Settings};
 use weir_abi::{LAYOUT_VERSION, names};
 
 pub use attach::Attachment;
@@ -35,7 +36,7 @@ pub use error::Error;
 pub use pins::{Removed, detach};
 
 use memory::Shared;
-use tables::{BucketRow, CountersRow, InterfaceRow, KeyRow};
+use tables::{BucketRow, CountersRow, KeyRow};
 
 /// How many entries the tables hold. Nothing is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +61,13 @@ pub struct Dataplane {
     destinations: Shared<Destination>,
     connections4: Shared<Connection4>,
     connections6: Shared<Connection6>,
+    flows4: Shared<FlowBucket>,
+    flows6: Shared<FlowBucket>,
+    interfaces: Shared<InterfaceRecord>,
     // aya asks for unique access where the kernel does not.
     service_index: Mutex<HashMap<MapData, KeyRow, u32>>,
     buckets: Mutex<HashMap<MapData, BucketRow, u32>>,
-    interfaces: Mutex<HashMap<MapData, u32, InterfaceRow>>,
+    interface_index: Mutex<HashMap<MapData, u32, u32>>,
     counters: Mutex<PerCpuArray<MapData, CountersRow>>,
     reasons: PerCpuArray<MapData, u64>,
     /// The other tables: user space does not touch them, but holds them open.
@@ -92,31 +96,28 @@ impl Dataplane {
             destinations: shared(&mut object, names::MAP_DESTINATIONS)?,
             connections4: shared(&mut object, names::MAP_CONNECTIONS4)?,
             connections6: shared(&mut object, names::MAP_CONNECTIONS6)?,
+            flows4: shared(&mut object, names::MAP_FLOWS4)?,
+            flows6: shared(&mut object, names::MAP_FLOWS6)?,
+            interfaces: shared(&mut object, names::MAP_INTERFACES)?,
             // aya asks for unique access where the kernel does not.
             service_index: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_SERVICE_INDEX,
             )?)?),
             buckets: Mutex::new(HashMap::try_from(take(&mut object, names::MAP_BUCKETS)?)?),
-            interfaces: Mutex::new(HashMap::try_from(take(
+            interface_index: Mutex::new(HashMap::try_from(take(
                 &mut object,
-                names::MAP_INTERFACES,
+                names::MAP_INTERFACE_INDEX,
             )?)?),
             counters: Mutex::new(PerCpuArray::try_from(take(
                 &mut object,
                 names::MAP_COUNTERS,
             )?)?),
             reasons: PerCpuArray::try_from(take(&mut object, names::MAP_REASONS)?)?,
-            _others: [
-                names::MAP_FLOWS4,
-                names::MAP_FLOWS6,
-                names::MAP_FREE4,
-                names::MAP_FREE6,
-                names::MAP_REAPER,
-            ]
-            .into_iter()
-            .map(|name| take(&mut object, name))
-            .collect::<Result<_, _>>()?,
+            _others: [names::MAP_FREE4, names::MAP_FREE6, names::MAP_REAPER]
+                .into_iter()
+                .map(|name| take(&mut object, name))
+                .collect::<Result<_, _>>()?,
             object,
         };
         let settings = dataplane.settings.first();
@@ -127,6 +128,16 @@ impl Dataplane {
             settings
                 .capacity6
                 .store(dataplane.connections6.all().len() as u32);
+            settings
+                .flow_buckets4
+                .store(dataplane.flows4.all().len() as u32);
+            settings
+                .flow_buckets6
+                .store(dataplane.flows6.all().len() as u32);
+            for key in &settings.hash_keys {
+                key.store(random()?);
+            }
+            settings.routes_generation.store(1);
         }
         object::start_reaper(&dataplane.object)?;
         settings.layout_version.store(LAYOUT_VERSION);
@@ -148,15 +159,44 @@ impl Dataplane {
         }
     }
 
-    /// Tells the programs what is known of an interface.
+    /// Tells the programs what is known of an interface. What connections remember of next hops is
+    /// the caller's to make void after (`routes_generation`).
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses, or when there are too many interfaces.
+    pub fn set_interface(&self, ifindex: u32, interface: Interface) -> Result<(), Error> {
+        let mut index = lock(&self.interface_index);
+        let link = Link::new(interface.mac, interface.flags);
+        let records = self.interfaces.all();
+        let slot = match index.get(&ifindex, 0) {
+            Ok(slot) => slot,
+            Err(_) => free_interface(records).ok_or(Error::TooManyInterfaces)?,
+        };
+        let record = records
+            .get(slot as usize)
+            .ok_or(Error::OtherLayout(names::MAP_INTERFACES))?;
+        record.link.store(link.0);
+        record.index.store(ifindex);
+        Ok(index.insert(ifindex, slot, 0)?)
+    }
+
+    /// Lets the programs forget an interface that is gone. What connections remember of next hops is
+    /// to be made void before, so that none leads there when the slot is used again.
     ///
     /// # Errors
     ///
     /// When the kernel refuses.
-    pub fn set_interface(&self, ifindex: u32, interface: Interface) -> Result<(), Error> {
-        lock(&self.interfaces)
-            .insert(ifindex, InterfaceRow(interface), 0)
-            .map_err(Error::from)
+    pub fn forget_interface(&self, ifindex: u32) -> Result<(), Error> {
+        let mut index = lock(&self.interface_index);
+        let Ok(slot) = index.get(&ifindex, 0) else {
+            return Ok(());
+        };
+        if let Some(record) = self.interfaces.all().get(slot as usize) {
+            record.link.store(0);
+            record.index.store(0);
+        }
+        tables::gone(index.remove(&ifindex))
     }
 
     /// How many packets there were for each reason, summed over processors.
@@ -200,6 +240,35 @@ impl Dataplane {
     pub fn connections6(&self) -> &[Connection6] {
         self.connections6.all()
     }
+
+    /// The flow table of IPv4.
+    pub fn flows4(&self) -> &[FlowBucket] {
+        self.flows4.all()
+    }
+
+    /// The flow table of IPv6.
+    pub fn flows6(&self) -> &[FlowBucket] {
+        self.flows6.all()
+    }
+}
+
+/// A slot of the interfaces that nobody has. The first one is left free: a hop that was never
+/// learnt names it.
+fn free_interface(records: &[InterfaceRecord]) -> Option<u32> {
+    let mut slots = (0..).zip(records).skip(1);
+    let free = slots.find(|(_, record)| record.index.load() == 0)?;
+    Some(free.0)
+}
+
+/// A random number of the kernel's.
+fn random() -> Result<u64, Error> {
+    let mut bytes = [0; 8];
+    // SAFETY: a buffer of that length.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got != bytes.len() as isize {
+        return Err(Error::Random(std::io::Error::last_os_error()));
+    }
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 /// Locks a table; one that somebody has panicked over is as good as before, it is the kernel's.

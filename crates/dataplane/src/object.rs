@@ -4,6 +4,7 @@ use std::path::Path;
 
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use weir_abi::flow_table::buckets_for;
 use weir_abi::names;
 use weir_abi::service::DH_BUCKETS;
 
@@ -48,10 +49,10 @@ fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 11] {
         ),
         (names::MAP_CONNECTIONS4, sizes.connections4),
         (names::MAP_FREE4, sizes.connections4),
-        (names::MAP_FLOWS4, sizes.connections4.saturating_mul(2)),
+        (names::MAP_FLOWS4, buckets_for(sizes.connections4)),
         (names::MAP_CONNECTIONS6, sizes.connections6),
         (names::MAP_FREE6, sizes.connections6),
-        (names::MAP_FLOWS6, sizes.connections6.saturating_mul(2)),
+        (names::MAP_FLOWS6, buckets_for(sizes.connections6)),
     ]
 }
 

@@ -6,7 +6,7 @@ use aya::util::nr_cpus;
 use weir_abi::counters::Counters;
 use weir_abi::keys::{BucketKey, ServiceKey};
 use weir_abi::service::{DH_BUCKETS, Destination, PRESENT, Service};
-use weir_abi::settings::{Interface, Settings};
+use weir_abi::settings::Settings;
 use weir_control::Tables;
 
 use crate::{Dataplane, Error, lock};
@@ -32,11 +32,6 @@ row!(
     /// A key of the buckets.
     BucketRow,
     BucketKey
-);
-row!(
-    /// A value of the interfaces.
-    InterfaceRow,
-    Interface
 );
 row!(
     /// A value of the counters.
@@ -110,7 +105,7 @@ impl Tables for Dataplane {
 }
 
 /// What was not there is as good as removed.
-fn gone(result: Result<(), MapError>) -> Result<(), Error> {
+pub fn gone(result: Result<(), MapError>) -> Result<(), Error> {
     match result {
         Err(MapError::KeyNotFound) | Ok(()) => Ok(()),
         Err(MapError::SyscallError(error))

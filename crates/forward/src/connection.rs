@@ -3,14 +3,15 @@
 //! Whoever replaces the record's word owns what follows from it: ActiveConn and InActConn change
 //! after a successful compare-and-swap and nowhere else.
 
-use weir_abi::connection::{Endpoints, INACTIVE, LIVE, NO_OUTPUT, Word};
+use weir_abi::connection::{Endpoints, INACTIVE, LIVE, NO_OUTPUT, PROVEN, REPLIED, Word};
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
-use weir_abi::service::{Destination, FORWARD_NAT};
+use weir_abi::service::FORWARD_NAT;
 use weir_abi::settings::Settings;
 use weir_abi::tick::{Tick, Ticks};
 
 use crate::family::{Family, Flow, Record};
+use crate::flow_table::{self, Put};
 use crate::parse::Transport;
 use crate::state;
 use crate::tables::Tables;
@@ -22,44 +23,45 @@ const TRIES: usize = 2;
 pub struct Found<'t, F: Family> {
     /// Its record.
     pub record: &'t F::Record,
+    /// Its slot.
+    pub slot: u32,
     /// Its word when it was found.
     pub word: Word,
     /// The real server's slot.
     pub destination: u32,
 }
 
-/// The live connection in `slot`, if it has that flow. An expired one is ended on the way.
+/// The connection that has a packet's flow, and which way the packet goes. It may have expired.
 #[inline(always)]
 pub fn find<'t, F: Family, T: Tables>(
     tables: &'t T,
-    slot: u32,
-    direction: Direction,
-    key: &Flow<F::Address>,
-    now: Tick,
-) -> Option<Found<'t, F>> {
+    settings: &Settings,
+    flow: &Flow<F::Address>,
+) -> Option<(Found<'t, F>, Direction)> {
+    let (value, record, word) = flow_table::find::<F, T>(tables, settings, flow)?;
+    let found = Found {
+        record,
+        slot: value.slot(),
+        word,
+        destination: record.destination().load(),
+    };
+    Some((found, value.direction()))
+}
+
+/// The connection in a slot.
+#[inline(always)]
+pub fn get<F: Family, T: Tables>(tables: &T, slot: u32) -> Option<Found<'_, F>> {
     let record = tables.connection::<F>(slot)?;
-    let word = Word(record.word().load());
-    if !word.is_live() {
-        return None;
-    }
-    // The slot may have changed its tenant since the flow table was read.
-    let endpoints = record.endpoints().load();
-    if Flow::of(&endpoints, direction) != *key {
-        return None;
-    }
-    if now.since(word.expires()) >= 0 {
-        tables.end::<F>(slot, word);
-        return None;
-    }
     Some(Found {
         record,
-        word,
+        slot,
+        word: Word(record.word().load()),
         destination: record.destination().load(),
     })
 }
 
-/// Makes a connection in state 0 that counts in InActConn, and says its slot; the packet that began
-/// it advances it.
+/// Makes a connection in state 0 that counts in InActConn, and says its slot. Nothing finds it yet:
+/// its flows are to be [put](put_flow).
 #[inline(always)]
 pub fn make<F: Family, T: Tables>(
     tables: &T,
@@ -95,46 +97,49 @@ pub fn make<F: Family, T: Tables>(
     let word = Word::new(expires, 0, LIVE | INACTIVE, generation);
     record.endpoints().store(endpoints);
     record.destination().store(slot);
+    record.hop(Direction::Request).forget();
+    record.hop(Direction::Reply).forget();
     record.word().store(word.0);
     destination.inactive.add(1);
     F::live(settings).add(1);
 
-    // Another processor may have made this very connection, or be about to end its predecessor.
-    let mut failure = Some(Reason::Contended);
-    if put_flow::<F, T>(tables, connection, &endpoints, Direction::Request, false) {
-        // Two connections of one client port through two services to one server port have the same
-        // replies; the newest gets them, as in IPVS.
-        let replied = put_flow::<F, T>(tables, connection, &endpoints, Direction::Reply, true);
-        failure = (!replied).then_some(Reason::TableFull);
-    }
-    let Some(reason) = failure else {
-        return Ok(connection);
-    };
-    // Not `end`: that would be a third function deep, and the stack is 512 bytes for all of them.
-    if record.word().replace(word.0, ended(word).0) {
-        remove_own_flow::<F, T>(tables, connection, &endpoints, Direction::Request);
-        destination.inactive.add(1u32.wrapping_neg());
-        F::live(settings).add(1u32.wrapping_neg());
-        tables.return_slot::<F>(connection);
-    }
-    Err(reason)
+    Ok(connection)
 }
 
-/// Makes the flow of a connection in one direction; whether there is room, and none there yet.
+/// Puts the flow of a connection in one direction into its table.
 #[inline(always)]
-fn put_flow<F: Family, T: Tables>(
+pub fn put_flow<F: Family, T: Tables>(tables: &T, slot: u32, direction: Direction) -> Put {
+    let (Some(settings), Some(record)) = (tables.settings(), tables.connection::<F>(slot)) else {
+        return Put::Full;
+    };
+    let flow = Flow::of(&record.endpoints().load(), direction);
+    flow_table::put::<F, T>(tables, settings, &flow, FlowValue::new(slot, direction))
+}
+
+/// The entry of another connection that has the same flow as that of a slot in one direction.
+#[inline(always)]
+pub fn rival<F: Family, T: Tables>(
     tables: &T,
     slot: u32,
-    endpoints: &Endpoints<F::Address>,
     direction: Direction,
-    replace: bool,
-) -> bool {
-    let key = Flow::of(endpoints, direction);
-    let value = FlowValue::new(slot, direction);
-    if replace {
-        tables.replace_flow::<F>(&key, value).is_ok()
-    } else {
-        tables.insert_flow::<F>(&key, value).is_ok()
+) -> Option<FlowValue> {
+    let record = tables.connection::<F>(slot)?;
+    let flow = Flow::of(&record.endpoints().load(), direction);
+    flow_table::search::<F, T>(tables, &flow, Some(FlowValue::new(slot, direction)))
+}
+
+/// Removes an entry of the flow that the connection in a slot has in one direction: its own, or
+/// another's. What is not there need not be removed.
+#[inline(always)]
+pub fn remove_flow<F: Family, T: Tables>(
+    tables: &T,
+    slot: u32,
+    direction: Direction,
+    entry: FlowValue,
+) {
+    if let (Some(settings), Some(record)) = (tables.settings(), tables.connection::<F>(slot)) {
+        let flow = Flow::of(&record.endpoints().load(), direction);
+        flow_table::remove::<F, T>(tables, settings, &flow, entry);
     }
 }
 
@@ -156,10 +161,10 @@ fn free_slot<F: Family, T: Tables>(tables: &T, settings: &Settings) -> Option<u3
 
 /// What a packet does to the connection that it belongs to: state, expiry, ActiveConn, InActConn.
 #[inline(always)]
-pub fn advance<F: Family>(
+pub fn advance<F: Family, T: Tables>(
+    tables: &T,
     settings: &Settings,
     found: &Found<'_, F>,
-    destination: Option<&Destination>,
     transport: Transport,
     direction: Direction,
     now: Tick,
@@ -172,9 +177,7 @@ pub fn advance<F: Family>(
             return;
         }
         if found.record.word().replace(word.0, next.0) {
-            if let Some(destination) = destination {
-                move_between(destination, word, next);
-            }
+            move_between(tables, found.destination, word, next);
             return;
         }
         word = Word(found.record.word().load());
@@ -205,13 +208,24 @@ fn after(
     // Born in NONE and inactive, a connection is inactive whenever its state is: so the flag need
     // not ask whether the state has changed, as the kernel does. UDP's only state is inactive.
     let inactive = !state::is_active(state) as u8 * INACTIVE;
-    let seen = match direction {
-        Direction::Request => 0,
-        Direction::Reply => NO_OUTPUT,
-    };
-    let flags = word.flags() & !(INACTIVE | seen) | inactive;
+    let kept = word.flags() & !INACTIVE;
+    let flags = match direction {
+        Direction::Request => kept | proof(kept, transport),
+        Direction::Reply => kept & !NO_OUTPUT | REPLIED,
+    } | inactive;
     let expires = now.after(Ticks(timeout)).after(Ticks::REFRESH);
     Word::new(expires, state, flags, word.generation())
+}
+
+/// [`PROVEN`] where a client goes on after the real server has answered. A SYN proves nothing: it may
+/// be sent again unheard.
+#[inline(always)]
+const fn proof(flags: u8, transport: Transport) -> u8 {
+    const { assert!(PROVEN == REPLIED << 1) };
+    match transport {
+        Transport::Tcp(control) if control.syn() => 0,
+        Transport::Tcp(_) | Transport::Udp => (flags & REPLIED) << 1,
+    }
 }
 
 /// Whether it is not worth a write: nothing but the expiry moves, and by less than the slack that
@@ -224,10 +238,12 @@ fn is_as_good(old: Word, new: Word) -> bool {
 }
 
 #[inline(always)]
-fn move_between(destination: &Destination, old: Word, new: Word) {
+fn move_between<T: Tables>(tables: &T, destination: u32, old: Word, new: Word) {
     let was = (old.flags() / INACTIVE) as u32 & 1;
     let is = (new.flags() / INACTIVE) as u32 & 1;
-    if was != is {
+    if was != is
+        && let Some(destination) = tables.destination(destination)
+    {
         destination.active.add(was.wrapping_sub(is));
         destination.inactive.add(is.wrapping_sub(was));
     }
@@ -242,9 +258,13 @@ pub fn end<F: Family, T: Tables>(tables: &T, slot: u32, word: Word) -> bool {
     if !record.word().replace(word.0, ended(word).0) {
         return false;
     }
-    let endpoints = record.endpoints().load();
-    remove_own_flow::<F, T>(tables, slot, &endpoints, Direction::Request);
-    remove_own_flow::<F, T>(tables, slot, &endpoints, Direction::Reply);
+    for direction in [Direction::Request, Direction::Reply] {
+        let own = FlowValue::new(slot, direction);
+        tables.remove_flow::<F>(slot, direction, own);
+    }
+    if let Some(settings) = tables.settings() {
+        F::live(settings).add(1u32.wrapping_neg());
+    }
     if let Some(destination) = tables.destination(record.destination().load()) {
         if word.flags() & INACTIVE != 0 {
             destination.inactive.add(1u32.wrapping_neg());
@@ -252,25 +272,8 @@ pub fn end<F: Family, T: Tables>(tables: &T, slot: u32, word: Word) -> bool {
             destination.active.add(1u32.wrapping_neg());
         }
     }
-    if let Some(settings) = tables.settings() {
-        F::live(settings).add(1u32.wrapping_neg());
-    }
     tables.return_slot::<F>(slot);
     true
-}
-
-/// Removes the flow in that direction unless a newer connection has taken it over.
-#[inline(always)]
-fn remove_own_flow<F: Family, T: Tables>(
-    tables: &T,
-    slot: u32,
-    endpoints: &Endpoints<F::Address>,
-    direction: Direction,
-) {
-    let key = Flow::of(endpoints, direction);
-    if tables.flow::<F>(&key) == Some(FlowValue::new(slot, direction)) {
-        tables.remove_flow::<F>(&key);
-    }
 }
 
 /// The word of a record that is free, after that tenant.

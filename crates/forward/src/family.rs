@@ -1,27 +1,33 @@
 //! IPv4 and IPv6: what differs, so that the rest can be written once.
 
-use weir_abi::connection::{Connection4, Connection6, Endpoints};
+use weir_abi::connection::{Connection4, Connection6, Endpoints, HopCell};
 pub use weir_abi::keys::Flow;
-use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
+use weir_abi::keys::{Direction, FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::settings::Settings;
 use weir_abi::shared::{Shared, Shared32, Shared64};
 
 /// An address family and the tables that are its own.
 pub trait Family: Sized {
     /// An address, as it lies in the packet.
-    type Address: Copy + PartialEq + AsRef<[u32]> + 'static;
+    type Address: Copy + PartialEq + 'static;
     /// Its connection record.
     type Record: Record<Self::Address> + 'static;
 
     /// [`FAMILY_V4`] or [`FAMILY_V6`].
     const NUMBER: u8;
 
+    /// Each word of an address in turn.
+    fn each_word(address: Self::Address, word: impl FnMut(u32));
     /// The address as service and destination tables hold it.
     fn widen(address: Self::Address) -> [u32; 4];
     /// An address out of such a table.
     fn narrow(address: [u32; 4]) -> Self::Address;
     /// How many connections its table holds.
     fn capacity(settings: &Settings) -> &Shared32;
+    /// How many buckets its flow table has.
+    fn flow_buckets(settings: &Settings) -> &Shared32;
+    /// Where the search for a connection to evict goes on.
+    fn hand(settings: &Settings) -> &Shared32;
     /// How many slots of its table have ever been used.
     fn high_water(settings: &Settings) -> &Shared32;
     /// How many connections there are now.
@@ -38,6 +44,8 @@ pub trait Record<A: Copy> {
     fn endpoints(&self) -> &Shared<Endpoints<A>>;
     /// The real server's slot.
     fn destination(&self) -> &Shared32;
+    /// The next hop of one direction.
+    fn hop(&self, direction: Direction) -> &HopCell;
 }
 
 /// IPv4.
@@ -55,6 +63,11 @@ impl Family for V4 {
     const NUMBER: u8 = FAMILY_V4;
 
     #[inline(always)]
+    fn each_word(address: [u32; 1], mut word: impl FnMut(u32)) {
+        word(address[0]);
+    }
+
+    #[inline(always)]
     fn widen(address: [u32; 1]) -> [u32; 4] {
         [address[0], 0, 0, 0]
     }
@@ -67,6 +80,16 @@ impl Family for V4 {
     #[inline(always)]
     fn capacity(settings: &Settings) -> &Shared32 {
         &settings.capacity4
+    }
+
+    #[inline(always)]
+    fn flow_buckets(settings: &Settings) -> &Shared32 {
+        &settings.flow_buckets4
+    }
+
+    #[inline(always)]
+    fn hand(settings: &Settings) -> &Shared32 {
+        &settings.hand4
     }
 
     #[inline(always)]
@@ -93,6 +116,14 @@ impl Family for V6 {
     const NUMBER: u8 = FAMILY_V6;
 
     #[inline(always)]
+    fn each_word(address: [u32; 4], mut word: impl FnMut(u32)) {
+        word(address[0]);
+        word(address[1]);
+        word(address[2]);
+        word(address[3]);
+    }
+
+    #[inline(always)]
     fn widen(address: [u32; 4]) -> [u32; 4] {
         address
     }
@@ -105,6 +136,16 @@ impl Family for V6 {
     #[inline(always)]
     fn capacity(settings: &Settings) -> &Shared32 {
         &settings.capacity6
+    }
+
+    #[inline(always)]
+    fn flow_buckets(settings: &Settings) -> &Shared32 {
+        &settings.flow_buckets6
+    }
+
+    #[inline(always)]
+    fn hand(settings: &Settings) -> &Shared32 {
+        &settings.hand6
     }
 
     #[inline(always)]
@@ -139,6 +180,13 @@ impl Record<[u32; 1]> for Connection4 {
     fn destination(&self) -> &Shared32 {
         &self.destination
     }
+    #[inline(always)]
+    fn hop(&self, direction: Direction) -> &HopCell {
+        match direction {
+            Direction::Request => &self.hops[0],
+            Direction::Reply => &self.hops[1],
+        }
+    }
 }
 
 impl Record<[u32; 4]> for Connection6 {
@@ -153,6 +201,13 @@ impl Record<[u32; 4]> for Connection6 {
     #[inline(always)]
     fn destination(&self) -> &Shared32 {
         &self.destination
+    }
+    #[inline(always)]
+    fn hop(&self, direction: Direction) -> &HopCell {
+        match direction {
+            Direction::Request => &self.hops[0],
+            Direction::Reply => &self.hops[1],
+        }
     }
 }
 

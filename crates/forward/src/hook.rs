@@ -1,30 +1,15 @@
 //! Where a packet was taken, and what the kernel offers there.
 
+use weir_abi::keys::Direction;
+use weir_abi::settings::Link;
 use weir_abi::tick::Tick;
 use weir_wire::checksum::Delta;
-use weir_wire::ethernet::Mac;
 use weir_wire::packet::Packet;
 
 use crate::family::Family;
-
-/// What routing needs to know of a packet as it will leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RouteQuery<A> {
-    /// Source address.
-    pub source: A,
-    /// Destination address.
-    pub destination: A,
-    /// IPv4: type of service. IPv6: traffic class and flow label as they lie.
-    pub flow_information: u32,
-    /// IANA protocol number.
-    pub protocol: u8,
-    /// Source port, network byte order.
-    pub source_port: u16,
-    /// Destination port, network byte order.
-    pub destination_port: u16,
-    /// Length of the network layer in bytes.
-    pub length: u16,
-}
+use crate::parse::Segment;
+use crate::tables::Tables;
+use crate::translate::End;
 
 /// Where a packet can go next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +43,7 @@ pub trait Hook: Packet {
 
     /// The link address of the interface, to tell frames for other stations; nothing where the
     /// kernel has told them already.
-    fn station(&self) -> Option<Mac>;
+    fn station<T: Tables>(&self, tables: &T) -> Option<Link>;
 
     /// Whether the packet was taken at a hook where the kernel has marked it as another station's.
     fn is_other_station(&self) -> bool;
@@ -67,8 +52,28 @@ pub trait Hook: Packet {
     /// a segment that offloading has made larger than that has its own.
     fn network_length(&self, parsed: usize, network_offset: usize) -> u64;
 
-    /// Asks the kernel's routing, and remembers the next hop if there is one.
-    fn route<F: Family>(&mut self, query: &RouteQuery<F::Address>) -> Route;
+    /// Asks the kernel's routing where the packet goes once `end` has replaced its destination (a
+    /// request) or source (a reply), and remembers the next hop, if there is one, until the packet
+    /// is sent.
+    fn route<F: Family, T: Tables>(
+        &mut self,
+        tables: &T,
+        segment: &Segment<F::Address>,
+        direction: Direction,
+        end: End<F::Address>,
+    ) -> Route;
+
+    /// The hop that [`Hook::route`] has just found, for others to go by: its link address with the
+    /// slot of the interface that leads there, and the MTU. Nothing where this hook leaves part of
+    /// the way to the kernel.
+    fn learnt(&self) -> Option<(Link, u16)>;
+
+    /// Goes by a hop that was learnt; whether this hook can.
+    fn recall<T: Tables>(&mut self, tables: &T, hop: Link) -> bool;
+
+    /// Whether a packet fits a link of that MTU. A segment made large by offloading does if what it
+    /// is cut into does.
+    fn fits<A>(&self, segment: &Segment<A>, mtu: u16) -> bool;
 
     /// Corrects the transport checksum at `offset` for a change of addresses (pseudo header) and of
     /// ports. A UDP checksum of zero stays zero (RFC 768), one that becomes zero is sent as ones.

@@ -14,10 +14,14 @@
 #[cfg(any(test, feature = "memory"))]
 extern crate std;
 
+pub mod begin;
 pub mod connection;
+pub mod evict;
 pub mod family;
+pub mod flow_table;
 pub mod hook;
 pub mod icmp;
+pub mod meet;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod parse;

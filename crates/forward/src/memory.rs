@@ -1,29 +1,30 @@
 //! Tables and a hook in plain memory: the packet path without a kernel, for tests and fuzzers.
 
 use core::any::Any;
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::ControlFlow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::vec::Vec;
 
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
-use weir_abi::keys::{BucketKey, FAMILY_V4, FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::flow_table::{FlowBucket, buckets_for};
+use weir_abi::keys::{BucketKey, Direction, FAMILY_V4, ServiceKey};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{Destination, Service};
-use weir_abi::settings::{Interface, Settings};
+use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, InterfaceRecord, Link, Settings};
 use weir_abi::tick::Tick;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::{EtherType, Ethernet, Mac, VlanTag};
 use weir_wire::packet::{Buffer, Header, Packet};
 
-use crate::family::{Family, Flow};
-use crate::hook::{Hook, Refused, Route, RouteQuery};
+use crate::family::Family;
+use crate::hook::{Hook, Refused, Route};
+use crate::parse::Segment;
 use crate::process::process;
-use crate::tables::{Occupied, Step, Tables};
-use crate::translate::correct_in_place;
+use crate::tables::{Step, Tables};
+use crate::translate::{End, correct_in_place};
 
 /// Tables in vectors and hash maps. One processor, one thread.
 #[derive(Debug)]
@@ -44,69 +45,21 @@ pub struct Memory {
     pub buckets: HashMap<BucketKey, u32>,
     /// What each real server has counted.
     pub counters: RefCell<Vec<Counters>>,
-    /// What is known of interfaces.
-    pub interfaces: HashMap<u32, Interface>,
+    /// What is known of interfaces, by slot.
+    pub interfaces: Vec<InterfaceRecord>,
     /// Flows of IPv4.
-    pub flows4: Flows<FlowKey4>,
+    pub flows4: Vec<FlowBucket>,
     /// Flows of IPv6.
-    pub flows6: Flows<FlowKey6>,
+    pub flows6: Vec<FlowBucket>,
     /// Slots of `connections4` that are free again.
     pub free4: RefCell<Vec<u32>>,
     /// Slots of `connections6` that are free again.
     pub free6: RefCell<Vec<u32>>,
 }
 
-/// A flow table of limited size.
-#[derive(Debug)]
-pub struct Flows<K> {
-    capacity: Cell<usize>,
-    entries: RefCell<HashMap<K, FlowValue>>,
-}
-
-impl<K: Copy + Eq + core::hash::Hash + 'static> Flows<K> {
-    fn new(capacity: usize) -> Self {
-        Self {
-            capacity: Cell::new(capacity),
-            entries: RefCell::default(),
-        }
-    }
-
-    /// All flows.
-    pub fn all(&self) -> Vec<(K, FlowValue)> {
-        let entries = self.entries.borrow();
-        entries.iter().map(|(key, value)| (*key, *value)).collect()
-    }
-
-    /// From now on the table takes that many flows.
-    pub fn limit(&self, capacity: usize) {
-        self.capacity.set(capacity);
-    }
-
-    fn put(&self, key: K, value: FlowValue, replace: bool) -> Result<(), Occupied> {
-        let mut entries = self.entries.borrow_mut();
-        let is_full = entries.len() >= self.capacity.get();
-        match entries.entry(key) {
-            Entry::Occupied(mut entry) if replace => {
-                entry.insert(value);
-                Ok(())
-            }
-            Entry::Vacant(entry) if !is_full => {
-                entry.insert(value);
-                Ok(())
-            }
-            Entry::Occupied(_) | Entry::Vacant(_) => Err(Occupied),
-        }
-    }
-}
-
 /// A value as the type that it is, known from its family.
 fn exactly<T: 'static>(value: &dyn Any) -> Option<&T> {
     value.downcast_ref()
-}
-
-/// A flow key as the type that the table of the family has.
-fn key_of<K: Copy + 'static>(key: &dyn Any) -> K {
-    *exactly(key).expect("each family has its own key")
 }
 
 impl Memory {
@@ -120,6 +73,17 @@ impl Memory {
         let settings = Settings::default();
         settings.capacity4.store(connections4 as u32);
         settings.capacity6.store(connections6 as u32);
+        let buckets4 = buckets_for(connections4 as u32);
+        let buckets6 = buckets_for(connections6 as u32);
+        settings.flow_buckets4.store(buckets4);
+        settings.flow_buckets6.store(buckets6);
+        // Any numbers: here nobody attacks.
+        let mut key = 0x0123_4567_89ab_cdef_u64;
+        for cell in &settings.hash_keys {
+            key = key.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            cell.store(key);
+        }
+        settings.routes_generation.store(1);
         Self {
             settings,
             services: std::vec![Service::default(); services],
@@ -129,24 +93,11 @@ impl Memory {
             service_index: HashMap::new(),
             buckets: HashMap::new(),
             counters: RefCell::new(std::vec![Counters::default(); destinations]),
-            interfaces: HashMap::new(),
-            flows4: Flows::new(2 * connections4),
-            flows6: Flows::new(2 * connections6),
+            interfaces: std::vec![InterfaceRecord::default(); 8],
+            flows4: std::vec![FlowBucket::default(); buckets4 as usize],
+            flows6: std::vec![FlowBucket::default(); buckets6 as usize],
             free4: RefCell::default(),
             free6: RefCell::default(),
-        }
-    }
-
-    fn put<F: Family>(
-        &self,
-        key: &Flow<F::Address>,
-        value: FlowValue,
-        replace: bool,
-    ) -> Result<(), Occupied> {
-        if F::NUMBER == FAMILY_V4 {
-            self.flows4.put(key_of(key), value, replace)
-        } else {
-            self.flows6.put(key_of(key), value, replace)
         }
     }
 
@@ -186,43 +137,21 @@ impl Tables for Memory {
         }
     }
 
-    fn interface(&self, index: u32) -> Option<Interface> {
-        self.interfaces.get(&index).copied()
+    fn interface_slot(&self, index: u32) -> Option<u32> {
+        let mut slots = (0..).zip(&self.interfaces);
+        let found = slots.find(|(_, record)| record.index.load() == index)?;
+        Some(found.0)
     }
 
-    fn flow<F: Family>(&self, key: &Flow<F::Address>) -> Option<FlowValue> {
+    fn interface(&self, slot: u32) -> Option<&InterfaceRecord> {
+        self.interfaces.get(slot as usize)
+    }
+
+    fn flow_bucket<F: Family>(&self, bucket: u32) -> Option<&FlowBucket> {
         if F::NUMBER == FAMILY_V4 {
-            let entries = self.flows4.entries.borrow();
-            entries.get(&key_of::<FlowKey4>(key)).copied()
+            self.flows4.get(bucket as usize)
         } else {
-            let entries = self.flows6.entries.borrow();
-            entries.get(&key_of::<FlowKey6>(key)).copied()
-        }
-    }
-
-    fn insert_flow<F: Family>(
-        &self,
-        key: &Flow<F::Address>,
-        value: FlowValue,
-    ) -> Result<(), Occupied> {
-        self.put::<F>(key, value, false)
-    }
-
-    fn replace_flow<F: Family>(
-        &self,
-        key: &Flow<F::Address>,
-        value: FlowValue,
-    ) -> Result<(), Occupied> {
-        self.put::<F>(key, value, true)
-    }
-
-    fn remove_flow<F: Family>(&self, key: &Flow<F::Address>) {
-        if F::NUMBER == FAMILY_V4 {
-            let mut entries = self.flows4.entries.borrow_mut();
-            entries.remove(&key_of::<FlowKey4>(key));
-        } else {
-            let mut entries = self.flows6.entries.borrow_mut();
-            entries.remove(&key_of::<FlowKey6>(key));
+            self.flows6.get(bucket as usize)
         }
     }
 
@@ -254,6 +183,10 @@ impl Tables for Memory {
 /// A packet's way out, as a test says it.
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
+    /// The slot of the interface that it leaves by.
+    pub interface: u16,
+    /// What that link takes.
+    pub mtu: u16,
     /// What routing answers.
     pub route: Route,
     /// The link address of the interface that it leaves by.
@@ -273,6 +206,9 @@ pub struct BufferHook<'a, const XDP: bool> {
     /// The routing: what becomes of a packet to an address, of that length.
     pub routes: &'a dyn Fn(IpAddr, u16) -> Path,
     next: Option<Path>,
+    remembered: bool,
+    /// How often routing was asked.
+    pub asked: u32,
 }
 
 impl<'a, const XDP: bool> BufferHook<'a, XDP> {
@@ -289,22 +225,25 @@ impl<'a, const XDP: bool> BufferHook<'a, XDP> {
             station,
             routes,
             next: None,
+            remembered: false,
+            asked: 0,
         }
     }
 
     /// Decides about the frame and sends it, as far as that changes it: XDP writes the link
-    /// addresses, TC takes tags off and leaves link addresses to the kernel.
+    /// addresses, TC takes tags off and, unless it remembers them, leaves link addresses to the kernel.
     pub fn process<T: Tables>(&mut self, tables: &T) -> Reason {
         let reason = process(self, tables);
         if reason.outcome() == Outcome::Forwarded {
-            if XDP {
-                let path = self.next.expect("forwarded without a route");
+            let path = self.next.expect("forwarded without a route");
+            if XDP || self.remembered {
                 let link = self
                     .header_mut::<Ethernet>(0)
                     .expect("forwarded without a link header");
                 link.source = path.source;
                 link.destination = path.destination;
-            } else {
+            }
+            if !XDP {
                 while self.header::<Ethernet>(0).map(Ethernet::ether_type) == Some(EtherType::Vlan)
                 {
                     // The tag's own TPID and what it says of itself.
@@ -342,8 +281,8 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
         self.now
     }
 
-    fn station(&self) -> Option<Mac> {
-        XDP.then_some(self.station)
+    fn station<T: Tables>(&self, _tables: &T) -> Option<Link> {
+        XDP.then_some(Link::new(self.station, 0))
     }
 
     fn is_other_station(&self) -> bool {
@@ -356,8 +295,18 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
         parsed as u64
     }
 
-    fn route<F: Family>(&mut self, query: &RouteQuery<F::Address>) -> Route {
-        let words = F::widen(query.destination);
+    fn route<F: Family, T: Tables>(
+        &mut self,
+        _tables: &T,
+        segment: &Segment<F::Address>,
+        direction: Direction,
+        end: End<F::Address>,
+    ) -> Route {
+        self.asked += 1;
+        let words = F::widen(match direction {
+            Direction::Request => end.address,
+            Direction::Reply => segment.flow.destination,
+        });
         let to = if F::NUMBER == FAMILY_V4 {
             IpAddr::V4(Ipv4Addr::from(words[0].to_ne_bytes()))
         } else {
@@ -367,7 +316,7 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             }
             IpAddr::V6(Ipv6Addr::from(bytes))
         };
-        let path = (self.routes)(to, query.length);
+        let path = (self.routes)(to, segment.length);
         self.next = Some(path);
         match path.route {
             // As the programs do: TC lets the kernel resolve; XDP leaves to TC what may be the
@@ -381,6 +330,41 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Route::ForwardingDisabled
             | Route::TooBig(_)) => route,
         }
+    }
+
+    fn learnt(&self) -> Option<(Link, u16)> {
+        let path = self.next?;
+        match path.route {
+            Route::Known => Some((Link::new(path.destination, path.interface), path.mtu)),
+            Route::NoNeighbour
+            | Route::NotTransmittable
+            | Route::Unreachable
+            | Route::ForwardingDisabled
+            | Route::TooBig(_) => None,
+        }
+    }
+
+    fn recall<T: Tables>(&mut self, tables: &T, hop: Link) -> bool {
+        let Some(record) = tables.interface(hop.beside().into()) else {
+            return false;
+        };
+        let link = Link(record.link.load());
+        if XDP && link.beside() & INTERFACE_XDP_TRANSMIT == 0 {
+            return false;
+        }
+        self.remembered = true;
+        self.next = Some(Path {
+            interface: hop.beside(),
+            mtu: 0,
+            route: Route::Known,
+            source: link.mac(),
+            destination: hop.mac(),
+        });
+        true
+    }
+
+    fn fits<A>(&self, segment: &Segment<A>, mtu: u16) -> bool {
+        segment.length <= mtu
     }
 
     fn correct_checksum(

@@ -14,8 +14,9 @@ use crate::family::Flow;
 pub struct Segment<A> {
     /// Who it says it is from and for.
     pub flow: Flow<A>,
-    /// What its transport says.
-    pub transport: Transport,
+    /// TCP's control bits; none in UDP. (Not a [`Transport`]: the unset part of one would have to be
+    /// kept as well, and the verifier refuses what was never written.)
+    control: TcpFlags,
     /// Where the network header begins.
     pub network: u16,
     /// Where the transport header begins.
@@ -120,7 +121,7 @@ fn ipv4<P: Packet>(packet: &P, network: usize) -> Parsed {
             destination_port: 0,
             protocol: protocol as u32,
         },
-        transport: Transport::Udp,
+        control: TcpFlags(0),
         network: network as u16,
         payload: (network + header_length) as u16,
         length,
@@ -175,7 +176,7 @@ fn ipv6<P: Packet>(packet: &P, network: usize) -> Parsed {
             destination_port: 0,
             protocol: protocol as u32,
         },
-        transport: Transport::Udp,
+        control: TcpFlags(0),
         network: network as u16,
         payload: (network + Ipv6::LENGTH + extensions) as u16,
         length: length as u16,
@@ -201,7 +202,7 @@ fn transport<P: Packet, A: Copy>(
             let Some(tcp) = packet.header::<Tcp>(segment.payload as usize) else {
                 return Err(Reason::Malformed);
             };
-            segment.transport = Transport::Tcp(tcp.flags());
+            segment.control = tcp.flags();
             tcp.ports
         }
         UDP if room >= Udp::LENGTH => {
@@ -219,11 +220,21 @@ fn transport<P: Packet, A: Copy>(
 }
 
 impl<A> Segment<A> {
+    /// What its transport says.
+    #[inline(always)]
+    pub const fn transport(&self) -> Transport {
+        if self.flow.protocol == TCP as u32 {
+            Transport::Tcp(self.control)
+        } else {
+            Transport::Udp
+        }
+    }
+
     /// Whether it can begin a connection: a SYN without RST, or any datagram (IPVS
     /// `tcp_conn_schedule`, `udp_conn_schedule`).
     #[inline(always)]
     pub const fn can_begin(&self) -> bool {
-        match self.transport {
+        match self.transport() {
             Transport::Tcp(flags) => flags.syn() && !flags.rst(),
             Transport::Udp => true,
         }
@@ -233,7 +244,7 @@ impl<A> Segment<A> {
     /// any SYN.
     #[inline(always)]
     pub const fn is_new(&self) -> bool {
-        match self.transport {
+        match self.transport() {
             Transport::Tcp(flags) => flags.syn(),
             Transport::Udp => false,
         }

@@ -1,23 +1,22 @@
 //! The decision: what becomes of a packet.
 
-use weir_abi::connection::Word;
+use weir_abi::connection::HopTerms;
 use weir_abi::counters::Counters;
 use weir_abi::keys::Direction;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{AVAILABLE, Destination};
-use weir_abi::settings::Settings;
+use weir_abi::settings::{Link, Settings};
 use weir_abi::tick::Tick;
 use weir_wire::ethernet::Ethernet;
 
 use crate::connection::{self, Found};
-use crate::family::{Flow, Record, V4, V6, service_of};
-use crate::hook::{Hook, Route, RouteQuery};
+use crate::family::{Record, V4, V6};
+use crate::hook::{Hook, Route};
 use crate::icmp::{Answer, answer, problem_of};
+use crate::meet::Met;
 use crate::parse::{Parsed, Segment, parse};
-use crate::schedule::fold;
-use crate::state;
 use crate::tables::Tables;
-use crate::translate::{Hop, Translate, translate, translated};
+use crate::translate::{End, Hop, Translate, replacement, translate};
 
 /// A packet on its way through the decision.
 ///
@@ -40,6 +39,43 @@ pub fn process<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
     if hook.is_other_station() {
         return Reason::OtherStation;
     }
+    match of_a_connection(hook, tables) {
+        Some(reason) => reason,
+        None => at_length(hook, tables),
+    }
+}
+
+/// The fast way, which most packets go: those of a connection about which nothing is to be asked.
+/// Nothing is changed where it does not apply.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn of_a_connection<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Option<Reason> {
+    let settings = tables.settings()?;
+    let now = hook.now();
+    match parse(hook, H::TAGS) {
+        Parsed::V4(segment) => goes_on(&mut Job::<V4, H, T> {
+            hook,
+            tables,
+            settings,
+            segment,
+            now,
+            mtu: 0,
+        }),
+        Parsed::V6(segment) => goes_on(&mut Job::<V6, H, T> {
+            hook,
+            tables,
+            settings,
+            segment,
+            now,
+            mtu: 0,
+        }),
+        Parsed::Pass(reason) => Some(reason),
+    }
+}
+
+/// The way of all other packets. It begins anew: what the fast way has found out would have to go
+/// through memory, at the cost of every packet.
+#[inline(always)]
+fn at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
     let Some(settings) = tables.settings() else {
         return Reason::NotOurs;
     };
@@ -68,8 +104,8 @@ pub fn process<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
 #[inline(always)]
 fn decide<F: Translate + Answer, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Reason {
     let reason = match connection_of(job) {
-        Ok((found, Direction::Request)) => request(job, &found),
-        Ok((found, Direction::Reply)) => reply(job, &found),
+        Ok((slot, Direction::Request)) => request(job, slot),
+        Ok((slot, Direction::Reply)) => reply(job, slot),
         Err(reason) => reason,
     };
     match problem_of(reason) {
@@ -81,124 +117,69 @@ fn decide<F: Translate + Answer, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>)
     }
 }
 
-/// The connection that the packet belongs to, which it may have begun, and which way it goes.
+/// Forwards a packet if its connection lives, it begins no other, and the connection remembers a next
+/// hop that still holds and that the packet can go to. That the real server is available was seen
+/// under the same generation.
 #[inline(always)]
-fn connection_of<'t, F: Translate, H: Hook, T: Tables>(
-    job: &mut Job<'t, F, H, T>,
-) -> Result<(Found<'t, F>, Direction), Reason> {
-    let tables = job.tables;
-    if let Some(value) = tables.flow::<F>(&job.segment.flow) {
-        let direction = value.direction();
-        let slot = value.slot();
-        if let Some(found) =
-            connection::find::<F, T>(tables, slot, direction, &job.segment.flow, job.now)
-        {
-            match direction {
-                Direction::Reply => return Ok((found, direction)),
-                Direction::Request => match keep(job, &found) {
-                    Keep::Yes => return Ok((found, direction)),
-                    Keep::Drop => return Err(Reason::DestinationGone),
-                    Keep::End => {
-                        let word = current_word::<F>(&found);
-                        tables.end::<F>(slot, word);
-                    }
-                },
-            }
-        }
-    }
-    let destination = schedule(job)?;
-    let slot = tables.make::<F>(&job.segment.flow, destination, job.now)?;
-    let record = tables.connection::<F>(slot).ok_or(Reason::TableFull)?;
-    let found = Found {
-        record,
-        word: Word(record.word().load()),
-        destination: record.destination().load(),
-    };
-    tables.count(found.destination, |counters| counters.connections += 1);
-    Ok((found, Direction::Request))
-}
-
-/// What becomes of a connection that a client's packet has been found to belong to.
-enum Keep {
-    /// It goes on.
-    Yes,
-    /// It is ended, and the packet may begin another.
-    End,
-    /// The packet is dropped: the real server is gone.
-    Drop,
-}
-
-/// `ip_vs_in`: port reuse, quiesced and removed real servers.
-#[inline(always)]
-fn keep<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>, found: &Found<'_, F>) -> Keep {
-    let expire = job.settings.expire_without_destination.load() != 0;
-    let Some(destination) = job.tables.destination(found.destination) else {
-        return Keep::Drop;
-    };
-    if job.segment.is_new() {
-        let reuse = job.settings.connection_reuse_mode.load() != 0;
-        let quiesced = expire && destination.weight.load() == 0;
-        if quiesced || reuse && state::has_ended(found.word.state()) {
-            return Keep::End;
-        }
-    }
-    if destination.flags.load() & AVAILABLE != 0 {
-        Keep::Yes
-    } else if expire {
-        Keep::End
-    } else {
-        Keep::Drop
-    }
-}
-
-/// The word to end a connection by: the one it has now, unless the slot has another tenant.
-#[inline(always)]
-fn current_word<F: Translate>(found: &Found<'_, F>) -> Word {
-    let now = Word(found.record.word().load());
-    if now.generation() == found.word.generation() {
-        now
-    } else {
-        found.word
-    }
-}
-
-/// A packet that no connection has: the slot of the real server that it is for.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn schedule<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Result<u32, Reason> {
+fn goes_on<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Option<Reason> {
     let segment = &job.segment;
-    let service_slot = job
-        .tables
-        .service_slot(&service_of::<F>(&segment.flow))
-        .ok_or(Reason::NotOurs)?;
-    // IPVS schedules nothing from the FTP data port: it waits for the control connection's helper.
-    const FTP_DATA: u16 = 20u16.to_be();
-    if !segment.can_begin() || segment.flow.source_port == FTP_DATA {
-        return Err(Reason::NotConnected);
+    let (found, direction) = connection::find::<F, T>(job.tables, job.settings, &segment.flow)?;
+    let hop = found.record.hop(direction);
+    let terms = HopTerms(hop.terms.load());
+    let goes_on = terms.generation() == job.settings.routes_generation.load()
+        && job.now.since(found.word.expires()) < 0
+        && !segment.is_new()
+        && segment.hops > 1
+        && job.hook.fits(segment, terms.mtu())
+        && job.hook.recall(job.tables, Link(hop.link.load()));
+    if !goes_on {
+        return None;
     }
-    if let Some(station) = job.hook.station() {
-        let link = job.hook.header::<Ethernet>(0).ok_or(Reason::Malformed)?;
-        if link.destination != station {
-            return Err(Reason::OtherStation);
+    count(job, &found, direction);
+    advance(job, &found, direction);
+    let end = replacement(&found.record.endpoints().load(), direction);
+    let reason = match direction {
+        Direction::Request => Reason::Request,
+        Direction::Reply => Reason::Reply,
+    };
+    Some(send(job, end, direction, reason))
+}
+
+/// The slot of the connection that the packet belongs to, which it may have begun, and which way it
+/// goes.
+#[inline(always)]
+fn connection_of<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+) -> Result<(u32, Direction), Reason> {
+    match job.tables.meet::<F>(&job.segment, job.now) {
+        Met::Connection(value) => Ok((value.slot(), value.direction())),
+        Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
+        Met::Service(service) => {
+            let slot = job.tables.begin::<F>(&job.segment, service, job.now)?;
+            Ok((slot, Direction::Request))
         }
+        Met::Nothing(reason) => Err(reason),
     }
-    if !F::can_be_source(segment.flow.source) {
-        return Err(Reason::MartianSource);
+}
+
+/// Whether the frame was sent to another station than the interface that took it.
+#[inline(always)]
+fn is_for_another<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> bool {
+    match (job.hook.station(job.tables), job.hook.header::<Ethernet>(0)) {
+        (Some(station), Some(link)) => link.destination != station.mac(),
+        (None, Some(_) | None) | (Some(_), None) => false,
     }
-    let folded = fold::<F>(segment.flow.destination);
-    job.tables
-        .pick(service_slot, folded)
-        .ok_or(Reason::NoDestination)
 }
 
 /// A client's packet on its way to the real server.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn request<F: Translate, H: Hook, T: Tables>(
-    job: &mut Job<'_, F, H, T>,
-    found: &Found<'_, F>,
-) -> Reason {
-    let endpoints = found.record.endpoints().load();
-    let flow = translated(&endpoints, Direction::Request);
-    let route = job.hook.route::<F>(&query(&job.segment, &flow));
+fn request<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32) -> Reason {
+    let Some(found) = connection::get::<F, T>(job.tables, slot) else {
+        return Reason::Contended;
+    };
+    let found = &found;
+    let end = replacement(&found.record.endpoints().load(), Direction::Request);
+    let route = route(job, found, Direction::Request, end);
     // Asked before anything is written: what is left to the slower hook is left as it came.
     match route {
         Route::NoNeighbour => return Reason::NoNeighbour,
@@ -222,23 +203,23 @@ fn request<F: Translate, H: Hook, T: Tables>(
             return Reason::HostUnreachable;
         }
     };
-    send(job, &flow, Direction::Request, reason)
+    send(job, end, Direction::Request, reason)
 }
 
 /// A real server's packet on its way to the client.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn reply<F: Translate, H: Hook, T: Tables>(
-    job: &mut Job<'_, F, H, T>,
-    found: &Found<'_, F>,
-) -> Reason {
+fn reply<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32) -> Reason {
     // In IPVS the kernel's forwarding has judged hops and size before it sees a reply, and tells
     // the real server itself.
     if job.segment.hops <= 1 {
         return Reason::ReplyRefused;
     }
-    let endpoints = found.record.endpoints().load();
-    let flow = translated(&endpoints, Direction::Reply);
-    match job.hook.route::<F>(&query(&job.segment, &flow)) {
+    let Some(found) = connection::get::<F, T>(job.tables, slot) else {
+        return Reason::Contended;
+    };
+    let found = &found;
+    let end = replacement(&found.record.endpoints().load(), Direction::Reply);
+    match route(job, found, Direction::Reply, end) {
         Route::Known => {}
         Route::NoNeighbour => return Reason::NoNeighbour,
         Route::NotTransmittable => return Reason::NotTransmittable,
@@ -247,12 +228,55 @@ fn reply<F: Translate, H: Hook, T: Tables>(
         Route::ForwardingDisabled => return Reason::ForwardingDisabled,
     }
     arrived(job, found, Direction::Reply);
-    send(job, &flow, Direction::Reply, Reason::Reply)
+    send(job, end, Direction::Reply, Reason::Reply)
 }
 
-/// Counts a packet of a connection, and advances its state.
+/// Asks where the packet goes, and lets the connection remember it.
+#[inline(always)]
+fn route<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    found: &Found<'_, F>,
+    direction: Direction,
+    end: End<F::Address>,
+) -> Route {
+    // Read before anything else is: what changes meanwhile raises it, and is asked again.
+    let generation = job.settings.routes_generation.load();
+    let is_available = is_available(job.tables.destination(found.destination));
+    let route = job
+        .hook
+        .route::<F, T>(job.tables, &job.segment, direction, end);
+    match route {
+        Route::Known => {
+            // Nothing of a removed real server is remembered: each packet of its asks.
+            if is_available && let Some((link, mtu)) = job.hook.learnt() {
+                let hop = found.record.hop(direction);
+                hop.remember(link, HopTerms::new(generation, mtu));
+            }
+        }
+        Route::NoNeighbour
+        | Route::NotTransmittable
+        | Route::Unreachable
+        | Route::ForwardingDisabled
+        | Route::TooBig(_) => {}
+    }
+    route
+}
+
+/// Counts a packet of a connection, if its real server counts, and advances its state.
 #[inline(always)]
 fn arrived<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    found: &Found<'_, F>,
+    direction: Direction,
+) {
+    if is_available(job.tables.destination(found.destination)) {
+        count(job, found, direction);
+    }
+    advance(job, found, direction);
+}
+
+#[inline(always)]
+fn count<F: Translate, H: Hook, T: Tables>(
     job: &Job<'_, F, H, T>,
     found: &Found<'_, F>,
     direction: Direction,
@@ -261,27 +285,32 @@ fn arrived<F: Translate, H: Hook, T: Tables>(
     let length = job
         .hook
         .network_length(segment.length as usize, segment.network as usize);
-    let destination = job.tables.destination(found.destination);
-    if is_available(destination) {
-        job.tables.count(
-            found.destination,
-            |counters: &mut Counters| match direction {
-                Direction::Request => {
-                    counters.in_packets += 1;
-                    counters.in_bytes += length;
-                }
-                Direction::Reply => {
-                    counters.out_packets += 1;
-                    counters.out_bytes += length;
-                }
-            },
-        );
-    }
-    connection::advance::<F>(
+    job.tables.count(
+        found.destination,
+        |counters: &mut Counters| match direction {
+            Direction::Request => {
+                counters.in_packets += 1;
+                counters.in_bytes += length;
+            }
+            Direction::Reply => {
+                counters.out_packets += 1;
+                counters.out_bytes += length;
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn advance<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    found: &Found<'_, F>,
+    direction: Direction,
+) {
+    connection::advance::<F, T>(
+        job.tables,
         job.settings,
         found,
-        destination,
-        segment.transport,
+        job.segment.transport(),
         direction,
         job.now,
     );
@@ -296,24 +325,11 @@ fn is_available(destination: Option<&Destination>) -> bool {
     }
 }
 
-#[inline(always)]
-fn query<A: Copy>(segment: &Segment<A>, flow: &Flow<A>) -> RouteQuery<A> {
-    RouteQuery {
-        source: flow.source,
-        destination: flow.destination,
-        flow_information: segment.flow_information,
-        protocol: flow.protocol as u8,
-        source_port: flow.source_port,
-        destination_port: flow.destination_port,
-        length: segment.length,
-    }
-}
-
 /// Translates the packet, for that reason.
 #[inline(always)]
 fn send<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
-    flow: &Flow<F::Address>,
+    end: End<F::Address>,
     direction: Direction,
     reason: Reason,
 ) -> Reason {
@@ -321,7 +337,7 @@ fn send<F: Translate, H: Hook, T: Tables>(
         Outcome::Passed => Hop::Left,
         Outcome::Forwarded | Outcome::Answered | Outcome::Dropped => Hop::Taken,
     };
-    match translate::<F, H>(job.hook, &job.segment, flow, direction, hop) {
+    match translate::<F, H>(job.hook, &job.segment, end, direction, hop) {
         Ok(()) => reason,
         Err(_) => Reason::KernelRefused,
     }

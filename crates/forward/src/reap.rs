@@ -6,7 +6,7 @@
 use core::ops::ControlFlow;
 
 use weir_abi::connection::Word;
-use weir_abi::tick::Tick;
+use weir_abi::tick::{Tick, Ticks};
 
 use crate::family::{Family, Record, V4, V6};
 use crate::tables::{Step, Tables};
@@ -17,11 +17,29 @@ pub const STEPS: u32 = 64;
 /// Nanoseconds between two steps: a round takes a second.
 pub const INTERVAL: u64 = 1_000_000_000 / STEPS as u64;
 
+/// How long whoever watches routes may give no sign of life.
+const PATIENCE: Ticks = Ticks::from_seconds(2);
+
 /// Does step `number` (any number, counted on by one each time) of both families.
 #[inline(always)]
 pub fn step<T: Tables>(tables: &T, number: u32, now: Tick) {
+    if number.is_multiple_of(STEPS) {
+        distrust_unwatched_routes(tables, now);
+    }
     step_of::<V4, T>(tables, number, now);
     step_of::<V6, T>(tables, number, now);
+}
+
+/// Where nobody watches routes, what connections remember of them holds for a round of steps.
+#[inline(always)]
+fn distrust_unwatched_routes<T: Tables>(tables: &T, now: Tick) {
+    let Some(settings) = tables.settings() else {
+        return;
+    };
+    let silent = now.since(Tick(settings.routes_watched.load()));
+    if silent < 0 || silent as u32 > PATIENCE.0 {
+        settings.routes_generation.add(1);
+    }
 }
 
 #[inline(always)]

@@ -33,9 +33,7 @@ pub fn pick<T: Tables>(tables: &T, slot: u32, folded: u32) -> Option<u32> {
 #[inline(always)]
 pub fn fold<F: Family>(address: F::Address) -> u32 {
     let mut folded = 0;
-    for word in address.as_ref() {
-        folded ^= word;
-    }
+    F::each_word(address, |word| folded ^= word);
     folded
 }
 

@@ -4,19 +4,19 @@ use core::ops::ControlFlow;
 
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
-use weir_abi::keys::{BucketKey, FlowValue, ServiceKey};
+use weir_abi::flow_table::FlowBucket;
+use weir_abi::keys::{BucketKey, Direction, FlowValue, ServiceKey};
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
-use weir_abi::settings::{Interface, Settings};
+use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
 
 use crate::connection;
 use crate::family::{Family, Flow};
-use crate::schedule;
-
-/// A flow entry that is already there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Occupied;
+use crate::flow_table::{self, Put};
+use crate::meet::{self, Met};
+use crate::parse::Segment;
+use crate::{begin, evict, schedule};
 
 /// A loop's body: the verifier wants loops of unknown length to be calls of `bpf_loop`.
 pub trait Step<T: ?Sized> {
@@ -40,25 +40,13 @@ pub trait Tables {
     fn bucket(&self, key: &BucketKey) -> Option<u32>;
     /// This processor's counters of the real server in a slot, through `count`.
     fn count(&self, destination: u32, count: impl FnOnce(&mut Counters));
-    /// What is known of an interface.
-    fn interface(&self, index: u32) -> Option<Interface>;
+    /// The slot of an interface, by its index.
+    fn interface_slot(&self, index: u32) -> Option<u32>;
+    /// The interface in a slot.
+    fn interface(&self, slot: u32) -> Option<&InterfaceRecord>;
 
-    /// The flow of that key.
-    fn flow<F: Family>(&self, key: &Flow<F::Address>) -> Option<FlowValue>;
-    /// Makes a flow that is not there yet.
-    fn insert_flow<F: Family>(
-        &self,
-        key: &Flow<F::Address>,
-        value: FlowValue,
-    ) -> Result<(), Occupied>;
-    /// Makes a flow, in place of any that is there.
-    fn replace_flow<F: Family>(
-        &self,
-        key: &Flow<F::Address>,
-        value: FlowValue,
-    ) -> Result<(), Occupied>;
-    /// Ends a flow.
-    fn remove_flow<F: Family>(&self, key: &Flow<F::Address>);
+    /// A bucket of the family's flow table.
+    fn flow_bucket<F: Family>(&self, bucket: u32) -> Option<&FlowBucket>;
     /// The connection record in a slot, in use or not.
     fn connection<F: Family>(&self, slot: u32) -> Option<&F::Record>;
     /// A slot that was used and is free.
@@ -66,10 +54,31 @@ pub trait Tables {
     /// Gives a slot back.
     fn return_slot<F: Family>(&self, slot: u32);
 
-    /// [`schedule::pick`], as a function of its own.
+    /// [`meet::meet`], as a function of its own.
     ///
-    /// This and the next two take plain numbers and return one: in the kernel they are global
+    /// This and the next ones take plain numbers and return one: in the kernel they are global
     /// functions, which the verifier checks once and not for every way that leads to them.
+    fn meet<F: Family>(&self, segment: &Segment<F::Address>, now: Tick) -> Met
+    where
+        Self: Sized,
+    {
+        meet::meet::<F, Self>(self, segment, now)
+    }
+
+    /// [`begin::begin`], as a function of its own.
+    fn begin<F: Family>(
+        &self,
+        segment: &Segment<F::Address>,
+        service: u32,
+        now: Tick,
+    ) -> Result<u32, Reason>
+    where
+        Self: Sized,
+    {
+        begin::begin::<F, Self>(self, segment, service, now)
+    }
+
+    /// [`schedule::pick`], as a function of its own.
     fn pick(&self, service: u32, folded: u32) -> Option<u32>
     where
         Self: Sized,
@@ -88,6 +97,46 @@ pub trait Tables {
         Self: Sized,
     {
         connection::make::<F, Self>(self, flow, destination, now)
+    }
+
+    /// [`connection::put_flow`], as a function of its own.
+    fn put_flow<F: Family>(&self, slot: u32, direction: Direction) -> Put
+    where
+        Self: Sized,
+    {
+        connection::put_flow::<F, Self>(self, slot, direction)
+    }
+
+    /// [`connection::rival`], as a function of its own.
+    fn rival<F: Family>(&self, slot: u32, direction: Direction) -> Option<FlowValue>
+    where
+        Self: Sized,
+    {
+        connection::rival::<F, Self>(self, slot, direction)
+    }
+
+    /// [`connection::remove_flow`], as a function of its own.
+    fn remove_flow<F: Family>(&self, slot: u32, direction: Direction, entry: FlowValue)
+    where
+        Self: Sized,
+    {
+        connection::remove_flow::<F, Self>(self, slot, direction, entry);
+    }
+
+    /// [`flow_table::search`], as a function of its own.
+    fn search<F: Family>(&self, flow: &Flow<F::Address>) -> Option<FlowValue>
+    where
+        Self: Sized,
+    {
+        flow_table::search::<F, Self>(self, flow, None)
+    }
+
+    /// [`evict::evict`], as a function of its own.
+    fn evict<F: Family>(&self) -> bool
+    where
+        Self: Sized,
+    {
+        evict::evict::<F, Self>(self)
     }
 
     /// [`connection::end`], as a function of its own.

@@ -9,7 +9,7 @@ use weir_wire::ipv6::Ipv6;
 use weir_wire::packet::Packet;
 use weir_wire::transport::{Ports, Tcp, Udp};
 
-use crate::family::{Family, Flow, V4, V6};
+use crate::family::{Family, V4, V6};
 use crate::hook::{Hook, Refused};
 use crate::parse::{Segment, Transport};
 
@@ -38,23 +38,27 @@ pub enum Hop {
     Left,
 }
 
-/// The flow that a packet has after translation: as it leaves the director.
+/// What translation puts in place of one end of a packet: the real server's address and port in
+/// requests, the virtual ones in replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End<A> {
+    /// Its address.
+    pub address: A,
+    /// Its port, network byte order.
+    pub port: u16,
+}
+
+/// What replaces the destination of a connection's requests, or the source of its replies.
 #[inline(always)]
-pub fn translated<A: Copy>(endpoints: &Endpoints<A>, direction: Direction) -> Flow<A> {
+pub fn replacement<A: Copy>(endpoints: &Endpoints<A>, direction: Direction) -> End<A> {
     match direction {
-        Direction::Request => Flow {
-            source: endpoints.client,
-            destination: endpoints.server,
-            source_port: endpoints.client_port,
-            destination_port: endpoints.server_port,
-            protocol: endpoints.protocol as u32,
+        Direction::Request => End {
+            address: endpoints.server,
+            port: endpoints.server_port,
         },
-        Direction::Reply => Flow {
-            source: endpoints.virtual_address,
-            destination: endpoints.client,
-            source_port: endpoints.virtual_port,
-            destination_port: endpoints.client_port,
-            protocol: endpoints.protocol as u32,
+        Direction::Reply => End {
+            address: endpoints.virtual_address,
+            port: endpoints.virtual_port,
         },
     }
 }
@@ -64,20 +68,16 @@ pub fn translated<A: Copy>(endpoints: &Endpoints<A>, direction: Direction) -> Fl
 pub fn translate<F: Translate, H: Hook>(
     hook: &mut H,
     segment: &Segment<F::Address>,
-    flow: &Flow<F::Address>,
+    end: End<F::Address>,
     direction: Direction,
     hop: Hop,
 ) -> Result<(), Refused> {
     let old = &segment.flow;
-    let (from, to, old_port, new_port) = match direction {
-        Direction::Request => (
-            old.destination,
-            flow.destination,
-            old.destination_port,
-            flow.destination_port,
-        ),
-        Direction::Reply => (old.source, flow.source, old.source_port, flow.source_port),
+    let (from, old_port) = match direction {
+        Direction::Request => (old.destination, old.destination_port),
+        Direction::Reply => (old.source, old.source_port),
     };
+    let (to, new_port) = (end.address, end.port);
     let addresses = F::delta(from, to);
     let ports = Delta::ZERO.replace16(old_port, new_port);
     F::rewrite(
@@ -96,7 +96,7 @@ pub fn translate<F: Translate, H: Hook>(
         Direction::Request => header.set_destination(new_port),
         Direction::Reply => header.set_source(new_port),
     }
-    let (checksum, udp) = match segment.transport {
+    let (checksum, udp) = match segment.transport() {
         Transport::Tcp(_) => (Tcp::CHECKSUM, false),
         Transport::Udp => (Udp::CHECKSUM, true),
     };

@@ -2,7 +2,8 @@
 
 use weir_abi::connection::{Connection4, Connection6, Word};
 use weir_abi::counters::Counters;
-use weir_abi::keys::{FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::flow_table::FlowBucket;
+use weir_abi::keys::ServiceKey;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
@@ -49,10 +50,10 @@ pub trait Bench {
     fn connections4(&self) -> &[Connection4];
     /// All slots of IPv6.
     fn connections6(&self) -> &[Connection6];
-    /// All flows of IPv4.
-    fn flows4(&self) -> Vec<(FlowKey4, FlowValue)>;
-    /// All flows of IPv6.
-    fn flows6(&self) -> Vec<(FlowKey6, FlowValue)>;
+    /// The flow table of IPv4.
+    fn flows4(&self) -> &[FlowBucket];
+    /// The flow table of IPv6.
+    fn flows6(&self) -> &[FlowBucket];
     /// Now.
     fn now(&self) -> Tick;
     /// Gives a service the table of a hashing scheduler.

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
-use weir_abi::keys::{BucketKey, FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::flow_table::FlowBucket;
+use weir_abi::keys::{BucketKey, ServiceKey};
 use weir_abi::service::{Destination, Service};
-use weir_abi::settings::Settings;
+use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link as HopLink, Settings};
 use weir_abi::tick::{Tick, Ticks};
 use weir_forward::hook::Route;
 use weir_forward::memory::{BufferHook, Memory, Path};
@@ -22,16 +23,27 @@ pub struct Host {
     /// Now.
     pub now: Tick,
     hook: Hook,
+    /// How often routing has been asked.
+    pub asked: u32,
 }
 
 impl Host {
     /// Empty tables.
     pub fn new(hook: Hook) -> Self {
+        let memory = Memory::new(8, 8, 64, 64);
+        for link in Link::ALL {
+            let record = &memory.interfaces[usize::from(slot(link))];
+            record
+                .link
+                .store(HopLink::new(link.station(), INTERFACE_XDP_TRANSMIT).0);
+            record.index.store(u32::from(slot(link)));
+        }
         Self {
-            memory: Memory::new(8, 8, 64, 64),
+            memory,
             // Near the end of the numbers, so that every row sees the clock wrap.
             now: Tick(u32::MAX - 5),
             hook,
+            asked: 0,
         }
     }
 
@@ -46,6 +58,8 @@ pub fn route(to: IpAddr, length: u16) -> Path {
     let Some((link, number)) = locate(to) else {
         return Path {
             route: Route::Unreachable,
+            interface: 0,
+            mtu: 0,
             source: [0; 6],
             destination: [0; 6],
         };
@@ -58,9 +72,16 @@ pub fn route(to: IpAddr, length: u16) -> Path {
         } else {
             Route::Known
         },
+        interface: slot(link),
+        mtu: link.mtu(),
         source: link.station(),
         destination: link.neighbour(),
     }
+}
+
+/// The slot of a link's interface.
+const fn slot(link: Link) -> u16 {
+    link as u16 + 1
 }
 
 impl Bench for Host {
@@ -100,27 +121,28 @@ impl Bench for Host {
     fn connections6(&self) -> &[Connection6] {
         &self.memory.connections6
     }
-    fn flows4(&self) -> Vec<(FlowKey4, FlowValue)> {
-        self.memory.flows4.all()
+    fn flows4(&self) -> &[FlowBucket] {
+        &self.memory.flows4
     }
-    fn flows6(&self) -> Vec<(FlowKey6, FlowValue)> {
-        self.memory.flows6.all()
+    fn flows6(&self) -> &[FlowBucket] {
+        &self.memory.flows6
     }
     fn now(&self) -> Tick {
         self.now
     }
     fn run(&mut self, link: Link, frame: &[u8]) -> Verdict {
         let station = link.station();
-        let (reason, frame) = match self.hook {
+        let (reason, frame, asked) = match self.hook {
             Hook::Xdp => {
                 let mut hook = BufferHook::<true>::new(frame, self.now, station, &route);
-                (hook.process(&self.memory), hook.frame)
+                (hook.process(&self.memory), hook.frame, hook.asked)
             }
             Hook::Tc => {
                 let mut hook = BufferHook::<false>::new(frame, self.now, station, &route);
-                (hook.process(&self.memory), hook.frame)
+                (hook.process(&self.memory), hook.frame, hook.asked)
             }
         };
+        self.asked += asked;
         Verdict {
             reason: Some(reason),
             frame,

@@ -26,6 +26,7 @@ pub fn rows() -> Vec<Row> {
                 reused(family, false),
                 reused(family, true),
                 full(family),
+                evicted(family),
                 rotation(family),
             ]
         })
@@ -186,14 +187,41 @@ fn full(family: Family) -> Row {
     let server = family.server(1, 8080);
     let first = from_client(family, 1, Transport::Udp);
     let second = from_client(family, 2, Transport::Udp);
+    let back = from_server(family, 1, Transport::Udp);
     let steps = vec![
         client_sends(&first, begins(&first, server)),
+        server_sends(&back, comes_back(&back, 0, 300)),
+        client_sends(&first, goes_on(&first, server, 0, 300)),
+        // The first client has answered what the server said: it is not evicted.
         client_sends(&second, Expected::untouched(Reason::TableFull)),
         client_sends(&first, goes_on(&first, server, 0, 300)),
     ];
     let mut setup = Setup::simple(family, 17);
     setup.capacity = Some(1);
     Row::new(format!("a full table, {family:?}"), setup, steps)
+}
+
+/// In a full table a new connection takes the place of one whose client has not answered.
+fn evicted(family: Family) -> Row {
+    let server = family.server(1, 8080);
+    let first = from_client(family, 1, Transport::Udp);
+    let second = from_client(family, 2, Transport::Udp);
+    let begun = begins(&second, server);
+    let takes_its_place = Expected::new(begun.reason, begun.frame, move |tables| {
+        tables.end(family, 0);
+        (begun.moves)(tables);
+    });
+    let steps = vec![
+        client_sends(&first, begins(&first, server)),
+        client_sends(&second, takes_its_place),
+    ];
+    let mut setup = Setup::simple(family, 17);
+    setup.capacity = Some(1);
+    Row::new(
+        format!("a full table of the unproven, {family:?}"),
+        setup,
+        steps,
+    )
 }
 
 /// rr walks from the newest to the oldest and again.

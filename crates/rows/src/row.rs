@@ -74,7 +74,8 @@ pub enum After {
     Same,
     /// These bytes.
     Frame(Vec<u8>),
-    /// Sent out of that link: XDP has written the link addresses, TC has left them to the kernel.
+    /// Sent out of that link: XDP has written the link addresses, TC has too or has left them to the
+    /// kernel.
     Sent(Link, Vec<u8>),
 }
 
@@ -166,6 +167,8 @@ pub fn play<B: Bench>(bench: &mut B, row: &Row) -> Result<(), String> {
         let done = match step {
             Step::Edit(edit) => {
                 edit(bench.destinations());
+                // As the director does after a change of what connections remember.
+                bench.settings().routes_generation.add(1);
                 Ok(())
             }
             Step::Find(family, state, flags) => {
@@ -227,7 +230,12 @@ fn take<B: Bench>(bench: &mut B, arrival: &Arrival) -> Result<(), String> {
         After::Frame(frame) => frame.clone(),
         After::Sent(link, frame) => {
             let mut frame = frame.clone();
-            if bench.hook() == Hook::Xdp {
+            // TC leaves them to the kernel, addresses and all, until the hop is remembered.
+            let left_to_kernel = match bench.hook() {
+                Hook::Xdp => false,
+                Hook::Tc => verdict.frame.get(..12) == Some(&arrival.frame[..12]),
+            };
+            if !left_to_kernel {
                 frame[..6].copy_from_slice(&link.neighbour());
                 frame[6..12].copy_from_slice(&link.station());
             }

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use weir_abi::connection::{Endpoints, INACTIVE, LIVE, NO_OUTPUT, Word};
 use weir_abi::counters::Counters;
-use weir_abi::keys::Direction;
+use weir_abi::flow_table::{FlowBucket, FlowEntry};
+use weir_abi::keys::{Direction, Flow, FlowValue};
 use weir_abi::tick::{Tick, Ticks};
 
 use crate::bench::Bench;
@@ -54,10 +55,37 @@ pub struct Connection {
     pub destination: u32,
     /// Its state.
     pub state: u8,
-    /// Its flags.
+    /// Its flags, but for those that tell whether the client is proven.
     pub flags: u8,
     /// Whole seconds until it ends, the slack of every expiry not counted.
     pub seconds: i64,
+}
+
+type Flows = BTreeMap<(SocketAddr, SocketAddr, u8), (u32, bool)>;
+
+/// What lies in a flow table.
+fn entries(buckets: &[FlowBucket]) -> impl Iterator<Item = FlowValue> {
+    let entries = buckets.iter().flat_map(|bucket| &bucket.entries);
+    entries
+        .map(|cell| FlowEntry(cell.load()))
+        .filter(|entry| *entry != FlowEntry::EMPTY)
+        .map(FlowEntry::value)
+}
+
+fn insert_flow<A: Copy + AsRef<[u32]>>(
+    flows: &mut Flows,
+    value: FlowValue,
+    endpoints: &Endpoints<A>,
+) {
+    let key = Flow::of(endpoints, value.direction());
+    let source = socket(key.source.as_ref(), key.source_port);
+    let destination = socket(key.destination.as_ref(), key.destination_port);
+    let is_reply = value.direction() == Direction::Reply;
+    let before = flows.insert(
+        (source, destination, key.protocol as u8),
+        (value.slot(), is_reply),
+    );
+    assert_eq!(before, None, "a flow lies in its table twice");
 }
 
 /// How many slots of services and real servers a snapshot looks at; rows have fewer.
@@ -93,23 +121,13 @@ impl Snapshot {
             }
         }
         let mut flows = BTreeMap::new();
-        for (key, value) in bench.flows4() {
-            let source = socket(&key.source, key.source_port);
-            let destination = socket(&key.destination, key.destination_port);
-            let is_reply = value.direction() == Direction::Reply;
-            flows.insert(
-                (source, destination, key.protocol as u8),
-                (value.slot(), is_reply),
-            );
+        for value in entries(bench.flows4()) {
+            let record = &bench.connections4()[value.slot() as usize];
+            insert_flow(&mut flows, value, &record.endpoints.load());
         }
-        for (key, value) in bench.flows6() {
-            let source = socket(&key.source, key.source_port);
-            let destination = socket(&key.destination, key.destination_port);
-            let is_reply = value.direction() == Direction::Reply;
-            flows.insert(
-                (source, destination, key.protocol as u8),
-                (value.slot(), is_reply),
-            );
+        for value in entries(bench.flows6()) {
+            let record = &bench.connections6()[value.slot() as usize];
+            insert_flow(&mut flows, value, &record.endpoints.load());
         }
         let settings = bench.settings();
         let usage4 = (settings.live4.load(), settings.high_water4.load());
@@ -268,7 +286,7 @@ fn connection<const N: usize>(
         protocol: endpoints.protocol,
         destination,
         state: word.state(),
-        flags: word.flags(),
+        flags: word.flags() & (LIVE | INACTIVE | NO_OUTPUT),
         // The nearest second: a row in the kernel takes some milliseconds.
         seconds: ((ticks << 24) + 500_000_000).div_euclid(1_000_000_000),
     }

@@ -100,11 +100,13 @@ fn happens(host: &mut Host, family: Family, event: &Event) {
                 let flags = &host.memory.destinations[slot as usize].flags;
                 flags.store(PRESENT | (flags.load() ^ AVAILABLE) & AVAILABLE);
             }
+            host.memory.settings.routes_generation.add(1);
         }
         Event::Sysctls(expire, reuse) => {
             let settings = &host.memory.settings;
             settings.expire_without_destination.store((*expire).into());
             settings.connection_reuse_mode.store((*reuse).into());
+            settings.routes_generation.add(1);
         }
     }
 }

@@ -88,6 +88,30 @@ impl Ethernet {
         EtherType::from_raw(self.ether_type.raw())
     }
 
+    /// Puts both addresses there, each as it lies in the lower 48 bits of a little-endian word.
+    #[inline(always)]
+    pub fn set_addresses(&mut self, destination: u64, source: u64) {
+        #[cfg(target_arch = "bpf")]
+        // SAFETY: both addresses lie within `self`. The BPF machine stores to any address of a
+        // packet; going by bytes costs twelve instructions where four do.
+        unsafe {
+            let at = core::ptr::from_mut(self).cast::<u8>();
+            at.cast::<u32>().write(destination as u32);
+            at.add(4).cast::<u16>().write((destination >> 32) as u16);
+            at.add(6).cast::<u16>().write(source as u16);
+            at.add(8).cast::<u32>().write((source >> 16) as u32);
+        }
+        #[cfg(not(target_arch = "bpf"))]
+        {
+            let low = |word: u64| {
+                let [a, b, c, d, e, f, _, _] = word.to_le_bytes();
+                [a, b, c, d, e, f]
+            };
+            self.destination = low(destination);
+            self.source = low(source);
+        }
+    }
+
     /// Whether it is for a group of stations (broadcast included).
     #[inline(always)]
     pub const fn is_group(&self) -> bool {

@@ -94,6 +94,12 @@ impl Tcp {
     pub const fn flags(&self) -> TcpFlags {
         self.flags
     }
+
+    /// Its length with options in bytes, as it says.
+    #[inline(always)]
+    pub const fn header_length(&self) -> usize {
+        ((self.data_offset >> 4) as usize) << 2
+    }
 }
 
 impl TcpFlags {

@@ -10,13 +10,14 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use weir_abi::counters::Counters;
-use weir_abi::keys::{BucketKey, FlowValue, ServiceKey as TableKey};
+use weir_abi::flow_table::FlowBucket;
+use weir_abi::keys::{BucketKey, ServiceKey as TableKey};
 use weir_abi::service::{Destination, Service as ServiceRecord};
-use weir_abi::settings::{Interface, Settings};
+use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_config::model::Scheduler;
-use weir_forward::family::{Family, Flow};
+use weir_forward::family::Family;
 use weir_forward::schedule;
-use weir_forward::tables::{Occupied, Step, Tables as PacketTables};
+use weir_forward::tables::{Step, Tables as PacketTables};
 
 use super::*;
 
@@ -142,23 +143,15 @@ impl PacketTables for Packets<'_> {
         unreachable!()
     }
 
-    fn interface(&self, _: u32) -> Option<Interface> {
+    fn interface_slot(&self, _: u32) -> Option<u32> {
         unreachable!()
     }
 
-    fn flow<F: Family>(&self, _: &Flow<F::Address>) -> Option<FlowValue> {
+    fn interface(&self, _: u32) -> Option<&InterfaceRecord> {
         unreachable!()
     }
 
-    fn insert_flow<F: Family>(&self, _: &Flow<F::Address>, _: FlowValue) -> Result<(), Occupied> {
-        unreachable!()
-    }
-
-    fn replace_flow<F: Family>(&self, _: &Flow<F::Address>, _: FlowValue) -> Result<(), Occupied> {
-        unreachable!()
-    }
-
-    fn remove_flow<F: Family>(&self, _: &Flow<F::Address>) {
+    fn flow_bucket<F: Family>(&self, _: u32) -> Option<&FlowBucket> {
         unreachable!()
     }
 

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use aya::maps::{Array, HashMap, Map, MapData, Stack};
+use aya::maps::{Array, Map, MapData, Stack};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
-use weir_abi::keys::{FlowKey4, FlowKey6, FlowValue, ServiceKey};
+use weir_abi::flow_table::FlowBucket;
+use weir_abi::keys::ServiceKey;
 use weir_abi::names;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{Destination, Service};
@@ -27,8 +28,6 @@ const SLOTS: u32 = 16;
 /// The programs, loaded and attached, on tables of their own.
 pub struct Kernel {
     dataplane: Dataplane,
-    flows4: HashMap<MapData, [u32; 4], u32>,
-    flows6: HashMap<MapData, [u32; 10], u32>,
     free4: Stack<MapData, u32>,
     free6: Stack<MapData, u32>,
     reaper: Array<MapData, [u32; 6]>,
@@ -76,7 +75,10 @@ impl Directory {
     }
 
     fn table(&self, name: &str) -> Map {
-        let path = self.0.join("v1").join(name);
+        let path = self
+            .0
+            .join(format!("v{}", weir_abi::LAYOUT_VERSION))
+            .join(name);
         let data = MapData::from_pin(path).expect("the table is pinned");
         Map::from_map_data(data).expect("a table of a known kind")
     }
@@ -108,8 +110,6 @@ impl Kernel {
                 .expect("the programs attach");
         }
         Self {
-            flows4: HashMap::try_from(directory.table(names::MAP_FLOWS4)).expect("flows"),
-            flows6: HashMap::try_from(directory.table(names::MAP_FLOWS6)).expect("flows"),
             free4: Stack::try_from(directory.table(names::MAP_FREE4)).expect("slots"),
             free6: Stack::try_from(directory.table(names::MAP_FREE6)).expect("slots"),
             reaper: Array::try_from(directory.table(names::MAP_REAPER)).expect("a timer"),
@@ -129,11 +129,11 @@ impl Kernel {
         for record in self.dataplane.connections6() {
             record.word.store(0);
         }
-        for key in self.flows4.keys().flatten().collect::<Vec<_>>() {
-            self.flows4.remove(&key).expect("a flow");
-        }
-        for key in self.flows6.keys().flatten().collect::<Vec<_>>() {
-            self.flows6.remove(&key).expect("a flow");
+        let buckets = self.dataplane.flows4().iter();
+        for bucket in buckets.chain(self.dataplane.flows6()) {
+            for entry in &bucket.entries {
+                entry.store(0);
+            }
         }
         while self.free4.pop(0).is_ok() {}
         while self.free6.pop(0).is_ok() {}
@@ -263,39 +263,11 @@ impl Bench for Kernel {
     fn connections6(&self) -> &[Connection6] {
         self.dataplane.connections6()
     }
-    fn flows4(&self) -> Vec<(FlowKey4, FlowValue)> {
-        let flows = self.flows4.iter().map(|flow| flow.expect("a flow"));
-        flows
-            .map(|([source, destination, ports, protocol], value)| {
-                let [source_port, destination_port] = halves(ports);
-                let (source, destination) = ([source], [destination]);
-                let key = FlowKey4 {
-                    source,
-                    destination,
-                    source_port,
-                    destination_port,
-                    protocol,
-                };
-                (key, FlowValue(value))
-            })
-            .collect()
+    fn flows4(&self) -> &[FlowBucket] {
+        self.dataplane.flows4()
     }
-    fn flows6(&self) -> Vec<(FlowKey6, FlowValue)> {
-        let flows = self.flows6.iter().map(|flow| flow.expect("a flow"));
-        flows
-            .map(|([a, b, c, d, e, f, g, h, ports, protocol], value)| {
-                let [source_port, destination_port] = halves(ports);
-                let (source, destination) = ([a, b, c, d], [e, f, g, h]);
-                let key = FlowKey6 {
-                    source,
-                    destination,
-                    source_port,
-                    destination_port,
-                    protocol,
-                };
-                (key, FlowValue(value))
-            })
-            .collect()
+    fn flows6(&self) -> &[FlowBucket] {
+        self.dataplane.flows6()
     }
     fn now(&self) -> Tick {
         let mut time = libc::timespec {
@@ -325,10 +297,4 @@ impl Bench for Kernel {
         self.check_action(action, reason);
         Verdict { reason, frame }
     }
-}
-
-/// Two ports that lie in one word.
-fn halves(word: u32) -> [u16; 2] {
-    let [a, b, c, d] = word.to_ne_bytes();
-    [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
 }
