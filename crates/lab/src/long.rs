@@ -94,9 +94,10 @@ impl<'a> LongConnections<'a> {
 }
 
 impl OpenConnections<'_> {
-    /// Asks at the load's pace for its duration. No matter on which thread: sockets stay where they were opened.
-    pub fn run(self) -> Result<LongReport> {
-        run(self.load, self.open).when(|| "long-lived connections".to_owned())
+    /// Asks at the load's pace for its duration; the connections stay open. No matter on which thread: sockets stay where
+    /// they were opened.
+    pub fn run(&mut self) -> Result<LongReport> {
+        run(&self.load, &mut self.open).when(|| "long-lived connections".to_owned())
     }
 }
 
@@ -134,7 +135,7 @@ fn connect(source: SocketAddr, server: SocketAddr) -> rustix::io::Result<Connect
     })
 }
 
-fn run(load: LongConnections, mut open: Vec<Connection>) -> rustix::io::Result<LongReport> {
+fn run(load: &LongConnections, open: &mut [Connection]) -> rustix::io::Result<LongReport> {
     let mut poller = Poller::new()?;
     for (connection, number) in open.iter().zip(0..) {
         if let Some(socket) = &connection.socket {

@@ -8,6 +8,7 @@ mod connections;
 mod contender;
 mod control;
 mod driver;
+mod flood;
 mod instructions;
 mod latency;
 mod plot;
@@ -48,6 +49,7 @@ const SCENARIOS: &[Scenario] = &[
     control::SCENARIO,
     bulk::SCENARIO,
     latency::SCENARIO,
+    flood::SCENARIO,
 ];
 
 /// What the command line says.
