@@ -84,6 +84,11 @@ impl Director {
         self.wait_until_it_answers()
     }
 
+    /// Takes another build for whatever is started from now on.
+    pub fn set_binary(&mut self, binary: &Path) {
+        binary.clone_into(&mut self.binary);
+    }
+
     /// `weir ARGUMENTS` as on the director, to its end, whatever its exit code.
     pub fn weir(&self, arguments: &[&str]) -> Result<Output> {
         output(self.command().args(arguments))

@@ -13,6 +13,7 @@
 //! Order of calls: [`Network::new`], start servers ([`Nginx`], [`UdpEcho`]), [`Director::start`], then talk.
 
 mod command;
+mod counted;
 mod director;
 mod error;
 mod http;
@@ -30,6 +31,7 @@ mod udp;
 mod wait;
 
 pub use command::{output, run};
+pub use counted::{CountedReport, CountedUdp};
 pub use director::Director;
 pub use error::{Error, Result};
 pub use lab::{Lab, is_root, take_down_kept, take_down_ours};

@@ -19,6 +19,7 @@ mod report;
 mod site;
 mod snapshot;
 mod statistics;
+mod upgrade;
 
 pub use record::{Bench, Better, Case, Goal};
 
@@ -47,6 +48,7 @@ const SCENARIOS: &[Scenario] = &[
     instructions::SCENARIO,
     connections::SCENARIO,
     control::SCENARIO,
+    upgrade::SCENARIO,
     bulk::SCENARIO,
     latency::SCENARIO,
     flood::SCENARIO,

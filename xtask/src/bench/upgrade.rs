@@ -1,0 +1,342 @@
+//! The daemon replaced by another build, or killed and started again, under load.
+
+use super::site::{Cards, Site, WEB};
+use super::{Bench, Better, Case, Goal, Scenario};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use weir_lab::{
+    Arrival, CountedReport, CountedUdp, Director, Family, LongConnections, LongReport, Namespace,
+    Network, ShortConnections, ShortReport, UdpEcho, Waiting,
+};
+
+/// See its fields.
+pub const SCENARIO: Scenario = Scenario {
+    name: "upgrade",
+    title: "the daemon replaced by another build, or killed and started again, under load: what is lost",
+    how: "Three loads at once, of a pace that this machine bears: UDP datagrams with numbers, on flows that stay, IPv4 and \
+IPv6, whose answers are counted; TCP connections that stay and ask twenty times a second; new TCP connections. In the \
+middle the daemon is (a) told to end, and another build is started, twice; (b) killed with signal 9, and started again \
+after three seconds, when its sign of life has run out. Beside it the same loads with nothing done. Lost is a datagram \
+whose answer never came; a TCP segment that the client or a real server had to send again, unless the other side said \
+that it had come the first time (DSACK); a connection that was refused, cut or came to a stop. The other build is the same with another version in it: its \
+programs, loaded anew, take the place of the running ones.",
+    leaves_out: "Network cards whose driver resets its queues when a program is replaced, another layout of the tables \
+(`weir detach` is needed then, and connections end).",
+    run,
+};
+
+const DNS: u16 = 53;
+const ROUND: Duration = Duration::from_secs(8);
+const BEFORE: Duration = Duration::from_secs(1);
+const DEAD: Duration = Duration::from_secs(3);
+
+/// What is done under load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Nothing,
+    Replaced,
+    Killed,
+}
+
+impl Done {
+    const ALL: [Done; 3] = [Done::Nothing, Done::Replaced, Done::Killed];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Done::Nothing => "nothing done",
+            Done::Replaced => "daemon replaced twice",
+            Done::Killed => "daemon killed",
+        }
+    }
+}
+
+fn run(bench: &mut Bench) -> Result<()> {
+    let rounds = if bench.quick() { 1 } else { 3 };
+    bench.note(
+        "In a round: 3 000 datagrams a second on 64 flows, 1 000 requests a second on 50 connections that stay, \
+300 new connections a second.",
+    );
+    for mode in ["xdp", "tc"] {
+        let scene = Scene::new(bench, mode)?;
+        let mut director = scene.start(bench.weir(), mode)?;
+        bench.interleave(
+            rounds,
+            &mut Done::ALL.clone(),
+            |done| format!("{mode}, {}", done.name()),
+            |bench, done| {
+                let lost = scene.sample(bench, &mut director, *done)?;
+                for (what, number) in lost.named() {
+                    let name = format!("{mode}: {what}");
+                    let case = Case::new(name, "lost", Better::Lower, Done::Nothing.name());
+                    bench.measure(&case, done.name(), number as f64);
+                }
+                Ok(())
+            },
+        )?;
+        judge(bench, mode);
+    }
+    Ok(())
+}
+
+/// Everything but the daemon. Declared in the order in which it must end.
+struct Scene {
+    _udp: Vec<UdpEcho>,
+    site: Site,
+    builds: [PathBuf; 2],
+}
+
+/// What was lost.
+#[derive(Debug, Default)]
+struct Lost {
+    datagrams: u64,
+    segments: u64,
+    connections: u64,
+    new_connections: u64,
+}
+
+impl Lost {
+    fn named(&self) -> [(&'static str, u64); 4] {
+        [
+            (DATAGRAMS, self.datagrams),
+            (SEGMENTS, self.segments),
+            (CONNECTIONS, self.connections),
+            (NEW_CONNECTIONS, self.new_connections),
+        ]
+    }
+}
+
+const DATAGRAMS: &str = "UDP datagrams";
+const SEGMENTS: &str = "TCP segments";
+const CONNECTIONS: &str = "TCP connections cut or stopped";
+const NEW_CONNECTIONS: &str = "new TCP connections that failed";
+
+impl Scene {
+    fn new(bench: &mut Bench, mode: &str) -> Result<Scene> {
+        let cards = if mode == "xdp" {
+            Cards::ForXdp
+        } else {
+            Cards::Defaults
+        };
+        let site = Site::new(cards)?;
+        bench.note(format!("Network, {mode}: {}.", cards.describe()));
+        let servers = site.network.real_servers.iter();
+        let udp = servers
+            .map(|server| UdpEcho::start(&server.namespace, &server.name, DNS))
+            .collect::<Result<_, _>>()?;
+        let other = other_build(bench.weir(), &site.network.lab().directory())?;
+        Ok(Scene {
+            _udp: udp,
+            builds: [bench.weir().to_owned(), other],
+            site,
+        })
+    }
+
+    fn start(&self, weir: &Path, mode: &str) -> Result<Director> {
+        let director = Director::start(&self.site.network, weir, mode)?;
+        for (flag, service) in self.services() {
+            director.ipvsadm(&format!("-A {flag} {service} -s rr"))?;
+            for server in &self.site.network.real_servers {
+                let server = server.at(family(service), service.port());
+                director.ipvsadm(&format!("-a {flag} {service} -r {server} -m"))?;
+            }
+        }
+        Ok(director)
+    }
+
+    fn services(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        Family::BOTH.into_iter().flat_map(|family| {
+            [
+                ("-t", Network::service(family, WEB)),
+                ("-u", Network::service(family, DNS)),
+            ]
+        })
+    }
+
+    /// One round: the loads, and in their middle what is to be done.
+    fn sample(&self, bench: &Bench, director: &mut Director, done: Done) -> Result<Lost> {
+        let duration = if bench.quick() { ROUND / 2 } else { ROUND };
+        let client = &self.site.network.client;
+        let datagrams = Family::BOTH.map(|family| Network::service(family, DNS));
+        let udp = CountedUdp {
+            services: &datagrams,
+            flows: 64,
+            per_second: 3000,
+            duration,
+        };
+        let web = [Site::service(WEB)];
+        let long = LongConnections {
+            servers: &web,
+            sources: &self.site.clients,
+            connections: 50,
+            per_second: 1000,
+            warm_up: Duration::ZERO,
+            duration,
+            waiting: Waiting::Sleep,
+        };
+        let short = ShortConnections {
+            servers: &web,
+            sources: &self.site.clients,
+            arrival: Arrival::PerSecond(300),
+            duration,
+        };
+        let before = self.sent_again()?;
+        let (udp, long, short) = std::thread::scope(|scope| -> Result<_> {
+            let udp = scope.spawn(|| udp.run(client));
+            let long = scope.spawn(|| long.open(client)?.run());
+            let short = scope.spawn(|| short.run(client));
+            let outcome = self.disturb(director, done, duration);
+            let loads = (joined(udp)?, joined(long)?, joined(short)?);
+            outcome.map(|()| loads)
+        })?;
+        check(&udp, &long, &short)?;
+        bench.progress(format!(
+            "{} datagrams, {} requests on {} connections, {} new connections",
+            udp.sent, long.asked, long.connections, short.answered
+        ));
+        Ok(Lost {
+            datagrams: udp.lost + udp.refused,
+            // Of what was late at the begin it may be told at the end.
+            segments: u64::try_from(self.sent_again()? - before).unwrap_or(0),
+            connections: (long.cut + long.silent) as u64,
+            new_connections: short.failed,
+        })
+    }
+
+    fn disturb(&self, director: &mut Director, done: Done, duration: Duration) -> Result<()> {
+        std::thread::sleep(BEFORE.min(duration / 4));
+        match done {
+            Done::Nothing => {}
+            Done::Replaced => {
+                for build in [&self.builds[1], &self.builds[0]] {
+                    director.terminate()?;
+                    director.set_binary(build);
+                    director.start_again()?;
+                }
+            }
+            Done::Killed => {
+                director.kill();
+                std::thread::sleep(DEAD.min(duration / 3));
+                director.start_again()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// TCP segments of which the client and the real servers know that they were lost, ever.
+    fn sent_again(&self) -> Result<i64> {
+        let servers = self.site.network.real_servers.iter();
+        let hosts = servers.map(|server| &server.namespace);
+        hosts
+            .chain([&self.site.network.client])
+            .map(sent_again)
+            .sum()
+    }
+}
+
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, weir_lab::Result<T>>) -> Result<T> {
+    match thread.join() {
+        Ok(result) => Ok(result?),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// A load that did nothing has lost nothing.
+fn check(udp: &CountedReport, long: &LongReport, short: &ShortReport) -> Result<()> {
+    if udp.sent == 0 || long.asked == 0 || short.answered == 0 {
+        bail!("a load did nothing: {udp:?}, {long:?}, {short:?}");
+    }
+    if udp.repeated > 0 {
+        bail!("{} datagrams were answered twice", udp.repeated);
+    }
+    Ok(())
+}
+
+/// Segments that a host has sent again, without those of which it was told that they had come the first time (DSACK): they
+/// were late, as everything is at times on a busy machine.
+fn sent_again(host: &Namespace) -> Result<i64> {
+    let read = |name: &str| fs::read_to_string(format!("/proc/thread-self/net/{name}"));
+    let (snmp, netstat) = host.enter(|| (read("snmp"), read("netstat")))?;
+    let (snmp, netstat) = (snmp?, netstat?);
+    Ok(counter(&snmp, "Tcp: ", "RetransSegs")?
+        - counter(&netstat, "TcpExt: ", "TCPDSACKRecv")?
+        - counter(&netstat, "TcpExt: ", "TCPDSACKOfoRecv")?)
+}
+
+/// A counter of the kernel's: names in a line, values in the next.
+fn counter(text: &str, group: &str, name: &str) -> Result<i64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(group));
+    let (names, values) = (lines.next(), lines.next());
+    let names = names.unwrap_or_default().split(' ');
+    let mut both = names.zip(values.unwrap_or_default().split(' '));
+    both.find(|(this, _)| *this == name)
+        .and_then(|(_, value)| value.parse().ok())
+        .with_context(|| format!("the kernel does not say {name}"))
+}
+
+fn family(service: SocketAddr) -> Family {
+    match service {
+        SocketAddr::V4(_) => Family::V4,
+        SocketAddr::V6(_) => Family::V6,
+    }
+}
+
+/// The same program with another version in it.
+fn other_build(weir: &Path, directory: &Path) -> Result<PathBuf> {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    let mut bytes = fs::read(weir).with_context(|| format!("cannot read {}", weir.display()))?;
+    let mut at = 0;
+    while let Some(found) = find(&bytes[at..], VERSION.as_bytes()) {
+        let last = at + found + VERSION.len() - 1;
+        bytes[last] = b'9';
+        at = last;
+    }
+    let other = directory.join("weir-other");
+    fs::write(&other, bytes)?;
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755))?;
+    let said = weir_lab::run(std::process::Command::new(&other).arg("--version"))?;
+    if said.contains(VERSION) {
+        bail!("the other build says that it is {said}");
+    }
+    Ok(other)
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}
+
+fn judge(bench: &mut Bench, mode: &str) {
+    for done in [Done::Replaced, Done::Killed].map(Done::name) {
+        for (what, cases) in [
+            ("packets", [DATAGRAMS, SEGMENTS]),
+            ("connections", [CONNECTIONS, NEW_CONNECTIONS]),
+        ] {
+            // The most of any round, of both kinds.
+            let most = cases.map(|case| bench.summary(&format!("{mode}: {case}"), done));
+            let most = most
+                .iter()
+                .try_fold(0.0, |sum, one| one.map(|one| sum + one.most));
+            let what = format!("{done} ({mode}): {what} lost");
+            bench.target(what, Goal::AtMost(0.0), "", most);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counter;
+
+    #[test]
+    fn counters_are_found_by_name() {
+        let text = "Ip: A B\nIp: 1 2\nTcp: A RetransSegs B\nTcp: 3 -4 5\n";
+        let of = |group, name| counter(text, group, name).ok();
+        assert_eq!(of("Tcp: ", "RetransSegs"), Some(-4));
+        assert_eq!(of("Ip: ", "B"), Some(2));
+        assert_eq!(of("Ip: ", "RetransSegs"), None);
+    }
+}
