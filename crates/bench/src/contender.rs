@@ -18,6 +18,8 @@ pub enum Contender {
     Generator,
     /// An XDP program that rewrites the link addresses and redirects.
     Floor,
+    /// A TC program that does the same.
+    FloorTc,
     /// Weir's XDP program.
     WeirXdp,
     /// Weir's TC program.
@@ -42,6 +44,7 @@ impl Contender {
         match self {
             Contender::Generator => "generator",
             Contender::Floor => "floor",
+            Contender::FloorTc => "floor TC",
             Contender::WeirXdp => "Weir XDP",
             Contender::WeirTc => "Weir TC",
             Contender::Forwarding => "forwarding",
@@ -53,7 +56,10 @@ impl Contender {
     /// Whether it remembers connections, so that new ones cost something of their own.
     pub fn remembers(self) -> bool {
         match self {
-            Contender::Generator | Contender::Floor | Contender::Forwarding => false,
+            Contender::Generator
+            | Contender::Floor
+            | Contender::FloorTc
+            | Contender::Forwarding => false,
             Contender::WeirXdp | Contender::WeirTc | Contender::Nftables | Contender::Ipvs => true,
         }
     }
@@ -72,7 +78,8 @@ impl Contender {
         };
         match self {
             Contender::Generator => generator.drop_at_director(topology)?,
-            Contender::Floor => generator.redirect(topology)?,
+            Contender::Floor => generator.redirect(topology, true)?,
+            Contender::FloorTc => generator.redirect(topology, false)?,
             Contender::WeirXdp => {
                 running._daemon = Some(set_up_weir(topology, weir, "xdp", connections)?)
             }

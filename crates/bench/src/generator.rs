@@ -7,7 +7,9 @@ use crate::topology::{CLIENTS_END, CLIENTS_SIDE, SERVERS_END, SERVERS_SIDE, Topo
 use anyhow::{Context, Result, bail};
 use aya::maps::{Array, PerCpuArray};
 use aya::programs::links::FdLink;
-use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
+use aya::programs::{
+    SchedClassifier, TcAttachType, TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode,
+};
 use aya::{Ebpf, EbpfLoader};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -91,6 +93,8 @@ impl Generator {
         ] {
             generator.program(name)?.load()?;
         }
+        let program = generator.programs.program_mut("redirect_tc");
+        <&mut SchedClassifier>::try_from(program.context("no program")?)?.load()?;
         generator.attach(&topology.clients, CLIENTS_END, "count_replies")?;
         // Each test run of a program that is attached nowhere waits twice for all processors (`bpf_dispatcher_update`),
         // some scheduler ticks long, which would count as packets' time. Nothing ever comes in by this loopback.
@@ -102,8 +106,8 @@ impl Generator {
         Ok(generator)
     }
 
-    /// Makes the director the floor: frames are redirected from each of its interfaces to the other.
-    pub fn redirect(&mut self, topology: &Topology) -> Result<()> {
+    /// Makes the director a floor, with XDP or with TC: frames are redirected from each of its interfaces to the other.
+    pub fn redirect(&mut self, topology: &Topology, with_xdp: bool) -> Result<()> {
         let director = &topology.director;
         let (clients, servers) = (
             topology.interface(director, CLIENTS_SIDE)?,
@@ -136,8 +140,23 @@ impl Generator {
             };
             hops.set(from, hop, 0)?;
         }
-        self.attach(director, CLIENTS_SIDE, "redirect")?;
-        self.attach(director, SERVERS_SIDE, "redirect")
+        for interface in [CLIENTS_SIDE, SERVERS_SIDE] {
+            if with_xdp {
+                self.attach(director, interface, "redirect")?;
+            } else {
+                self.attach_tc(director, interface)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_tc(&mut self, director: &Namespace, interface: &str) -> Result<()> {
+        let program = self.programs.program_mut("redirect_tc");
+        let program: &mut SchedClassifier = program.context("no program")?.try_into()?;
+        director
+            .enter(|| program.attach(interface, TcAttachType::Ingress))?
+            .with_context(|| format!("cannot attach redirect_tc to {interface}"))?;
+        Ok(())
     }
 
     /// Makes the director the end: what clients send is dropped there.

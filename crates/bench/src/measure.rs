@@ -92,8 +92,16 @@ fn measure(arguments: &Arguments, contender: Contender) -> Result<()> {
     let topology = Topology::new()?;
     let mut generator = Generator::new(&arguments.programs, &topology, most.max(1))?;
     // Groups of flows add up: two protocols, each number of flows, and those that are new each time.
-    let all: u32 =
-        arguments.flows.iter().sum::<u32>() + arguments.rounds * arguments.packets + WARM_UP;
+    let new = if arguments
+        .traffic
+        .iter()
+        .any(|one| one.established().is_none())
+    {
+        arguments.rounds * arguments.packets + WARM_UP
+    } else {
+        0
+    };
+    let all = arguments.flows.iter().sum::<u32>() + new;
     let room = (2 * all).next_power_of_two();
     let _running = contender.set_up(&topology, &mut generator, &arguments.weir, room)?;
     let mut bench = Bench {

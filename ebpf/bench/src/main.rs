@@ -4,11 +4,12 @@
 
 mod orders;
 
-use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_REDIRECT};
+use aya_ebpf::bindings::TC_ACT_SHOT;
+use aya_ebpf::bindings::xdp_action::XDP_DROP;
 use aya_ebpf::btf_maps::{Array, PerCpuArray};
 use aya_ebpf::helpers::bpf_redirect;
-use aya_ebpf::macros::{btf_map, xdp};
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::macros::{btf_map, classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
 use orders::{FRAME, Hop, Orders, PORT_BITS};
 
 /// The least port of a client.
@@ -99,20 +100,43 @@ pub fn redirect(context: XdpContext) -> u32 {
     let Some(hop) = HOPS.get(interface) else {
         return XDP_DROP;
     };
-    let Some(macs) = at::<[u32; 3]>(&context, 0) else {
+    if !readdress(context.data(), context.data_end(), hop) {
         return XDP_DROP;
+    }
+    // SAFETY: a helper without memory arguments.
+    unsafe { bpf_redirect(hop.interface, 0) as u32 }
+}
+
+/// As `redirect`, of packets that are socket buffers.
+#[classifier]
+pub fn redirect_tc(context: TcContext) -> i32 {
+    // SAFETY: the context is a live `__sk_buff`.
+    let interface = unsafe { (*context.skb.skb).ingress_ifindex };
+    let Some(hop) = HOPS.get(interface) else {
+        return TC_ACT_SHOT;
     };
-    // SAFETY: twelve bytes that were compared with the packet's end and begin at a multiple of four; a helper without memory arguments.
+    if !readdress(context.data(), context.data_end(), hop) {
+        return TC_ACT_SHOT;
+    }
+    // SAFETY: a helper without memory arguments.
+    unsafe { bpf_redirect(hop.interface, 0) as i32 }
+}
+
+/// Writes the link addresses, if there is a frame to write them to.
+#[inline(always)]
+fn readdress(start: usize, end: usize, hop: &Hop) -> bool {
+    if start + size_of::<[u32; 3]>() > end {
+        return false;
+    }
+    let words = start as *mut u32;
+    // SAFETY: twelve bytes that were compared with the packet's end; the generator's frames begin at a multiple of eight,
+    // also when they have become socket buffers.
     unsafe {
-        let words = macs.cast::<u32>();
         words.write(hop.macs[0]);
         words.add(1).write(hop.macs[1]);
         words.add(2).write(hop.macs[2]);
-        if bpf_redirect(hop.interface, 0) as u32 != XDP_REDIRECT {
-            return XDP_DROP;
-        }
     }
-    XDP_REDIRECT
+    true
 }
 
 /// Counts what came out at the real servers, and drops it.

@@ -26,6 +26,7 @@ pub use record::{Bench, Better, Case, Goal};
 use crate::setup::{self, Purpose};
 use crate::{build, place};
 use anyhow::{Context, Result, bail};
+use snapshot::Wish;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -71,6 +72,12 @@ pub struct Arguments {
     /// Put what was measured into docs/performance.md.
     #[arg(long, conflicts_with_all = ["quick", "only"])]
     publish: bool,
+    /// Instructions: fail if Weir's packets cost more than docs/instructions.txt says.
+    #[arg(long, conflicts_with_all = ["publish", "only"])]
+    check: bool,
+    /// Instructions: write docs/instructions.txt.
+    #[arg(long, conflicts_with_all = ["publish", "only", "check"])]
+    accept: bool,
     /// A binary to measure, instead of building it.
     #[arg(long)]
     weir: Option<PathBuf>,
@@ -98,7 +105,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Some(weir) => weir,
         None => build::build()?,
     };
-    let mut bench = Bench::new(weir, arguments.quick, arguments.only);
+    let wish = match (arguments.check, arguments.accept) {
+        (true, _) => Wish::Check,
+        (_, true) => Wish::Accept,
+        (false, false) => Wish::Ignore,
+    };
+    let mut bench = Bench::new(weir, arguments.quick, arguments.only).with_snapshot(wish);
     let mut failed = Vec::new();
     for scenario in scenarios {
         println!("\n{}: {}", scenario.name, scenario.title);

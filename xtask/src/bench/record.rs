@@ -1,6 +1,7 @@
 //! What scenarios write down.
 
 use super::Scenario;
+use super::snapshot::Wish;
 use super::statistics::{self, Summary};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -124,6 +125,7 @@ pub struct Bench {
     weir: PathBuf,
     quick: bool,
     only: Vec<String>,
+    snapshot: Wish,
     records: Vec<Record>,
 }
 
@@ -134,8 +136,20 @@ impl Bench {
             weir,
             quick,
             only,
+            snapshot: Wish::default(),
             records: Vec::new(),
         }
+    }
+
+    /// With something to be done with the snapshot of instructions.
+    pub(super) fn with_snapshot(mut self, wish: Wish) -> Bench {
+        self.snapshot = wish;
+        self
+    }
+
+    /// What to do with the snapshot of instructions.
+    pub(super) fn snapshot(&self) -> Wish {
+        self.snapshot
     }
 
     /// The built `weir`.
