@@ -20,7 +20,8 @@ says how much processor time a connection took in all. *Processor time of the di
 time of the same connection without any director (over a wire of its own) is taken away: busy processors / rate - busy \
 processors / rate without director, both of the same round.",
     leaves_out: "Network cards and their interrupts, more processors, TLS. Client and real servers take most of the \
-processor time here, which makes the contenders' rates more alike than with a machine for each.",
+processor time here, which makes the contenders' rates more alike than with a machine for each. Under XDP a veth copies \
+every packet that a host's socket made, which a network card does not.",
     run,
 };
 

@@ -1,6 +1,7 @@
-//! How busy the machine's processors are.
+//! How busy the machine's processors are, and who gets them first.
 
 use anyhow::{Context, Result};
+use std::process::Command;
 
 /// The kernel's counts of processor time, in ticks.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,31 @@ impl Processors {
 /// How many there are.
 pub fn number() -> f64 {
     std::thread::available_parallelism().map_or(1.0, |number| number.get() as f64)
+}
+
+/// While it lives, what this thread starts goes before all other programs.
+pub struct RealTime;
+
+impl RealTime {
+    /// From now on.
+    pub fn new() -> Result<RealTime> {
+        set(&["--fifo", "--pid", "10"])?;
+        Ok(RealTime)
+    }
+}
+
+impl Drop for RealTime {
+    fn drop(&mut self) {
+        if let Err(error) = set(&["--other", "--pid", "0"]) {
+            eprintln!("cannot go back to the usual priority: {error}");
+        }
+    }
+}
+
+/// Sets the scheduling of our first thread, the one that measures.
+fn set(arguments: &[&str]) -> weir_lab::Result<()> {
+    let ours = std::process::id().to_string();
+    weir_lab::run(Command::new("chrt").args(arguments).arg(ours)).map(drop)
 }
 
 fn read(text: &str) -> Option<Processors> {
