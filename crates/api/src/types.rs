@@ -112,7 +112,7 @@ pub struct NewServer {
     /// How packets shall reach it; `nat` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<String>,
-    /// Its share, 0 to 65535; 1 when not given.
+    /// Its share, 0 to 2147483647; 1 when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
 }
@@ -124,7 +124,7 @@ pub struct ServerEdit {
     /// How packets shall reach it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<String>,
-    /// Its share, 0 to 65535.
+    /// Its share, 0 to 2147483647.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
 }

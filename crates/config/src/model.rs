@@ -124,8 +124,9 @@ impl Default for Timeouts {
 }
 
 impl Weight {
-    /// The greatest weight (`ipvsadm -w` takes 0 to 65535).
-    pub const MAX: u32 = 65_535;
+    /// The greatest weight: `ipvsadm -w` takes as much, whatever its manual says, and the kernel
+    /// counts with signed numbers.
+    pub const MAX: u32 = i32::MAX as u32;
 
     /// A weight, or nothing when it is above [`Weight::MAX`].
     pub const fn new(value: u32) -> Option<Self> {

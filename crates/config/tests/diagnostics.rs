@@ -252,7 +252,7 @@ error: `weight` is a string
   --> weir.toml:11:48
    |
 11 | server = ["10.0.0.11", { address = 7, weight = "1" }]
-   |                                                ^^^ expected a whole number from 0 to 65535
+   |                                                ^^^ expected a whole number from 0 to 2147483647
 "#,
     );
 }
@@ -497,7 +497,7 @@ server = [
   { address = "224.0.0.1:80" },
   { address = "2001:db8::11" },
   { weight = 3 },
-  { address = "10.0.0.12", weight = 65536 },
+  { address = "10.0.0.12", weight = 2147483648 },
 ]
 "#,
         r#"
@@ -534,8 +534,8 @@ error: this real server has no address
 error: `weight` is out of its range
   --> weir.toml:10:37
    |
-10 |   { address = "10.0.0.12", weight = 65536 },
-   |                                     ^^^^^ expected a whole number from 0 to 65535
+10 |   { address = "10.0.0.12", weight = 2147483648 },
+   |                                     ^^^^^^^^^^ expected a whole number from 0 to 2147483647
 "#,
     );
 }

@@ -51,6 +51,37 @@ fn picks_are_those_of_the_real_ipvs() {
     assert_eq!(picks, 4343);
 }
 
+/// As much as ipvsadm takes.
+#[test]
+fn the_greatest_weights_are_weighed() {
+    let mut replay = Replay {
+        world: World::new(1, 2),
+        vip: "10.1.0.1".to_owned(),
+    };
+    let greatest = Weight::MAX.to_string();
+    let mut command = |line: &str| replay.command(&line.split(' ').collect::<Vec<_>>());
+    command("service wlc");
+    command(&format!("add 1 {greatest}"));
+    command(&format!("add 2 {greatest}"));
+    for (server, active) in [(A_1, 10_000_000), (A_2, 9_999_999)] {
+        let slot = replay.world.server_slot(UDP, server) as usize;
+        replay.world.tables.destinations()[slot]
+            .active
+            .store(active);
+    }
+    assert_eq!(replay.pick(), "2");
+    replay.command(&["edit", "2", "1"]);
+    assert_eq!(replay.pick(), "1");
+    replay.command(&["sched", "wrr"]);
+    for _ in 0..100 {
+        assert_eq!(replay.pick(), "1", "the other has its turn once in 2^31");
+    }
+}
+
+const UDP: &str = "udp:10.1.0.1:53";
+const A_1: &str = "10.2.0.1:53";
+const A_2: &str = "10.2.0.2:53";
+
 impl Replay {
     fn command(&mut self, words: &[&str]) {
         let service = format!("udp:{}:53", self.vip);

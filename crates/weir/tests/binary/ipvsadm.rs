@@ -41,6 +41,15 @@ fn services_and_real_servers_are_added_listed_edited_and_deleted() {
         >   -> [2001:db8:1::11]:5353        Masq    0      0          0         
         $ -E -t 192.0.2.10:80 -s wrr
         = 0
+        $ -e -t 192.0.2.10:80 -r 10.0.0.11:8080 -m -w 2147483647
+        = 0
+        $ -Ln -t 192.0.2.10:80
+        = 0
+        > Prot LocalAddress:Port Scheduler Flags
+        >   -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+        > TCP  192.0.2.10:80 wrr
+        >   -> 10.0.0.11:8080               Masq    2147483647 0          0         
+        >   -> 10.0.0.12:8080               Masq    3      0          0         
         $ -e -t 192.0.2.10:80 -r 10.0.0.11:8080 -m -w 7
         = 0
         $ -d -t 192.0.2.10:80 -r 10.0.0.12:8080

@@ -40,7 +40,7 @@ fn a_wrong_request_gets_a_reason() {
         ("POST", "/v1/services", r#"{"key":"tcp:192.0.2.11:80","scheduler":"fastest"}"#, 422, "scheduler-not-found"),
         ("POST", "/v1/services", r#"{"key":"tcp:192.0.2.10:80"}"#, 409, "service-exists"),
         ("POST", "/v1/services", r#"{"key":"fwmark:1"}"#, 422, "not-supported"),
-        ("POST", servers, r#"{"address":"10.0.0.1:80","weight":65536}"#, 422, "out-of-range"),
+        ("POST", servers, r#"{"address":"10.0.0.1:80","weight":2147483648}"#, 422, "out-of-range"),
         ("POST", servers, r#"{"address":"10.0.0.1:80","weight":-1}"#, 400, "invalid"),
         ("POST", servers, r#"{"address":"10.0.0.1:80","forwarding":"dr"}"#, 422, "not-supported"),
         ("POST", servers, r#"{"address":"10.0.0.1"}"#, 400, "invalid"),
