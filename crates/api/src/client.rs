@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use socket2::SockRef;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use weir_config as config;
@@ -57,7 +59,25 @@ pub enum Error {
 pub struct Client {
     socket: PathBuf,
     runtime: Runtime,
-    connection: RefCell<Option<SendRequest<Full<Bytes>>>>,
+    connection: RefCell<Option<Connection>>,
+}
+
+/// A connection on which the last answer has come to its end.
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// The socket itself, to look at.
+    socket: OwnedFd,
+}
+
+impl Connection {
+    /// Whether the daemon at its other end still listens. The sender does not notice its end while
+    /// this process does something else; but an idle connection on which something can be read, if
+    /// only its end, is over.
+    fn is_alive(&self) -> bool {
+        let nothing = SockRef::from(&self.socket).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        let waits = nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        waits && !self.sender.is_closed()
+    }
 }
 
 impl Client {
@@ -216,7 +236,7 @@ impl Client {
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Error> {
         let mut connection = match self.connection.take() {
-            Some(connection) if !connection.is_closed() => connection,
+            Some(connection) if connection.is_alive() => connection,
             _ => self.connect().await?,
         };
         let request = Request::builder()
@@ -226,10 +246,12 @@ impl Client {
             .body(Full::new(body))
             .map_err(|error| self.confused(error.to_string()))?;
         connection
+            .sender
             .ready()
             .await
             .map_err(|error| self.confused(error.to_string()))?;
         let answer = connection
+            .sender
             .send_request(request)
             .await
             .map_err(|error| self.confused(error.to_string()))?;
@@ -250,19 +272,20 @@ impl Client {
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Error> {
-        let stream =
-            UnixStream::connect(&self.socket)
-                .await
-                .map_err(|source| Error::Unreachable {
-                    socket: self.socket.clone(),
-                    source,
-                })?;
+    async fn connect(&self) -> Result<Connection, Error> {
+        let unreachable = |source| Error::Unreachable {
+            socket: self.socket.clone(),
+            source,
+        };
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(unreachable)?;
+        let socket = stream.as_fd().try_clone_to_owned().map_err(unreachable)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.confused(error.to_string()))?;
         tokio::spawn(connection);
-        Ok(sender)
+        Ok(Connection { sender, socket })
     }
 
     fn understand<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, Error> {

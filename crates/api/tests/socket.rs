@@ -93,7 +93,17 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    /// Ends it, and starts another on the same socket.
+    fn restarted(mut self) -> Self {
+        self.end();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        Self::at(directory)
+    }
+
+    fn at(directory: tempfile::TempDir) -> Self {
         let socket = directory.path().join("run/weir.sock");
         let fake = Arc::new(Fake::default());
         let director: Arc<dyn Management> = fake.clone();
@@ -141,12 +151,18 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
+impl World {
+    fn end(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -318,7 +334,7 @@ fn values_out_of_range_are_named() {
         Err(ClientError::Refused(refusal)) => refusal.code,
         other => panic!("{other:?}"),
     };
-    let added = client.add_server(key.0, &server(None, Some(65_536)));
+    let added = client.add_server(key.0, &server(None, Some(2_147_483_648)));
     assert_eq!(code(added), Code::OutOfRange);
     let added = client.add_server(key.0, &server(Some("dr"), None));
     assert_eq!(code(added), Code::NotSupported);
@@ -371,4 +387,17 @@ fn nobody_there_is_said_with_what_to_do() {
     let client = Client::new(Path::new("/nonexistent/weir.sock")).unwrap();
     let error = client.services().unwrap_err();
     assert!(error.to_string().contains("weir run"), "{error}");
+}
+
+/// In the middle of a long `ipvsadm -R` the daemon may become another.
+#[test]
+fn a_client_goes_on_with_the_daemon_that_was_started_again() {
+    let mut world = World::new();
+    let client = world.client();
+    for _ in 0..3 {
+        client.delete_service(service().key.0).unwrap();
+        world = world.restarted();
+    }
+    client.delete_service(service().key.0).unwrap();
+    assert_eq!(world.fake.changes.lock().unwrap().len(), 1);
 }
