@@ -275,10 +275,32 @@ impl Bench {
     }
 }
 
+/// A number of flows for people, thousands set apart.
 fn flows_text(count: u32) -> String {
-    match count {
-        1 => "1 flow".to_owned(),
-        1_000.. => format!("{} {:03} flows", count / 1_000, count % 1_000),
-        _ => format!("{count} flows"),
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text + if count == 1 { " flow" } else { " flows" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::flows_text;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (count, text) in [
+            (1, "1 flow"),
+            (1_024, "1 024 flows"),
+            (262_144, "262 144 flows"),
+            (4_000_000, "4 000 000 flows"),
+        ] {
+            assert_eq!(flows_text(count), text);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod driver;
 mod flood;
 mod instructions;
 mod latency;
+mod packets;
 mod plot;
 mod processors;
 mod publish;
@@ -46,6 +47,7 @@ pub struct Scenario {
 
 /// All there are, in the order of the report.
 const SCENARIOS: &[Scenario] = &[
+    packets::SCENARIO,
     instructions::SCENARIO,
     connections::SCENARIO,
     control::SCENARIO,

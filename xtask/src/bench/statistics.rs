@@ -33,6 +33,10 @@ pub fn summary(samples: &[f64]) -> Option<Summary> {
 
 /// How many times `base` the `samples` are, round by round: what disturbs a round disturbs both.
 pub fn ratio(samples: &[f64], base: &[f64]) -> Option<Summary> {
+    // Nothing is a number of times nothing.
+    if base.contains(&0.0) {
+        return None;
+    }
     if samples.len() == base.len() {
         let ratios: Vec<f64> = samples.iter().zip(base).map(|(a, b)| a / b).collect();
         return summary(&ratios);
@@ -70,5 +74,6 @@ mod tests {
         assert_eq!((found.median, found.least, found.most), (2.0, 2.0, 2.0));
         let unpaired = ratio(&[4.0], &[2.0, 1.0]).expect("samples");
         assert_eq!((unpaired.least, unpaired.most), (2.0, 4.0));
+        assert_eq!(ratio(&[0.0, 1.0], &[0.0, 1.0]), None);
     }
 }
