@@ -47,7 +47,7 @@ const STREAMS: [u32; 2] = [1, 8];
 fn run(bench: &mut Bench) -> Result<()> {
     let version = ask(Command::new("iperf3").arg("--version")).unwrap_or_default();
     bench.note(version.lines().next().unwrap_or("iperf3").to_owned());
-    let (rounds, seconds) = if bench.quick() { (2, 1) } else { (7, 2) };
+    let (rounds, seconds) = if bench.quick() { (2, 1) } else { (5, 2) };
     for (cards, contenders) in NETWORKS {
         let place = Place::new(cards)?;
         bench.note(format!("{}: {}.", words(cards), cards.describe()));

@@ -40,7 +40,7 @@ const RATE: &str = "connect, request, close";
 const TIME: &str = "processor time of the director";
 
 fn run(bench: &mut Bench) -> Result<()> {
-    let (rounds, seconds) = if bench.quick() { (2, 1) } else { (7, 3) };
+    let (rounds, seconds) = if bench.quick() { (2, 1) } else { (5, 3) };
     let cards = Cards::ForXdp;
     let site = Site::new(cards)?;
     bench.note(format!("Network, for all alike: {}.", cards.describe()));
