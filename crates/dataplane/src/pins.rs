@@ -83,7 +83,7 @@ pub fn detach(bpffs: &Path) -> Result<Removed, Error> {
         removed.attachments.push((ifindex, name, how));
     }
     for entry in read_directory(bpffs)? {
-        if entry.is_dir() {
+        if is_ours(&entry) && entry.is_dir() {
             let count = remove_all(&entry)?;
             if entry != links_directory(bpffs) {
                 removed.tables += count;
@@ -102,6 +102,15 @@ pub fn detach(bpffs: &Path) -> Result<Removed, Error> {
         Err(source) => return Err(at(bpffs, source)),
     }
     Ok(removed)
+}
+
+/// Whether a director has made that directory, of whatever layout. Others may pin beside it.
+fn is_ours(directory: &Path) -> bool {
+    let name = directory.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| {
+        let version = name.strip_prefix('v').map(str::parse::<u32>);
+        name == "links" || matches!(version, Some(Ok(_)))
+    })
 }
 
 /// Removes all files of a directory; how many there were.
@@ -133,5 +142,29 @@ pub fn at(path: &Path, source: std::io::Error) -> Error {
     Error::File {
         path: path.to_owned(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_pin_is_not_ours() {
+        for (name, ours) in [
+            ("links", true),
+            ("v1", true),
+            ("v27", true),
+            ("v", false),
+            ("v1x", false),
+            ("vlan", false),
+            ("tc", false),
+        ] {
+            assert_eq!(
+                is_ours(&Path::new("/sys/fs/bpf").join(name)),
+                ours,
+                "{name}"
+            );
+        }
     }
 }

@@ -37,6 +37,9 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The directory is on some other file system.
+    #[error("{} is not on a bpf file system: nothing of a director is pinned there", .0.display())]
+    NotBpf(PathBuf),
     /// The directory could not be made or opened.
     #[error("cannot use {} for tables and programs: {source}", .path.display())]
     Refused {
@@ -70,6 +73,17 @@ pub fn hold(directory: &Path) -> Result<Held, Error> {
     Ok(Held {
         _lock: lock(directory)?,
         fleeting: mounted && namespace::has_private_mounts(),
+    })
+}
+
+/// Holds the directory of a director that was there before, and mounts and makes nothing.
+pub fn hold_existing(directory: &Path) -> Result<Held, Error> {
+    if !on_bpf(directory) {
+        return Err(Error::NotBpf(directory.to_owned()));
+    }
+    Ok(Held {
+        _lock: lock(directory)?,
+        fleeting: false,
     })
 }
 
@@ -129,6 +143,9 @@ mod tests {
     #[test]
     fn an_ordinary_directory_is_not_on_a_bpf_file_system() {
         let directory = tempfile::tempdir().expect("temporary directories can be made");
+        let held = hold_existing(directory.path());
+        assert!(matches!(held, Err(Error::NotBpf(_))));
+        assert!(!on_bpf(directory.path()), "nothing was mounted");
         assert!(!on_bpf(&directory.path().join("not/there/yet")));
     }
 }

@@ -1,6 +1,7 @@
 //! How a verb ends: what the exit codes mean, and a failure with its message.
 
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use weir_api::client;
@@ -42,6 +43,16 @@ pub struct Failure {
 /// How a verb ends.
 pub type Outcome = Result<(), Failure>;
 
+/// Says a line. Whoever listens may have gone (`| head`, a log that was closed): no matter.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Says a line of what went wrong, to whoever still listens.
+pub fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 impl Failure {
     /// A failure with that message.
     pub fn new(code: Code, message: impl Display) -> Self {
@@ -53,7 +64,7 @@ impl Failure {
 
     /// Prints the message and gives the code to the process.
     pub fn report(&self) -> ExitCode {
-        eprintln!("weir: {}", self.message);
+        complain(&format!("weir: {}", self.message));
         ExitCode::from(self.code as u8)
     }
 }

@@ -17,6 +17,7 @@ use weir_api::server;
 use weir_config as config;
 
 use super::{Daemon, configuration, tasks};
+use crate::exit;
 use crate::plane::Plane;
 
 /// How long requests that have begun may take when the daemon is told to end.
@@ -38,7 +39,7 @@ pub async fn serve<P: Plane>(
     let server = tokio::spawn(server::serve(listener, daemon, async {
         let _ = stopped.await;
     }));
-    println!("weir: {ready}");
+    exit::say(&format!("weir: {ready}"));
     notify(ready);
     tokio::select! {
         _ = terminate.recv() => {}

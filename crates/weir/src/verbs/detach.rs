@@ -33,7 +33,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if !arguments.bpffs.exists() {
         return arguments.form.print(&Answer::default(), Answer::render);
     }
-    let _held = bpffs::hold(&arguments.bpffs).map_err(|error| match error {
+    let _held = bpffs::hold_existing(&arguments.bpffs).map_err(|error| match error {
         bpffs::Error::InUse(path) => Failure::new(
             Code::Taken,
             format!(
@@ -41,8 +41,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
                 path.display()
             ),
         ),
-        other @ (bpffs::Error::NotMounted { .. } | bpffs::Error::Refused { .. }) => {
-            Failure::new(Code::Failed, other)
+        error @ bpffs::Error::NotBpf(_) => Failure::new(Code::Usage, error),
+        error @ (bpffs::Error::NotMounted { .. } | bpffs::Error::Refused { .. }) => {
+            Failure::new(Code::Failed, error)
         }
     })?;
     let removed = dataplane::detach(&arguments.bpffs)

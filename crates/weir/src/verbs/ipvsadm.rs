@@ -20,6 +20,7 @@ use weir_api as api;
 use weir_config as config;
 use weir_ipvsadm as ipvsadm;
 
+use crate::exit;
 use crate::names::SystemNames;
 
 /// What the help of `weir` says of it.
@@ -40,7 +41,7 @@ pub fn run(program: &str, arguments: &[String]) -> ExitCode {
     let client = match Client::new(&socket) {
         Ok(client) => client,
         Err(error) => {
-            eprintln!("{program}: {error}");
+            exit::complain(&format!("{program}: {error}"));
             return ExitCode::from(CANNOT_INITIALIZE);
         }
     };
@@ -68,7 +69,7 @@ pub fn run(program: &str, arguments: &[String]) -> ExitCode {
     match unreachable.take() {
         None => ExitCode::from(code),
         Some(message) => {
-            eprintln!("Can't initialize ipvs: {message}");
+            exit::complain(&format!("Can't initialize ipvs: {message}"));
             ExitCode::from(CANNOT_INITIALIZE)
         }
     }

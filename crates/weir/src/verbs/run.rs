@@ -15,7 +15,7 @@ use weir_control as control;
 use weir_host as host;
 
 use crate::daemon::{AttachError, Daemon, Facts, serving};
-use crate::exit::{Code, Failure, Outcome};
+use crate::exit::{self, Code, Failure, Outcome};
 use crate::plane::Plane;
 use settings::Settings;
 
@@ -163,9 +163,9 @@ fn serve<P: Plane>(daemon: Arc<Daemon<P>>, settings: &Settings) -> Outcome {
     })?;
     // The lock on the tables is still held, so this is no other daemon's socket.
     let _ = fs::remove_file(&settings.socket);
-    println!(
+    exit::say(
         "weir: stopped; the programs stay attached and forwarding goes on (`weir detach` takes \
-         everything out)"
+         everything out)",
     );
     Ok(())
 }
@@ -185,7 +185,9 @@ fn socket_failure(error: server::BindError) -> Failure {
 fn bpffs_failure(error: bpffs::Error) -> Failure {
     let code = match &error {
         bpffs::Error::InUse(_) => Code::Taken,
-        bpffs::Error::NotMounted { .. } | bpffs::Error::Refused { .. } => Code::Machine,
+        bpffs::Error::NotMounted { .. }
+        | bpffs::Error::NotBpf(_)
+        | bpffs::Error::Refused { .. } => Code::Machine,
     };
     Failure::new(code, error)
 }

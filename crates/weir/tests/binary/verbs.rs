@@ -224,3 +224,45 @@ fn every_verb_has_help_with_examples() {
     assert_eq!(code, 0);
     assert!(help.contains("Exit codes:"), "{help}");
 }
+
+#[test]
+fn whoever_stops_listening_does_not_change_how_it_ends() {
+    for (arguments, code) in [
+        (&["status"][..], 3),
+        (&["ipvsadm", "-Ln"], 2),
+        (&["run", "--config", "/nonexistent/weir.toml"], 2),
+    ] {
+        let closed = || {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            drop(reader);
+            writer
+        };
+        let status = std::process::Command::new(BINARY)
+            .args(arguments)
+            .env("WEIR_SOCKET", "/nonexistent/weir.sock")
+            .stdout(closed())
+            .stderr(closed())
+            .status()
+            .expect("the binary runs");
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn nothing_is_detached_from_an_ordinary_directory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let links = directory.path().join("links");
+    std::fs::create_dir(&links).expect("a directory");
+    std::fs::write(links.join("precious"), "").expect("a file");
+    let path = directory.path().display().to_string();
+    let nowhere = Path::new("/nonexistent/weir.sock");
+    let detach = ["detach", "--bpffs", &path];
+    let (code, output, error) = parts(&run(Path::new(BINARY), nowhere, &detach, ""));
+    assert_eq!(output, "");
+    // Without the privilege it does not come so far.
+    assert!(
+        code == 4 || error.contains("not on a bpf file system"),
+        "{error}"
+    );
+    assert!(links.join("precious").exists());
+}
