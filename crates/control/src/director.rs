@@ -57,12 +57,7 @@ impl Director {
         if self.services.contains_key(&key) {
             return Err(Error::ServiceExists(wanted.key));
         }
-        let Some(slot) = self.free_services.take(now) else {
-            return Err(Error::TableFull {
-                table: "services",
-                capacity: tables.services().len(),
-            });
-        };
+        let slot = self.take_service(tables, now)?;
         if let Err(error) = write_service(tables, slot, key, wanted.scheduler) {
             self.forget_service_slot(tables, slot, now);
             return Err(Error::Tables(error));

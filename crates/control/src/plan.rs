@@ -163,7 +163,7 @@ impl Director {
 
     /// Refuses the first change that cannot be made after those before it.
     fn check<T: Tables>(
-        &self,
+        &mut self,
         tables: &T,
         changes: &[Change],
         now: Duration,

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How long a slot lies idle before it is used again: every walk of the packet programs that may
-/// stand on it has ended by then.
+/// stand on it has ended by then. Who cannot wait so long asks the tables when that is so
+/// ([`Tables::wait_for_packets`](crate::Tables::wait_for_packets)).
 pub(crate) const REST: Duration = Duration::from_secs(1);
 
 /// The free slots of one table.
@@ -12,6 +13,8 @@ pub(crate) const REST: Duration = Duration::from_secs(1);
 pub(crate) struct Slots {
     /// Never used; the lowest last.
     untouched: Vec<u32>,
+    /// Used once, and known to be left by all packets.
+    rested: VecDeque<u32>,
     /// Used once, and since when not; the longest idle first.
     resting: VecDeque<(Duration, u32)>,
 }
@@ -24,6 +27,9 @@ impl Slots {
 
     /// A free slot; none when all are in use or were until just now.
     pub(crate) fn take(&mut self, now: Duration) -> Option<u32> {
+        if let Some(slot) = self.rested.pop_front() {
+            return Some(slot);
+        }
         match self.resting.front() {
             Some(&(since, slot)) if now.saturating_sub(since) >= REST => {
                 self.resting.pop_front();
@@ -38,16 +44,33 @@ impl Slots {
         self.resting.push_back((now, slot));
     }
 
+    /// The slot is not used any more, and was left by all packets long ago.
+    pub(crate) fn give_back_rested(&mut self, slot: u32) {
+        self.rested.push_back(slot);
+    }
+
+    /// Whether some would be free if all packets had left them.
+    pub(crate) fn some_rest(&self) -> bool {
+        !self.resting.is_empty()
+    }
+
+    /// All packets have left the slots that were given back until now.
+    pub(crate) fn all_rested(&mut self) {
+        let slots = self.resting.drain(..).map(|(_, slot)| slot);
+        self.rested.extend(slots);
+    }
+
     /// How many slots can be taken now.
     pub(crate) fn available(&self, now: Duration) -> usize {
         let rested = |&&(since, _): &&(Duration, u32)| now.saturating_sub(since) >= REST;
-        self.untouched.len() + self.resting.iter().take_while(rested).count()
+        self.untouched.len() + self.rested.len() + self.resting.iter().take_while(rested).count()
     }
 
     /// All of them, sorted.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn all(&self) -> Vec<u32> {
         let mut all = self.untouched.clone();
+        all.extend(&self.rested);
         all.extend(self.resting.iter().map(|(_, slot)| slot));
         all.sort_unstable();
         all
@@ -69,5 +92,21 @@ mod tests {
         assert_eq!(slots.available(at(1499)), 0);
         assert_eq!(slots.available(at(1500)), 1);
         assert_eq!(slots.take(at(1500)), Some(0));
+    }
+
+    #[test]
+    fn a_slot_that_packets_have_left_needs_no_rest() {
+        let now = Duration::from_secs(5);
+        let mut slots = Slots::default();
+        slots.give_back(0, now);
+        slots.give_back(1, now);
+        assert_eq!(slots.take(now), None);
+        slots.all_rested();
+        slots.give_back(2, now);
+        assert_eq!(slots.available(now), 2);
+        assert_eq!(slots.all(), [0, 1, 2]);
+        assert_eq!(slots.take(now), Some(0));
+        assert_eq!(slots.take(now), Some(1));
+        assert_eq!(slots.take(now), None);
     }
 }

@@ -36,6 +36,10 @@ pub trait Tables {
     /// The same for all slots, by slot.
     fn all_counters(&self) -> Result<Vec<Counters>, Self::Error>;
 
+    /// Waits until every packet that is on its way through the programs has left them: none of them
+    /// stands on a record any more that was taken out before.
+    fn wait_for_packets(&self) -> Result<(), Self::Error>;
+
     /// Sets the counters of this slot to zero: it gets a new tenant.
     fn clear_counters(&self, destination: u32) -> Result<(), Self::Error>;
 }

@@ -39,7 +39,8 @@ pub(crate) struct Trash {
 #[derive(Clone, Copy, Debug)]
 struct Removed {
     slot: u32,
-    since: Duration,
+    /// Since when; nothing when it is known that no packet stands on it any more.
+    since: Option<Duration>,
     /// When it was first seen without connections.
     idle: Option<Duration>,
 }
@@ -51,7 +52,7 @@ impl Trash {
         }
         let removed = Removed {
             slot,
-            since: now,
+            since: Some(now),
             idle: None,
         };
         let of_service = self.removed.entry(service).or_default();
@@ -105,11 +106,23 @@ impl Trash {
         given_up
     }
 
+    /// Whether some could be given up if all packets had left them.
+    fn some_rest(&self, destinations: &[Destination]) -> bool {
+        let mut all = self.removed.values().flat_map(HashMap::values);
+        all.any(|removed| removed.since.is_some() && !is_used(&destinations[removed.slot as usize]))
+    }
+
+    /// No packet stands on the servers that were removed until now.
+    fn all_rested(&mut self) {
+        let all = self.removed.values_mut().flat_map(HashMap::values_mut);
+        all.for_each(|removed| removed.since = None);
+    }
+
     /// Which servers can be given up before their time, because there is no other slot.
     fn expendable(&self, destinations: &[Destination], now: Duration) -> Vec<Name> {
         let is_expendable = |removed: &Removed| {
-            !is_used(&destinations[removed.slot as usize])
-                && now.saturating_sub(removed.since) >= REST
+            let rested = |since| now.saturating_sub(since) >= REST;
+            !is_used(&destinations[removed.slot as usize]) && removed.since.is_none_or(rested)
         };
         let mut expendable = Vec::new();
         for (service, removed) in &self.removed {
@@ -130,7 +143,7 @@ impl Director {
     ) -> Result<(), Error<T::Error>> {
         self.mend_pointers(tables);
         let given_up = self.trash.look(tables.destinations(), now);
-        self.give_up(tables, given_up, now)
+        self.give_up(tables, given_up, Some(now))
     }
 
     /// A slot for a real server. When there is none, unused servers in the trash have to go.
@@ -139,22 +152,87 @@ impl Director {
         tables: &T,
         now: Duration,
     ) -> Result<u32, Error<T::Error>> {
-        if let Some(slot) = self.free_destinations.take(now) {
+        if let Some(slot) = self.find_destination(tables, now)? {
             return Ok(slot);
         }
-        self.mend_pointers(tables);
-        let given_up = self.trash.expendable(tables.destinations(), now);
-        // They have rested in the trash already.
-        self.give_up(tables, given_up, now.saturating_sub(REST))?;
-        self.free_destinations.take(now).ok_or(Error::TableFull {
+        self.let_packets_pass(tables);
+        self.find_destination(tables, now)?.ok_or(Error::TableFull {
             table: "real_servers",
             capacity: tables.destinations().len(),
         })
     }
 
+    fn find_destination<T: Tables>(
+        &mut self,
+        tables: &T,
+        now: Duration,
+    ) -> Result<Option<u32>, Error<T::Error>> {
+        if let Some(slot) = self.free_destinations.take(now) {
+            return Ok(Some(slot));
+        }
+        self.mend_pointers(tables);
+        let given_up = self.trash.expendable(tables.destinations(), now);
+        // They have rested in the trash.
+        self.give_up(tables, given_up, None)?;
+        Ok(self.free_destinations.take(now))
+    }
+
+    /// A slot for a service.
+    pub(crate) fn take_service<T: Tables>(
+        &mut self,
+        tables: &T,
+        now: Duration,
+    ) -> Result<u32, Error<T::Error>> {
+        if let Some(slot) = self.free_services.take(now) {
+            return Ok(slot);
+        }
+        self.let_packets_pass(tables);
+        self.free_services.take(now).ok_or(Error::TableFull {
+            table: "services",
+            capacity: tables.services().len(),
+        })
+    }
+
+    /// Waits for the packets that may stand on something that was removed, if there is anything of
+    /// that kind. Where that cannot be done, what was removed rests for its time.
+    fn let_packets_pass<T: Tables>(&mut self, tables: &T) {
+        let destinations = tables.destinations();
+        if !self.free_services.some_rest()
+            && !self.free_destinations.some_rest()
+            && !self.trash.some_rest(destinations)
+        {
+            return;
+        }
+        // After the first time no packet leaves a scheduler's pointer on a removed server any more;
+        // after the second, none has come there by such a pointer.
+        for _ in 0..2 {
+            if tables.wait_for_packets().is_err() {
+                return;
+            }
+            self.mend_pointers(tables);
+        }
+        self.free_services.all_rested();
+        self.free_destinations.all_rested();
+        self.trash.all_rested();
+    }
+
     /// Whether so many more services, and these real servers, have room. Those that wait in the
     /// trash to be added again have it already.
     pub(crate) fn check_room<T: Tables>(
+        &mut self,
+        tables: &T,
+        services: usize,
+        servers: &HashSet<(model::ServiceKey, SocketAddr)>,
+        now: Duration,
+    ) -> Result<(), Error<T::Error>> {
+        if self.has_room(tables, services, servers, now).is_ok() {
+            return Ok(());
+        }
+        self.let_packets_pass(tables);
+        self.has_room(tables, services, servers, now)
+    }
+
+    fn has_room<T: Tables>(
         &self,
         tables: &T,
         services: usize,
@@ -202,12 +280,13 @@ impl Director {
         }
     }
 
-    /// Frees the slots; what was counted there goes to the service, or to the whole when it is gone.
+    /// Frees the slots, to rest from `since` on if that is said; what was counted there goes to the
+    /// service, or to the whole when it is gone.
     fn give_up<T: Tables>(
         &mut self,
         tables: &T,
         names: Vec<Name>,
-        now: Duration,
+        since: Option<Duration>,
     ) -> Result<(), Error<T::Error>> {
         for (service, server) in names {
             let Some(slot) = self.trash.find(service, server) else {
@@ -223,7 +302,10 @@ impl Director {
             statistics::retire(heir, counted);
             self.trash.take(service, server);
             self.estimators.remove(&slot);
-            self.free_destinations.give_back(slot, now);
+            match since {
+                Some(since) => self.free_destinations.give_back(slot, since),
+                None => self.free_destinations.give_back_rested(slot),
+            }
         }
         Ok(())
     }

@@ -93,6 +93,19 @@ impl Tables for Dataplane {
             .collect()
     }
 
+    /// One grace period of RCU, in which all programs run.
+    fn wait_for_packets(&self) -> Result<(), Error> {
+        const GLOBAL: libc::c_int = 1;
+        // SAFETY: a call without pointers.
+        let done = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+        if done == 0 {
+            return Ok(());
+        }
+        Err(Error::Table(MapError::IoError(
+            std::io::Error::last_os_error(),
+        )))
+    }
+
     fn clear_counters(&self, destination: u32) -> Result<(), Error> {
         let processors = nr_cpus().map_err(|(path, source)| Error::File {
             path: path.into(),

@@ -117,6 +117,10 @@ impl Tables for Kernel {
         self.0.all_counters()
     }
 
+    fn wait_for_packets(&self) -> Result<(), Error> {
+        self.0.wait_for_packets()
+    }
+
     fn clear_counters(&self, destination: u32) -> Result<(), Error> {
         self.0.clear_counters(destination)
     }

@@ -7,6 +7,7 @@ pub(crate) mod world;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use weir_abi::counters::Counters;
@@ -27,6 +28,7 @@ pub struct MemoryTables {
     index: Mutex<HashMap<ServiceKey, u32>>,
     buckets: Mutex<HashMap<u32, Vec<u32>>>,
     counters: Mutex<Vec<Counters>>,
+    waits: AtomicU32,
 }
 
 impl MemoryTables {
@@ -39,6 +41,7 @@ impl MemoryTables {
             index: Mutex::default(),
             buckets: Mutex::default(),
             counters: Mutex::new(vec![Counters::default(); destinations]),
+            waits: AtomicU32::default(),
         }
     }
 
@@ -55,6 +58,11 @@ impl MemoryTables {
     /// The hash table of a service.
     pub fn buckets(&self, service: u32) -> Option<Vec<u32>> {
         lock(&self.buckets).get(&service).cloned()
+    }
+
+    /// How often somebody waited for packets.
+    pub fn waits(&self) -> u32 {
+        self.waits.load(Ordering::Relaxed)
     }
 
     /// Counts something, as the packet programs do.
@@ -105,6 +113,11 @@ impl Tables for MemoryTables {
 
     fn all_counters(&self) -> Result<Vec<Counters>, Infallible> {
         Ok(lock(&self.counters).clone())
+    }
+
+    fn wait_for_packets(&self) -> Result<(), Infallible> {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn clear_counters(&self, destination: u32) -> Result<(), Infallible> {

@@ -316,7 +316,7 @@ impl Reference {
 /// When each slot became free, to see that none is used again at once.
 struct Freed {
     flags: Vec<u32>,
-    since: Vec<Option<Duration>>,
+    since: Vec<Option<(Duration, u32)>>,
     /// The time before the operation: what it freed, it freed then or later.
     before: Duration,
 }
@@ -342,10 +342,11 @@ impl Freed {
         let flags = Self::flags(world);
         for (slot, (before, after)) in self.flags.iter().zip(&flags).enumerate() {
             if *before != 0 && *after == 0 {
-                self.since[slot] = Some(self.before);
+                self.since[slot] = Some((self.before, world.tables.waits()));
             }
             if *before == 0 && *after != 0 {
-                let rested = |since| world.now - since >= REST;
+                let rested =
+                    |(since, waits)| world.now - since >= REST || world.tables.waits() > waits;
                 assert!(self.since[slot].is_none_or(rested), "slot {slot} too soon");
             }
         }

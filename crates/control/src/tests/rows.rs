@@ -1,6 +1,5 @@
 //! Each operation and each of its errors; the trash and the counters step by step.
 
-use std::time::Duration;
 
 use weir_abi::service::{AVAILABLE, PRESENT};
 use weir_config::model::{Scheduler, Timeouts};
@@ -377,18 +376,43 @@ fn when_all_records_are_taken_unused_ones_in_the_trash_go_early() {
             .director
             .add_server(&world.tables, &key(WEB), server(address, 1), world.now)
     };
-    assert!(matches!(add(C), Err(Error::TableFull { .. })), "too early");
-    world.now += Duration::from_secs(1);
-    let mut add = |address| {
-        world
-            .director
-            .add_server(&world.tables, &key(WEB), server(address, 1), world.now)
-    };
     assert_eq!(add(C), Ok(()));
     assert!(matches!(add(B), Err(Error::TableFull { .. })), "A is used");
     let listing = world.director.service(&world.tables, &key(WEB)).unwrap();
     assert_eq!(listing.counters, packets(5));
     assert_eq!(listing.servers[0].counters, packets(0));
+}
+
+#[test]
+fn in_full_tables_what_was_deleted_makes_room_at_once() {
+    let mut world = World::new(1, 1);
+    world.wait(10);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    assert_eq!(world.tables.waits(), 0, "there was room");
+    world.delete_service(WEB);
+    world.add_service(DNS, Scheduler::RoundRobin);
+    assert_ne!(world.tables.waits(), 0, "packets may have stood there");
+    world.add_server(DNS, B, 1);
+    world.delete_server(DNS, B);
+    world.add_server(DNS, C, 1);
+    let waits = world.tables.waits();
+    let full = world.director.add_server(
+        &world.tables,
+        &key(DNS),
+        server("10.0.0.4:80", 1),
+        world.now,
+    );
+    assert!(matches!(full, Err(Error::TableFull { .. })));
+    assert_eq!(world.tables.waits(), waits, "there is nothing to wait for");
+    let change = [(service(WEB, Scheduler::RoundRobin), vec![server(A, 1)])];
+    world.delete_service(DNS);
+    let changes = crate::plan::plan(&[], &change);
+    world
+        .director
+        .apply(&world.tables, &changes, world.now)
+        .unwrap();
+    assert_eq!(world.list(WEB), [A]);
 }
 
 #[test]

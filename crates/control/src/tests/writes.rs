@@ -60,6 +60,10 @@ impl Tables for Counting<'_> {
         self.tables.all_counters()
     }
 
+    fn wait_for_packets(&self) -> Result<(), Infallible> {
+        self.tables.wait_for_packets()
+    }
+
     fn clear_counters(&self, destination: u32) -> Result<(), Infallible> {
         self.write().clear_counters(destination)
     }

@@ -87,6 +87,10 @@ impl Tables for MemoryPlane {
         self.tables.all_counters()
     }
 
+    fn wait_for_packets(&self) -> Result<(), Infallible> {
+        self.tables.wait_for_packets()
+    }
+
     fn clear_counters(&self, destination: u32) -> Result<(), Infallible> {
         self.tables.clear_counters(destination)
     }
