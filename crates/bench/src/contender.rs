@@ -1,15 +1,14 @@
 //! Who is measured, each set up as its users would: one service, four real servers, round robin, NAT.
 
-use crate::frames::{REAL_PORT, REAL_SERVERS, VIRTUAL, VIRTUAL_PORT, real_server};
+use crate::frames::{REAL_PORT, VIRTUAL, VIRTUAL_PORT, real_server};
 use crate::generator::Generator;
 use crate::say;
-use crate::topology::{CLIENTS_SIDE, SERVERS_SIDE, Topology};
-use anyhow::{Context, Result, bail};
-use std::os::unix::net::UnixStream;
+use crate::service::Service;
+use crate::topology::Topology;
+use crate::weir::{Room, Weir};
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
-use weir_lab::{Process, until};
 
 /// Who forwards the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -34,7 +33,7 @@ pub enum Contender {
 
 /// What runs as long as a contender is set up.
 pub struct Running {
-    _daemon: Option<Process>,
+    _weir: Option<Weir>,
     _limits: Option<ConntrackLimits>,
 }
 
@@ -71,20 +70,25 @@ impl Contender {
         generator: &mut Generator,
         weir: &Path,
         connections: u32,
+        service: &Service,
     ) -> Result<Running> {
         let mut running = Running {
-            _daemon: None,
+            _weir: None,
             _limits: None,
+        };
+        let room = Room {
+            connections4: connections,
+            connections6: 1_024,
         };
         match self {
             Contender::Generator => generator.drop_at_director(topology)?,
             Contender::Floor => generator.redirect(topology, true)?,
             Contender::FloorTc => generator.redirect(topology, false)?,
             Contender::WeirXdp => {
-                running._daemon = Some(set_up_weir(topology, weir, "xdp", connections)?)
+                running._weir = Some(Weir::start(topology, weir, "xdp", room, service)?)
             }
             Contender::WeirTc => {
-                running._daemon = Some(set_up_weir(topology, weir, "tc", connections)?)
+                running._weir = Some(Weir::start(topology, weir, "tc", room, service)?)
             }
             Contender::Forwarding => {
                 let route = format!("route add {VIRTUAL}/32 via {}", real_server(0));
@@ -92,59 +96,20 @@ impl Contender {
             }
             Contender::Nftables => {
                 running._limits = Some(ConntrackLimits::raise(connections)?);
-                set_up_nftables(topology)?;
+                set_up_nftables(topology, service)?;
             }
-            Contender::Ipvs => set_up_ipvs(topology)?,
+            Contender::Ipvs => set_up_ipvs(topology, service)?,
         }
         Ok(running)
     }
 }
 
-fn set_up_weir(topology: &Topology, weir: &Path, mode: &str, connections: u32) -> Result<Process> {
-    topology.own_virtual_address()?;
-    let directory = topology.directory();
-    let (config, socket) = (directory.join("weir.toml"), directory.join("weir.sock"));
-    std::fs::write(
-        &config,
-        format!("[tables]\nconnections = {connections}\nconnections6 = 1024\n"),
-    )?;
-    let mut command = topology.director.command(weir);
-    command
-        .arg("run")
-        .arg("--config")
-        .arg(&config)
-        .arg("--socket")
-        .arg(&socket);
-    command
-        .arg("--bpffs")
-        .arg(topology.bpffs()?.join("weir"))
-        .args(["--mode", mode]);
-    command.args(["--interface", CLIENTS_SIDE, "--interface", SERVERS_SIDE]);
-    let mut daemon = Process::start(&mut command, &directory.join("weir.log"))?;
-    until(
-        "weir answering on its socket",
-        Duration::from_secs(300),
-        || !daemon.runs() || UnixStream::connect(&socket).is_ok(),
-    )?;
-    if !daemon.runs() {
-        bail!("weir ended by itself: {}", daemon.said());
-    }
-    configure(topology, weir, |command| {
-        command.arg("ipvsadm").env("WEIR_SOCKET", &socket);
-    })?;
-    say::note(&format!(
-        "Weir {mode}: {}, tables for {connections} connections",
-        version(weir, "--version")
-    ));
-    Ok(daemon)
-}
-
-fn set_up_ipvs(topology: &Topology) -> Result<()> {
+fn set_up_ipvs(topology: &Topology, service: &Service) -> Result<()> {
     // 4 096 buckets, the default, would be slow with many flows; who has them is told to set this.
     let bits = "conn_tab_bits=18";
     weir_lab::run(Command::new("modprobe").args(["ip_vs", bits]))?;
     topology.own_virtual_address()?;
-    configure(topology, Path::new("ipvsadm"), |_| {})?;
+    service.restore(topology, &mut topology.director.command("ipvsadm"))?;
     say::note(&format!(
         "IPVS: {}, module with {bits}",
         version(Path::new("ipvsadm"), "--version")
@@ -152,37 +117,14 @@ fn set_up_ipvs(topology: &Topology) -> Result<()> {
     Ok(())
 }
 
-/// The services, by ipvsadm's words, which Weir understands too.
-fn configure(topology: &Topology, program: &Path, prepare: impl Fn(&mut Command)) -> Result<()> {
-    for flag in ["-t", "-u"] {
-        let service = format!("{VIRTUAL}:{VIRTUAL_PORT}");
-        let call = |words: &[&str]| {
-            let mut command = topology.director.command(program);
-            prepare(&mut command);
-            weir_lab::run(command.args(words))
-        };
-        call(&["-A", flag, &service, "-s", "rr"])?;
-        for server in (0..REAL_SERVERS).map(real_server) {
-            call(&[
-                "-a",
-                flag,
-                &service,
-                "-r",
-                &format!("{server}:{REAL_PORT}"),
-                "-m",
-            ])?;
-        }
-    }
-    Ok(())
-}
-
-fn set_up_nftables(topology: &Topology) -> Result<()> {
-    let servers: Vec<String> = (0..REAL_SERVERS)
+fn set_up_nftables(topology: &Topology, service: &Service) -> Result<()> {
+    let servers: Vec<String> = (0..service.servers)
         .map(|number| format!("{number} : {} . {REAL_PORT}", real_server(number)))
         .collect();
     let rule = |protocol: &str| {
         format!(
-            "ip daddr {VIRTUAL} {protocol} dport {VIRTUAL_PORT} dnat ip to numgen inc mod {REAL_SERVERS} map {{ {} }}",
+            "ip daddr {VIRTUAL} {protocol} dport {VIRTUAL_PORT} dnat ip to numgen inc mod {} map {{ {} }}",
+            service.servers,
             servers.join(", ")
         )
     };
@@ -240,7 +182,8 @@ impl Drop for ConntrackLimits {
     }
 }
 
-fn version(program: &Path, flag: &str) -> String {
+/// What a program says of its version, in a line.
+pub fn version(program: &Path, flag: &str) -> String {
     let said = weir_lab::output(Command::new(program).arg(flag));
     let text = said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned());
     text.unwrap_or_default()

@@ -9,8 +9,6 @@ pub const VIRTUAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 pub const VIRTUAL_PORT: u16 = 80;
 /// The port of the real servers.
 pub const REAL_PORT: u16 = 8080;
-/// How many real servers there are.
-pub const REAL_SERVERS: u8 = 4;
 /// The first client of all; the network is one that is set aside for benchmarks, 198.18.0.0/15.
 pub const CLIENTS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 
@@ -26,8 +24,8 @@ pub const SERVERS_NEAR: Mac = [2, 0, 0, 0, 2, 1];
 pub const SERVERS_FAR: Mac = [2, 0, 0, 0, 2, 2];
 
 /// The address of real server `number`, counted from 0.
-pub fn real_server(number: u8) -> Ipv4Addr {
-    Ipv4Addr::new(10, 0, 0, 11 + number)
+pub fn real_server(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 11).to_bits() + number)
 }
 
 /// The transport protocol.

@@ -164,13 +164,15 @@ impl Generator {
         self.attach(&topology.director, CLIENTS_SIDE, "count_requests")
     }
 
-    /// Sends one packet on each of `flows`, none of which may be lost, and learns which real server each gets.
+    /// Sends one packet on each of `flows`, none of which may be lost, and learns which real server each gets; calls
+    /// `progress` with how many there are, now and then.
     pub fn send_once(
         &mut self,
         topology: &Topology,
         side: Side,
         kind: Kind,
         flows: Flows,
+        mut progress: impl FnMut(u32),
     ) -> Result<Outcome> {
         if side == Side::Clients {
             self.swap_sink(topology, "learn")?;
@@ -186,6 +188,7 @@ impl Generator {
             if self.wait_for(side, expected)?.0 != expected {
                 break;
             }
+            progress(flows.count - left);
         }
         let outcome = Outcome {
             sent: u64::from(flows.count),

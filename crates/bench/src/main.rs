@@ -11,7 +11,11 @@ mod measure;
 #[path = "../../../ebpf/bench/src/orders.rs"]
 mod orders;
 mod say;
+mod service;
+mod stolen;
+mod table;
 mod topology;
+mod weir;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -27,6 +31,8 @@ struct Arguments {
 enum Verb {
     /// Nanoseconds per packet.
     Packets(measure::Arguments),
+    /// Weir's tables: memory, the reaper's share, how late expiry is.
+    Table(table::Arguments),
     /// A flood of SYNs, from the namespace that it is started in.
     Flood(flood::Arguments),
 }
@@ -34,6 +40,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Packets(arguments) => measure::run(&arguments),
+        Verb::Table(arguments) => table::run(&arguments),
         Verb::Flood(arguments) => flood::run(&arguments),
     };
     match done {

@@ -2,9 +2,10 @@
 
 use crate::contender::Contender;
 use crate::flows::{Clients, Flows};
-use crate::frames::{Kind, Protocol, REAL_SERVERS, Side, VIRTUAL, real_server};
+use crate::frames::{Kind, Protocol, Side, VIRTUAL, real_server};
 use crate::generator::{Generator, Outcome};
 use crate::say;
+use crate::service::Service;
 use crate::topology::Topology;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
@@ -73,6 +74,15 @@ pub struct Arguments {
     /// How many figures of each.
     #[arg(long, default_value_t = 1)]
     rounds: u32,
+    /// The service's scheduler.
+    #[arg(long, default_value = "rr")]
+    scheduler: String,
+    /// How many real servers it has.
+    #[arg(long, default_value_t = 4)]
+    servers: u32,
+    /// UDP flows that are in the tables before anything is measured.
+    #[arg(long, default_value_t = 0)]
+    filled: u32,
     /// Say what was lost instead of refusing the figure: what counts then is what came out.
     #[arg(long)]
     lossy: bool,
@@ -89,8 +99,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn measure(arguments: &Arguments, contender: Contender) -> Result<()> {
     let most = arguments.flows.iter().copied().max().unwrap_or(1);
-    let topology = Topology::new()?;
-    let mut generator = Generator::new(&arguments.programs, &topology, most.max(1))?;
+    let topology = Topology::with_servers(arguments.servers)?;
+    let mut generator = Generator::new(
+        &arguments.programs,
+        &topology,
+        most.max(arguments.filled).max(1),
+    )?;
     // Groups of flows add up: two protocols, each number of flows, and those that are new each time.
     let new = if arguments
         .traffic
@@ -102,8 +116,13 @@ fn measure(arguments: &Arguments, contender: Contender) -> Result<()> {
         0
     };
     let all = arguments.flows.iter().sum::<u32>() + new;
-    let room = (2 * all).next_power_of_two();
-    let _running = contender.set_up(&topology, &mut generator, &arguments.weir, room)?;
+    let room = (2 * all).next_power_of_two() + arguments.filled;
+    let service = Service {
+        scheduler: arguments.scheduler.clone(),
+        servers: arguments.servers,
+    };
+    let weir = &arguments.weir;
+    let _running = contender.set_up(&topology, &mut generator, weir, room, &service)?;
     let mut bench = Bench {
         topology,
         generator,
@@ -112,7 +131,12 @@ fn measure(arguments: &Arguments, contender: Contender) -> Result<()> {
         lossy: arguments.lossy,
         packets: arguments.packets,
         rounds: arguments.rounds,
+        servers: arguments.servers,
     };
+    if arguments.filled > 0 && contender.remembers() {
+        let flows = bench.clients.take(arguments.filled);
+        bench.establish(Protocol::Udp, flows)?;
+    }
     for protocol in [Protocol::Udp, Protocol::Tcp] {
         let traffic = arguments
             .traffic
@@ -142,6 +166,7 @@ struct Bench {
     lossy: bool,
     packets: u32,
     rounds: u32,
+    servers: u32,
 }
 
 impl Bench {
@@ -188,7 +213,7 @@ impl Bench {
         for (number, (side, kind)) in steps.iter().enumerate() {
             let outcome = self
                 .generator
-                .send_once(&self.topology, *side, *kind, flows)?;
+                .send_once(&self.topology, *side, *kind, flows, |_| {})?;
             if outcome.arrived != outcome.sent {
                 bail!(
                     "{}: {} of {} flows could not be established: of {kind:?} only {} came out",
@@ -207,11 +232,11 @@ impl Bench {
 
     /// Each real server got its share, or packets went elsewhere.
     fn check_assigned(&self, flows: Flows) -> Result<()> {
-        let mut shares = vec![0_u32; usize::from(REAL_SERVERS)];
+        let mut shares = vec![0_u32; self.servers as usize];
         for server in self.generator.assigned(flows)? {
             let server = std::net::Ipv4Addr::from(server.to_ne_bytes());
-            match (0..REAL_SERVERS).position(|number| real_server(number) == server) {
-                Some(number) => shares[number] += 1,
+            match (0..self.servers).find(|number| real_server(*number) == server) {
+                Some(number) => shares[number as usize] += 1,
                 None => bail!(
                     "{}: a packet for {VIRTUAL} came out for {server}",
                     self.contender.name()
@@ -280,7 +305,7 @@ fn flows_text(count: u32) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);

@@ -1,7 +1,7 @@
 //! Three namespaces in a row: clients, director, real servers.
 
 use crate::frames::{
-    CLIENTS_FAR, CLIENTS_NEAR, Mac, REAL_SERVERS, SERVERS_FAR, SERVERS_NEAR, VIRTUAL, real_server,
+    CLIENTS_FAR, CLIENTS_NEAR, Mac, SERVERS_FAR, SERVERS_NEAR, VIRTUAL, real_server,
 };
 use anyhow::{Context, Result};
 use std::path::PathBuf;
@@ -29,8 +29,13 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Builds it.
+    /// Builds it, with neighbours for four real servers.
     pub fn new() -> Result<Topology> {
+        Topology::with_servers(4)
+    }
+
+    /// Builds it with neighbours for so many real servers.
+    pub fn with_servers(servers: u32) -> Result<Topology> {
         let lab = Lab::new()?;
         let topology = Topology {
             clients: lab.namespace("clients")?,
@@ -44,7 +49,7 @@ impl Topology {
         topology
             .director
             .connect(SERVERS_SIDE, &topology.servers, SERVERS_END)?;
-        topology.set_up_director()?;
+        topology.set_up_director(servers)?;
         topology.set_up_ends()?;
         Ok(topology)
     }
@@ -59,7 +64,7 @@ impl Topology {
         Ok(self.lab.bpffs()?)
     }
 
-    fn set_up_director(&self) -> Result<()> {
+    fn set_up_director(&self, servers: u32) -> Result<()> {
         let director = &self.director;
         director.sysctl("net/ipv4/ip_forward", "1")?;
         for place in ["all", "default", CLIENTS_SIDE, SERVERS_SIDE] {
@@ -70,14 +75,14 @@ impl Topology {
             format!("link set {CLIENTS_SIDE} address {}", text(CLIENTS_NEAR)),
             format!("link set {SERVERS_SIDE} address {}", text(SERVERS_NEAR)),
             format!("address add 198.51.100.1/24 dev {CLIENTS_SIDE}"),
-            format!("address add 10.0.0.1/24 dev {SERVERS_SIDE}"),
+            format!("address add 10.0.0.1/16 dev {SERVERS_SIDE}"),
             format!(
                 "neighbour add 198.51.100.2 lladdr {} dev {CLIENTS_SIDE} nud permanent",
                 text(CLIENTS_FAR)
             ),
             "route add 198.18.0.0/15 via 198.51.100.2".to_owned(),
         ];
-        for server in (0..REAL_SERVERS).map(real_server) {
+        for server in (0..servers).map(real_server) {
             lines.push(format!(
                 "neighbour add {server} lladdr {} dev {SERVERS_SIDE} nud permanent",
                 text(SERVERS_FAR)

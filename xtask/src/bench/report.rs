@@ -188,7 +188,7 @@ pub fn number_text(number: f64) -> String {
     let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
     let mut text = sign.to_owned();
     for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at) % 3 == 0 {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);
