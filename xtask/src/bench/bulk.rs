@@ -1,6 +1,7 @@
 //! Many bytes on few connections.
 
 use super::contender::{Contender, WeirOptions};
+use super::processors;
 use super::site::{Cards, Site};
 use super::{Bench, Better, Case, Goal, Scenario};
 use crate::step::ask;
@@ -45,6 +46,7 @@ const NETWORKS: [(Cards, &[Contender]); 2] = [
 const STREAMS: [u32; 2] = [1, 8];
 
 fn run(bench: &mut Bench) -> Result<()> {
+    processors::note_others(bench)?;
     let version = ask(Command::new("iperf3").arg("--version")).unwrap_or_default();
     bench.note(version.lines().next().unwrap_or("iperf3").to_owned());
     let (rounds, seconds) = if bench.quick() { (2, 1) } else { (5, 2) };

@@ -40,6 +40,7 @@ const RATE: &str = "connect, request, close";
 const TIME: &str = "processor time of the director";
 
 fn run(bench: &mut Bench) -> Result<()> {
+    processors::note_others(bench)?;
     let (rounds, seconds) = if bench.quick() { (2, 1) } else { (5, 3) };
     let cards = Cards::ForXdp;
     let site = Site::new(cards)?;

@@ -2,6 +2,7 @@
 
 use super::contender::{Contender, Running, WeirOptions};
 use super::driver::Driver;
+use super::processors;
 use super::site::{Cards, Site, WEB};
 use super::{Bench, Better, Case, Goal, Scenario};
 use anyhow::{Context, Result, bail};
@@ -49,6 +50,7 @@ const GOT_IN: &str = "new connections that got in";
 const NO_BASELINE: &str = "";
 
 fn run(bench: &mut Bench) -> Result<()> {
+    processors::note_others(bench)?;
     let (rounds, seconds) = if bench.quick() { (1, 2) } else { (3, 5) };
     let driver = Driver::build()?;
     let place = Place::new()?;

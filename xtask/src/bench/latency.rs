@@ -1,12 +1,12 @@
 //! What a director adds to the time of a request.
 
 use super::contender::Contender;
-use super::processors::RealTime;
+use super::processors::{self, RealTime};
 use super::site::{Cards, Site, WEB};
 use super::{Bench, Better, Case, Goal, Scenario};
 use anyhow::{Context, Result, bail};
 use std::time::Duration;
-use weir_lab::{LongConnections, Waiting};
+use weir_lab::{LongConnections, Process, Waiting};
 
 /// See its fields.
 pub const SCENARIO: Scenario = Scenario {
@@ -17,7 +17,8 @@ beforehand (open loop): the time counts from when a request was due to the end o
 for every request that it delays. Every time is kept; percentiles are exact. *Added* is the percentile minus that of the \
 same client without any director, over a wire of its own, in the same round. Contenders run alone, one after the other in \
 every round, on the same network. The first quarter of a second of each run is not counted. Client, real servers and \
-contenders run with real-time priority, so that other programs of the machine stay out of the tails.",
+contenders run with real-time priority, so that other programs of the machine stay out of the tails; processors are kept \
+from halting by programs that yield to everybody.",
     leaves_out: "Network cards and wires. Most of the time is the waking up of the client and of nginx. What the \
 hypervisor takes away is in the tails of all alike. Under XDP a veth copies every packet that a host's socket made, which a \
 network card does not.",
@@ -39,10 +40,12 @@ const PER_SECOND: u32 = 5_000;
 const SHARES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
 
 fn run(bench: &mut Bench) -> Result<()> {
+    processors::note_others(bench)?;
     let (rounds, seconds) = if bench.quick() { (2, 1) } else { (9, 2) };
     let cards = Cards::ForXdp;
     let _first = RealTime::new()?;
     let site = Site::new(cards)?;
+    let _awake = stay_awake(&site)?;
     bench.note(format!("Network, for all alike: {}.", cards.describe()));
     let forwarding = Contender::Forwarding.name();
     let whole = SHARES.map(|(share, _)| Case::new(share, "us", Better::Lower, forwarding));
@@ -71,6 +74,19 @@ fn run(bench: &mut Bench) -> Result<()> {
     )?;
     judge(bench);
     Ok(())
+}
+
+/// Programs that run where nobody else wants to: a processor that halts would take its time to wake up, and its hypervisor
+/// would too.
+fn stay_awake(site: &Site) -> Result<Vec<Process>> {
+    let log = site.network.lab().directory().join("awake.log");
+    let one = || {
+        // In a namespace, so that the lab ends it whatever happens to us.
+        let mut command = site.network.client.command("chrt");
+        command.args(["--idle", "0", "sh", "-c", "while :; do :; done"]);
+        Ok(Process::start(&mut command, &log)?)
+    };
+    (0..processors::number() as usize).map(|_| one()).collect()
 }
 
 /// The percentiles, in microseconds.

@@ -1,7 +1,9 @@
 //! How busy the machine's processors are, and who gets them first.
 
+use super::Bench;
 use anyhow::{Context, Result};
 use std::process::Command;
+use std::time::Duration;
 
 /// The kernel's counts of processor time, in ticks.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,18 @@ impl Processors {
         let idle = now.idle.saturating_sub(self.idle) as f64;
         Ok(number() * (1.0 - idle / all))
     }
+}
+
+/// Notes down how busy other programs keep the machine; to be called before anything is measured.
+pub fn note_others(bench: &mut Bench) -> Result<()> {
+    let begin = Processors::now()?;
+    std::thread::sleep(Duration::from_millis(500));
+    bench.note(format!(
+        "Other programs kept {:.1} of {} processors busy before it began.",
+        begin.busy_since()?,
+        number()
+    ));
+    Ok(())
 }
 
 /// How many there are.
