@@ -17,7 +17,7 @@ use crate::estimator::Estimator;
 use crate::record::ServerKey;
 use crate::scheduling;
 use crate::settings;
-use crate::slots::Slots;
+use crate::slots::{BySlot, Slots};
 use crate::tables::Tables;
 use crate::trash::Trash;
 
@@ -27,8 +27,9 @@ impl Director {
         let mut director = Self {
             services: HashMap::new(),
             trash: Trash::default(),
-            estimators: HashMap::new(),
+            estimators: BySlot::default(),
             total: Estimator::default(),
+            version: 0,
             free_services: Slots::default(),
             free_destinations: Slots::default(),
         };
@@ -106,11 +107,10 @@ impl Director {
             held.estimator = Estimator::starting_at(counted.service(held.slot));
         }
         self.total = Estimator::starting_at(counted.total);
-        self.estimators = counted
-            .servers
-            .into_iter()
-            .map(|(slot, counted)| (slot, Estimator::starting_at(counted)))
-            .collect();
+        let slots: Vec<u32> = self.records().collect();
+        for slot in slots {
+            *self.estimators.at(slot) = Estimator::starting_at(counted.server(slot));
+        }
         Ok(())
     }
 }

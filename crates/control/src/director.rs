@@ -16,7 +16,7 @@ use crate::estimator::Estimator;
 use crate::record::{self, ServerKey};
 use crate::scheduling;
 use crate::settings;
-use crate::slots::Slots;
+use crate::slots::{BySlot, Slots};
 use crate::statistics;
 use crate::tables::Tables;
 use crate::trash::Trash;
@@ -30,8 +30,10 @@ pub struct Director {
     pub(crate) services: HashMap<TableKey, Held>,
     pub(crate) trash: Trash,
     /// The rates of real servers, in the list or in the trash, by slot.
-    pub(crate) estimators: HashMap<u32, Estimator>,
+    pub(crate) estimators: BySlot<Estimator>,
     pub(crate) total: Estimator,
+    /// See [`Director::version`].
+    pub(crate) version: u64,
     pub(crate) free_services: Slots,
     pub(crate) free_destinations: Slots,
 }

@@ -121,7 +121,7 @@ impl Director {
         counted: &Counted,
     ) -> Option<ServerListing> {
         let record = &tables.destinations()[slot as usize];
-        let estimator = self.estimators.get(&slot).copied().unwrap_or_default();
+        let estimator = self.estimators.get(slot);
         Some(ServerListing {
             server: record::read_server(record)?,
             active: record.active.load(),

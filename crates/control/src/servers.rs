@@ -160,8 +160,8 @@ impl Director {
         statistics::retire(&tables.settings().retired, counted);
         record.zeroed.store(counted);
         record.service.store(service);
-        self.estimators
-            .insert(slot, Estimator::starting_at(counted));
+        self.version += 1;
+        *self.estimators.at(slot) = Estimator::starting_at(counted);
         Ok(())
     }
 
@@ -174,6 +174,7 @@ impl Director {
         now: Duration,
     ) -> Result<u32, Error<T::Error>> {
         let slot = self.take_destination(tables, now)?;
+        self.version += 1;
         if let Err(error) = tables.clear_counters(slot) {
             self.free_destinations.give_back(slot, now);
             return Err(Error::Tables(error));
@@ -191,7 +192,7 @@ impl Director {
         record.service_key.store(table_key);
         record.zeroed.store(Counters::default());
         record.service.store(service);
-        self.estimators.insert(slot, Estimator::default());
+        *self.estimators.at(slot) = Estimator::default();
         Ok(slot)
     }
 }

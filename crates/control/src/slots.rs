@@ -1,4 +1,4 @@
-//! Which slots of a table are free.
+//! Which slots of a table are free, and what belongs to those that are not.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -74,6 +74,24 @@ impl Slots {
         all.extend(self.resting.iter().map(|(_, slot)| slot));
         all.sort_unstable();
         all
+    }
+}
+
+/// A value for every slot; the default where none was put.
+#[derive(Debug, Default)]
+pub(crate) struct BySlot<T>(Vec<T>);
+
+impl<T: Copy + Default> BySlot<T> {
+    pub(crate) fn get(&self, slot: u32) -> T {
+        self.0.get(slot as usize).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn at(&mut self, slot: u32) -> &mut T {
+        let slot = slot as usize;
+        if slot >= self.0.len() {
+            self.0.resize(slot + 1, T::default());
+        }
+        &mut self.0[slot]
     }
 }
 

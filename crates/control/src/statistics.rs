@@ -9,8 +9,6 @@
 //! Zeroing moves the base from which the numbers are shown (`zeroed`) and stops the rates, as in
 //! IPVS; nothing that is counted is ever set back.
 
-use std::collections::HashMap;
-
 use weir_abi::NONE;
 use weir_abi::counters::{Counters, SharedCounters};
 use weir_abi::keys::ServiceKey as TableKey;
@@ -21,13 +19,13 @@ use crate::director::Director;
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::record;
+use crate::slots::BySlot;
 use crate::tables::Tables;
 
 /// Everything counted, none of it with its base taken off.
 pub(crate) struct Counted {
-    pub(crate) servers: HashMap<u32, Counters>,
-    /// By slot.
-    pub(crate) services: HashMap<u32, Counters>,
+    servers: BySlot<Counters>,
+    services: BySlot<Counters>,
     pub(crate) total: Counters,
 }
 
@@ -43,6 +41,7 @@ impl Director {
         tables: &T,
         key: Option<&ServiceKey>,
     ) -> Result<(), Error<T::Error>> {
+        self.version += 1;
         match key {
             Some(key) => {
                 let counted = self.count_service(tables, key)?;
@@ -63,37 +62,62 @@ impl Director {
     /// Lets the rates follow; to be called every two seconds.
     pub fn estimate<T: Tables>(&mut self, tables: &T) -> Result<(), Error<T::Error>> {
         let counted = self.count(tables).map_err(Error::Tables)?;
+        self.follow(&counted);
+        Ok(())
+    }
+
+    /// The same, by counters that were read when [`Director::version`] was this: reading those of many
+    /// real servers takes a while, and nobody has to wait for it.
+    pub fn estimate_from<T: Tables>(
+        &mut self,
+        tables: &T,
+        version: u64,
+        counters: &[Counters],
+    ) -> Result<(), Error<T::Error>> {
+        if version != self.version {
+            return self.estimate(tables);
+        }
+        self.follow(&self.sum_up(tables, counters));
+        Ok(())
+    }
+
+    /// Another number when counters that were read before must not be used any more: a slot has become
+    /// somebody else's, or numbers begin at zero.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn follow(&mut self, counted: &Counted) {
         for held in self.services.values_mut() {
             held.estimator.step(counted.service(held.slot));
             for slot in held.servers.values() {
-                let estimator = self.estimators.entry(*slot).or_default();
-                estimator.step(counted.server(*slot));
+                self.estimators.at(*slot).step(counted.server(*slot));
             }
         }
         self.total.step(counted.total);
-        Ok(())
     }
 
     /// What everything has counted.
     pub(crate) fn count<T: Tables>(&self, tables: &T) -> Result<Counted, T::Error> {
-        let all = tables.all_counters()?;
-        let services = self.services.values().map(|held| {
-            let retired = tables.services()[held.slot as usize].retired.load();
-            (held.slot, retired)
-        });
+        Ok(self.sum_up(tables, &tables.all_counters()?))
+    }
+
+    fn sum_up<T: Tables>(&self, tables: &T, all: &[Counters]) -> Counted {
         let mut counted = Counted {
-            servers: HashMap::new(),
-            services: services.collect(),
+            servers: BySlot::default(),
+            services: BySlot::default(),
             total: tables.settings().retired.load(),
         };
-        for retired in counted.services.values() {
-            counted.total = counted.total.plus(*retired);
+        for held in self.services.values() {
+            let retired = tables.services()[held.slot as usize].retired.load();
+            *counted.services.at(held.slot) = retired;
+            counted.total = counted.total.plus(retired);
         }
         for slot in self.records() {
             let of_server = all.get(slot as usize).copied().unwrap_or_default();
             counted.add_server(tables, slot, of_server);
         }
-        Ok(counted)
+        counted
     }
 
     /// What one service has counted; the total says nothing.
@@ -106,10 +130,11 @@ impl Director {
         let slot = held.slot;
         let retired = tables.services()[slot as usize].retired.load();
         let mut counted = Counted {
-            servers: HashMap::new(),
-            services: HashMap::from([(slot, retired)]),
+            servers: BySlot::default(),
+            services: BySlot::default(),
             total: Counters::default(),
         };
+        *counted.services.at(slot) = retired;
         let removed = self.trash.slots_of(record::service_key(key));
         for server in held.servers.values().copied().chain(removed) {
             if tables.destinations()[server as usize].service.load() == slot {
@@ -121,7 +146,7 @@ impl Director {
     }
 
     /// All real servers that have a record.
-    fn records(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = u32> {
         let listed = self
             .services
             .values()
@@ -136,7 +161,7 @@ impl Director {
         for slot in held.servers.values() {
             let now = counted.server(*slot);
             tables.destinations()[*slot as usize].zeroed.store(now);
-            self.estimators.insert(*slot, Estimator::starting_at(now));
+            *self.estimators.at(*slot) = Estimator::starting_at(now);
         }
         let now = counted.service(held.slot);
         tables.services()[held.slot as usize].zeroed.store(now);
@@ -146,11 +171,11 @@ impl Director {
 
 impl Counted {
     pub(crate) fn server(&self, slot: u32) -> Counters {
-        self.servers.get(&slot).copied().unwrap_or_default()
+        self.servers.get(slot)
     }
 
     pub(crate) fn service(&self, slot: u32) -> Counters {
-        self.services.get(&slot).copied().unwrap_or_default()
+        self.services.get(slot)
     }
 
     fn add_server<T: Tables>(&mut self, tables: &T, slot: u32, counted: Counters) {
@@ -158,10 +183,10 @@ impl Counted {
         debug_assert_ne!(record.flags.load() & PRESENT, 0);
         let service = record.service.load();
         if service != NONE {
-            let of_service = self.services.entry(service).or_default();
+            let of_service = self.services.at(service);
             *of_service = of_service.plus(counted);
         }
-        self.servers.insert(slot, counted);
+        *self.servers.at(slot) = counted;
         self.total = self.total.plus(counted);
     }
 }

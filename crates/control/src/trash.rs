@@ -301,7 +301,6 @@ impl Director {
             record.flags.store(0);
             statistics::retire(heir, counted);
             self.trash.take(service, server);
-            self.estimators.remove(&slot);
             match since {
                 Some(since) => self.free_destinations.give_back(slot, since),
                 None => self.free_destinations.give_back_rested(slot),

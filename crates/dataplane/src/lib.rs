@@ -11,6 +11,7 @@
 //! ```
 
 mod attach;
+mod batch;
 mod error;
 mod link;
 mod memory;

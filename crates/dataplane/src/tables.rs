@@ -1,7 +1,9 @@
 //! The tables, as the director uses them.
 
+use std::os::fd::AsFd as _;
+
 use aya::Pod;
-use aya::maps::{MapError, PerCpuValues};
+use aya::maps::{IterableMap as _, MapError, PerCpuValues};
 use aya::util::nr_cpus;
 use weir_abi::counters::Counters;
 use weir_abi::keys::{BucketKey, ServiceKey};
@@ -9,7 +11,7 @@ use weir_abi::service::{DH_BUCKETS, Destination, PRESENT, Service};
 use weir_abi::settings::Settings;
 use weir_control::Tables;
 
-use crate::{Dataplane, Error, lock};
+use crate::{Dataplane, Error, batch, lock};
 
 macro_rules! row {
     ($(#[$doc:meta])* $name:ident, $inner:ty) => {
@@ -82,15 +84,20 @@ impl Tables for Dataplane {
     }
 
     fn all_counters(&self) -> Result<Vec<Counters>, Error> {
-        (0..)
-            .zip(self.destinations())
-            .map(|(slot, destination)| {
-                if destination.flags.load() & PRESENT == 0 {
-                    return Ok(Counters::default());
-                }
-                self.counters(slot)
-            })
-            .collect()
+        let destinations = self.destinations();
+        let is_there = |record: &Destination| record.flags.load() & PRESENT != 0;
+        let last = destinations.iter().rposition(is_there);
+        let slots = last.map_or(0, |last| last + 1);
+        let table = lock(&self.counters);
+        let mut sums = batch::sums(table.map().fd().as_fd(), slots, processors()?)
+            .map_err(|source| Error::Table(MapError::IoError(source)))?;
+        for (sum, record) in sums.iter_mut().zip(destinations) {
+            if !is_there(record) {
+                *sum = Counters::default();
+            }
+        }
+        sums.resize(destinations.len(), Counters::default());
+        Ok(sums)
     }
 
     /// One grace period of RCU, in which all programs run.
@@ -107,14 +114,18 @@ impl Tables for Dataplane {
     }
 
     fn clear_counters(&self, destination: u32) -> Result<(), Error> {
-        let processors = nr_cpus().map_err(|(path, source)| Error::File {
-            path: path.into(),
-            source,
-        })?;
-        let none = PerCpuValues::try_from(vec![CountersRow(Counters::default()); processors])
+        let none = PerCpuValues::try_from(vec![CountersRow(Counters::default()); processors()?])
             .map_err(|source| Error::Table(MapError::IoError(source)))?;
         Ok(lock(&self.counters).set(destination, none, 0)?)
     }
+}
+
+/// For how many processors a table per processor has values.
+fn processors() -> Result<usize, Error> {
+    nr_cpus().map_err(|(path, source)| Error::File {
+        path: path.into(),
+        source,
+    })
 }
 
 /// What was not there is as good as removed.

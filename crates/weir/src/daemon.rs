@@ -80,6 +80,15 @@ impl<P: Plane> Daemon<P> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the rates follow. Commands need not wait while counters are read.
+    fn estimate(&self) -> Result<(), control::Error<P::Error>> {
+        let version = self.director().version();
+        let counters = self.plane().all_counters();
+        let counters = counters.map_err(control::Error::Tables)?;
+        let mut director = self.director();
+        director.estimate_from(&*self.plane(), version, &counters)
+    }
+
     /// One change, on the director.
     fn make(&self, change: Change) -> Result<(), control::Error<P::Error>> {
         let mut director = self.director();

@@ -1,6 +1,5 @@
 //! Each operation and each of its errors; the trash and the counters step by step.
 
-
 use weir_abi::service::{AVAILABLE, PRESENT};
 use weir_config::model::{Scheduler, Timeouts};
 
@@ -357,6 +356,38 @@ fn rates_are_of_servers_services_and_the_whole() {
     world.director.zero(&world.tables, None).unwrap();
     let snapshot = world.director.snapshot(&world.tables).unwrap();
     assert_eq!(snapshot.rates, crate::Rates::default());
+}
+
+#[test]
+fn counters_read_before_a_change_of_tenants_make_no_rates() {
+    let mut world = World::new(1, 2);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    world.tables.count(world.server_slot(WEB, A), packets(5000));
+    let estimate = |world: &mut World, change: fn(&mut World)| {
+        let version = world.director.version();
+        let counters = world.tables.all_counters().unwrap();
+        change(world);
+        let director = &mut world.director;
+        director
+            .estimate_from(&world.tables, version, &counters)
+            .unwrap();
+        world.director.snapshot(&world.tables).unwrap()
+    };
+    let counted = estimate(&mut world, |_| {});
+    assert_ne!(counted.rates, crate::Rates::default());
+    let zeroed = estimate(&mut world, |world| {
+        world.director.zero(&world.tables, None).unwrap();
+    });
+    assert_eq!(zeroed.rates, crate::Rates::default());
+    let moved = estimate(&mut world, |world| {
+        world.tables.count(world.server_slot(WEB, A), packets(7));
+        world.delete_service(WEB);
+        world.add_service(WEB, Scheduler::RoundRobin);
+        world.add_server(WEB, A, 1);
+    });
+    assert_eq!(moved.services[0].rates, crate::Rates::default());
+    assert_eq!(moved.services[0].servers[0].rates, crate::Rates::default());
 }
 
 #[test]

@@ -29,11 +29,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Starts them all; they end with the runtime.
 pub fn start<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
     repeat(daemon, ESTIMATE_EVERY, |daemon| {
-        let plane_error = {
-            let mut director = daemon.director();
-            director.estimate(&*daemon.plane()).err()
-        };
-        if let Some(error) = plane_error {
+        if let Err(error) = daemon.estimate() {
             tracing::warn!("rates stand still: {error}");
         }
     });
