@@ -119,29 +119,40 @@ fn sample(
         command.args(["--time", &seconds.to_string()]);
         command.args(["--parallel", &streams.to_string()]);
         let said = weir_lab::output(&mut command)?;
-        let rate = received(&String::from_utf8_lossy(&said.stdout))
+        let report = read(&String::from_utf8_lossy(&said.stdout))
             .with_context(|| format!("iperf3 by {}", one.name()))?;
         let forwarding = Contender::Forwarding.name();
-        let case = Case::new(
-            case_name(cards, streams),
-            "Gbit/s",
-            Better::Higher,
-            forwarding,
-        );
-        bench.measure(&case, one.name(), rate / 1e9);
+        let name = case_name(cards, streams);
+        let rate = Case::new(&name, "Gbit/s", Better::Higher, forwarding);
+        bench.measure(&rate, one.name(), report.rate / 1e9);
+        let name = format!("{name}: sent again");
+        let again = Case::new(name, "segments", Better::Lower, "");
+        bench.measure(&again, one.name(), report.again);
     }
     running.stop(site)
 }
 
-/// Bits per second, as the receiver counted them.
-fn received(said: &str) -> Result<f64> {
+/// What iperf3 found.
+#[derive(Debug, PartialEq)]
+struct Report {
+    /// Bits per second, as the receiver counted them.
+    rate: f64,
+    /// Segments that were sent again.
+    again: f64,
+}
+
+fn read(said: &str) -> Result<Report> {
     let report: Value = serde_json::from_str(said).with_context(|| format!("it said: {said}"))?;
     if let Some(error) = report["error"].as_str() {
         bail!("it said: {error}");
     }
-    report["end"]["sum_received"]["bits_per_second"]
-        .as_f64()
-        .context("its report has no rate of the receiver")
+    let end = &report["end"];
+    let rate = end["sum_received"]["bits_per_second"].as_f64();
+    let again = end["sum_sent"]["retransmits"].as_f64();
+    Ok(Report {
+        rate: rate.context("its report has no rate of the receiver")?,
+        again: again.context("its report does not say what was sent again")?,
+    })
 }
 
 fn case_name(cards: Cards, streams: u32) -> String {
@@ -157,14 +168,18 @@ fn words(cards: Cards) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::received;
+    use super::{Report, read};
 
     #[test]
     fn a_report_is_read() {
-        let fine = r#"{"end": {"sum_received": {"bits_per_second": 2.5e9}}}"#;
-        assert_eq!(received(fine).ok(), Some(2.5e9));
+        let fine = r#"{"end": {"sum_sent": {"retransmits": 7}, "sum_received": {"bits_per_second": 2.5e9}}}"#;
+        let expected = Report {
+            rate: 2.5e9,
+            again: 7.0,
+        };
+        assert_eq!(read(fine).ok(), Some(expected));
         for bad in [r#"{"end": {}, "error": "the server is busy"}"#, "{}", ""] {
-            assert!(received(bad).is_err(), "{bad}");
+            assert!(read(bad).is_err(), "{bad}");
         }
     }
 }

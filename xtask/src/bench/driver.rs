@@ -1,9 +1,15 @@
 //! The driver of packets, `crates/bench`, and what it says.
 
 use super::{Bench, Case};
-use crate::build;
+use crate::vm::{Clock, Guest, Series};
+use crate::{build, step};
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The kernel of the machine.
+pub const KERNEL: &str = "6.12";
 
 /// The driver and its programs, built.
 pub struct Driver {
@@ -22,31 +28,48 @@ impl Driver {
         })
     }
 
-    /// The words of a run, with its files where `place` says that they are.
-    pub fn line(
-        &self,
-        weir: &std::path::Path,
-        place: impl Fn(&std::path::Path) -> Result<String>,
-        run: &Run,
-    ) -> Result<Vec<String>> {
-        let numbers = run.flows.iter().map(u32::to_string).collect::<Vec<_>>();
-        let contenders: Vec<_> = run.contenders.iter().map(|name| word(name)).collect();
-        let mut words = vec![place(&self.binary)?, "packets".to_owned()];
-        for (name, value) in [
-            ("--programs", place(&self.programs)?),
-            ("--weir", place(weir)?),
-            ("--contenders", contenders.join(",")),
-            ("--traffic", run.traffic.join(",")),
-            ("--flows", numbers.join(",")),
-            ("--packets", run.packets.to_string()),
-            ("--rounds", run.rounds.to_string()),
-        ] {
-            words.extend([name.to_owned(), value]);
+    /// Runs it on this machine; `words` are a verb and its options.
+    pub fn here(&self, weir: &Path, title: &str, words: &[String]) -> Result<Vec<Said>> {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(words)
+            .arg("--programs")
+            .arg(&self.programs)
+            .arg("--weir")
+            .arg(weir);
+        let said = step::run(title, &mut command)?;
+        said.lines().map(read).collect()
+    }
+
+    /// Runs it in a machine that has just booted and whose clock counts instructions, shows what it says.
+    pub fn in_machine(&self, weir: &Path, words: &[String]) -> Result<Vec<Said>> {
+        let guest = Guest {
+            kernel: KERNEL.parse::<Series>().map_err(anyhow::Error::msg)?,
+            memory_mib: 3072,
+            limit: Duration::from_secs(1200),
+            clock: Clock::Instructions,
+        };
+        let file = |path: &Path| {
+            let name = path.file_name().context("a file without a name")?;
+            anyhow::Ok(format!("/job/{}", name.to_string_lossy()))
+        };
+        let line = format!(
+            "exec {} {} --programs {} --weir {} 2>&1\n",
+            file(&self.binary)?,
+            words.join(" "),
+            file(&self.programs)?,
+            file(weir)?
+        );
+        let files = [self.binary.clone(), self.programs.clone(), weir.to_owned()];
+        let mut lines = Vec::new();
+        let outcome = guest.run(&line, &files, |line| {
+            show(line);
+            lines.push(line.to_owned());
+        })?;
+        if outcome.status != 0 {
+            bail!("the driver failed in the machine:\n{}", lines.join("\n"));
         }
-        if run.lossy {
-            words.push("--lossy".to_owned());
-        }
-        Ok(words)
+        lines.iter().map(|line| read(line)).collect()
     }
 }
 
@@ -64,6 +87,28 @@ pub struct Run<'a> {
     pub rounds: u32,
     /// Whether packets may be lost.
     pub lossy: bool,
+}
+
+impl Run<'_> {
+    /// As the driver's words.
+    pub fn words(&self) -> Vec<String> {
+        let numbers: Vec<_> = self.flows.iter().map(u32::to_string).collect();
+        let contenders: Vec<_> = self.contenders.iter().map(|name| word(name)).collect();
+        let mut words = vec!["packets".to_owned()];
+        for (name, value) in [
+            ("--contenders", contenders.join(",")),
+            ("--traffic", self.traffic.join(",")),
+            ("--flows", numbers.join(",")),
+            ("--packets", self.packets.to_string()),
+            ("--rounds", self.rounds.to_string()),
+        ] {
+            words.extend([name.to_owned(), value]);
+        }
+        if self.lossy {
+            words.push("--lossy".to_owned());
+        }
+        words
+    }
 }
 
 /// A contender's name as a word of a command line.
@@ -89,6 +134,20 @@ pub enum Said {
     Note(String),
     /// For whoever waits.
     Progress(String),
+}
+
+/// Shows a line to whoever waits.
+fn show(line: &str) {
+    match read(line) {
+        Ok(Said::Progress(text)) => println!("  {text}"),
+        Ok(Said::Sample {
+            case,
+            contender,
+            value,
+        }) => println!("    {case:45} {contender:12} {value:9.1}"),
+        Ok(Said::Refused(text)) => println!("    {text}"),
+        Ok(Said::Note(_)) | Err(_) => {}
+    }
 }
 
 /// Reads a line.

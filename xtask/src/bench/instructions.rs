@@ -1,15 +1,10 @@
 //! Instructions per packet, in the virtual machine with its instruction clock, where the kernel's IPVS runs too.
 
-use super::driver::{self, Driver, Run, Said};
+use super::driver::{self, Driver, KERNEL, Run};
 use super::snapshot::{self, Row, Wish};
 use super::{Bench, Better, Case, Goal, Scenario};
-use crate::vm::{Clock, Guest, Series};
-use anyhow::{Context, Result, bail};
-use std::path::Path;
-use std::time::Duration;
+use anyhow::Result;
 
-/// The kernel of the machine.
-const KERNEL: &str = "6.12";
 const UNIT: &str = "instructions/packet";
 const NET: &str = "instructions/packet, net";
 /// What all pay: net means without it.
@@ -76,7 +71,7 @@ fn run(bench: &mut Bench) -> Result<()> {
         rounds: 5,
         lossy: false,
     };
-    let said = drive(&Driver::build()?, bench.weir(), &run)?;
+    let said = Driver::build()?.in_machine(bench.weir(), &run.words())?;
     driver::record(bench, said, |name, value| {
         (Case::new(name, UNIT, Better::Lower, IPVS), value)
     });
@@ -90,44 +85,6 @@ fn run(bench: &mut Bench) -> Result<()> {
     record_net(bench, "net of the floor at TC", &at_tc);
     judge(bench);
     snapshot::settle(bench.snapshot(), &rows)
-}
-
-/// Runs the driver in a machine that has just booted; what it said.
-fn drive(driver: &Driver, weir: &Path, run: &Run) -> Result<Vec<Said>> {
-    let guest = Guest {
-        kernel: KERNEL.parse::<Series>().map_err(anyhow::Error::msg)?,
-        memory_mib: 3072,
-        limit: Duration::from_secs(1200),
-        clock: Clock::Instructions,
-    };
-    let place = |path: &Path| {
-        let name = path.file_name().context("a file without a name")?;
-        Ok(format!("/job/{}", name.to_string_lossy()))
-    };
-    let line = driver.line(weir, place, run)?.join(" ");
-    let files = [
-        driver.binary.clone(),
-        driver.programs.clone(),
-        weir.to_owned(),
-    ];
-    let mut lines = Vec::new();
-    let outcome = guest.run(&format!("exec {line} 2>&1\n"), &files, |line| {
-        match driver::read(line) {
-            Ok(Said::Progress(text)) => println!("  {text}"),
-            Ok(Said::Sample {
-                case,
-                contender,
-                value,
-            }) => println!("    {case:45} {contender:12} {value:9.1}"),
-            Ok(Said::Refused(text)) => println!("    {text}"),
-            Ok(Said::Note(_)) | Err(_) => {}
-        }
-        lines.push(line.to_owned());
-    })?;
-    if outcome.status != 0 {
-        bail!("the driver failed in the machine:\n{}", lines.join("\n"));
-    }
-    lines.iter().map(|line| driver::read(line)).collect()
 }
 
 /// What every figure is, and what is left of it without what `floor` costs. A new connection's packet costs the floor what

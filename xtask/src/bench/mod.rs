@@ -20,6 +20,7 @@ mod report;
 mod site;
 mod snapshot;
 mod statistics;
+mod table;
 mod upgrade;
 
 pub use record::{Bench, Better, Case, Goal};
@@ -50,11 +51,12 @@ const SCENARIOS: &[Scenario] = &[
     packets::SCENARIO,
     instructions::SCENARIO,
     connections::SCENARIO,
-    control::SCENARIO,
-    upgrade::SCENARIO,
     bulk::SCENARIO,
     latency::SCENARIO,
+    table::SCENARIO,
     flood::SCENARIO,
+    control::SCENARIO,
+    upgrade::SCENARIO,
 ];
 
 /// What the command line says.

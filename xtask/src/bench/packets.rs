@@ -1,11 +1,8 @@
 //! Packets per second of established traffic, on this machine.
 
-use super::driver::{self, Driver, Run, Said};
+use super::driver::{self, Driver, Run};
 use super::{Bench, Better, Case, Goal, Scenario};
-use crate::step;
-use anyhow::{Context, Result};
-use std::path::Path;
-use std::process::Command;
+use anyhow::Result;
 
 const UNIT: &str = "packets/s";
 const FLOOR: &str = "floor";
@@ -83,29 +80,21 @@ fn turns(
         format!("{}, up to {most} flows", turn.contender)
     };
     bench.interleave(rounds, &mut turns, name, |bench, turn| {
-        let said = drive(driver, bench.weir(), turn)?;
+        let run = Run {
+            contenders: &[turn.contender],
+            traffic: &["udp", "tcp"],
+            flows: turn.flows,
+            packets: turn.packets,
+            rounds: 1,
+            lossy: true,
+        };
+        let said = driver.here(bench.weir(), turn.contender, &run.words())?;
         driver::record(bench, said, |name, nanoseconds| {
             let case = Case::new(name, UNIT, Better::Higher, FLOOR);
             (case, 1e9 / nanoseconds)
         });
         Ok(())
     })
-}
-
-fn drive(driver: &Driver, weir: &Path, turn: &Turn) -> Result<Vec<Said>> {
-    let run = Run {
-        contenders: &[turn.contender],
-        traffic: &["udp", "tcp"],
-        flows: turn.flows,
-        packets: turn.packets,
-        rounds: 1,
-        lossy: true,
-    };
-    let place = |path: &Path| Ok(path.to_string_lossy().into_owned());
-    let words = driver.line(weir, place, &run)?;
-    let (program, arguments) = words.split_first().context("no driver")?;
-    let said = step::run(turn.contender, Command::new(program).args(arguments))?;
-    said.lines().map(driver::read).collect()
 }
 
 fn judge(bench: &mut Bench) {
