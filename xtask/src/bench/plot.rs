@@ -5,14 +5,29 @@ use super::report::number_text;
 use super::statistics::summary;
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 860.0;
-const LABELS: f64 = 230.0;
-const FIGURES: f64 = 110.0;
-const BAR: f64 = 16.0;
-const GAP: f64 = 4.0;
-const COLOURS: [&str; 8] = [
-    "#4c6ef5", "#12b886", "#fab005", "#fa5252", "#7950f2", "#15aabf", "#868e96", "#e64980",
+/// Groups side by side.
+const COLUMNS: usize = 2;
+const COLUMN: f64 = 480.0;
+const LABELS: f64 = 150.0;
+const FIGURES: f64 = 90.0;
+const BAR: f64 = 14.0;
+const GAP: f64 = 3.0;
+const HEADING: f64 = 8.0;
+const BELOW: f64 = 26.0;
+
+/// Ours stand out; a contender has the same colour in every plot.
+const COLOURS: &[(&str, &str)] = &[
+    ("Weir XDP", "#1c7ed6"),
+    ("Weir TC", "#74c0fc"),
+    ("floor", "#ced4da"),
+    ("floor TC", "#adb5bd"),
+    ("IPVS", "#e8590c"),
+    ("nftables", "#ffa94d"),
+    ("forwarding", "#8ce99a"),
+    ("HAProxy", "#b197fc"),
+    ("nginx", "#faa2c1"),
 ];
+const ANOTHER: &str = "#dee2e6";
 
 /// Whether a scenario has anything to compare.
 pub fn has_any(record: &Record) -> bool {
@@ -25,20 +40,19 @@ pub fn plot(record: &Record) -> Option<String> {
     if cases.is_empty() {
         return None;
     }
-    let mut contenders: Vec<&str> = Vec::new();
-    for series in cases.iter().flat_map(|measured| &measured.series) {
-        if !contenders.contains(&series.contender.as_str()) {
-            contenders.push(&series.contender);
-        }
-    }
     let mut body = String::new();
     let mut y = 24.0;
-    for measured in cases {
-        group(&mut body, &mut y, measured, &contenders);
+    for row in cases.chunks(COLUMNS) {
+        for (column, measured) in row.iter().enumerate() {
+            group(&mut body, column as f64 * COLUMN, y, measured);
+        }
+        let most = row.iter().map(|measured| measured.series.len()).max();
+        y += HEADING + most.unwrap_or(0) as f64 * (BAR + GAP) + BELOW;
     }
+    let width = COLUMNS.min(cases.len()) as f64 * COLUMN;
     Some(format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {y:.0}\" width=\"{WIDTH}\" height=\"{y:.0}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {y:.0}\" width=\"{width}\" height=\"{y:.0}\" \
+         font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n"
     ))
 }
 
@@ -46,50 +60,72 @@ fn comparable(record: &Record) -> impl Iterator<Item = &Measured> {
     record.cases.iter().filter(|one| one.series.len() > 1)
 }
 
-/// Draws the bars of one case, and moves `y` below them.
-fn group(body: &mut String, y: &mut f64, measured: &Measured, contenders: &[&str]) {
+/// Draws the bars of one case, its heading's baseline at `top`.
+fn group(body: &mut String, left: f64, top: f64, measured: &Measured) {
     let all = measured.series.iter().flat_map(|one| &one.samples);
     let most = all.copied().fold(f64::MIN_POSITIVE, f64::max);
-    let room = WIDTH - LABELS - FIGURES;
+    let (start, room) = (left + LABELS, COLUMN - LABELS - FIGURES);
+    // A string takes whatever is written.
     let _ = writeln!(
         body,
-        "<text x=\"8\" y=\"{y:.0}\" font-weight=\"bold\">{}, {}</text>",
+        "<text x=\"{:.0}\" y=\"{top:.0}\" font-weight=\"bold\">{}, {}</text>",
+        left + 8.0,
         escaped(&measured.case.name),
         escaped(measured.case.unit)
     );
-    *y += 8.0;
+    let mut y = top + HEADING;
     for series in &measured.series {
         let Some(figure) = summary(&series.samples) else {
             continue;
         };
-        let place = contenders
-            .iter()
-            .position(|name| *name == series.contender)
-            .unwrap_or(0);
         let length = |value: f64| (value / most * room).max(0.0);
-        let (text, middle) = (*y + BAR - 4.0, *y + BAR / 2.0);
+        let (text, middle) = (y + BAR - 3.0, y + BAR / 2.0);
         let _ = writeln!(
             body,
             "<text x=\"{:.0}\" y=\"{text:.0}\" text-anchor=\"end\">{}</text>\
-             <rect x=\"{LABELS}\" y=\"{y:.0}\" width=\"{:.1}\" height=\"{BAR}\" fill=\"{}\"/>\
+             <rect x=\"{start}\" y=\"{y:.0}\" width=\"{:.1}\" height=\"{BAR}\" fill=\"{}\"/>\
              <line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{middle:.0}\" y2=\"{middle:.0}\" stroke=\"black\"/>\
              <text x=\"{:.1}\" y=\"{text:.0}\">{}</text>",
-            LABELS - 8.0,
+            start - 6.0,
             escaped(&series.contender),
             length(figure.median),
-            COLOURS[place % COLOURS.len()],
-            LABELS + length(figure.least),
-            LABELS + length(figure.most),
-            LABELS + length(figure.most) + 6.0,
+            colour(&series.contender),
+            start + length(figure.least),
+            start + length(figure.most),
+            start + length(figure.most) + 6.0,
             number_text(figure.median),
         );
-        *y += BAR + GAP;
+        y += BAR + GAP;
     }
-    *y += 24.0;
+}
+
+fn colour(contender: &str) -> &'static str {
+    let found = COLOURS.iter().find(|(name, _)| *name == contender);
+    found.map_or(ANOTHER, |(_, colour)| colour)
 }
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plot;
+    use crate::bench::record::{Bench, Better, Case};
+    use crate::bench::{SCENARIOS, Scenario};
+
+    #[test]
+    fn a_case_with_two_contenders_is_drawn_and_one_with_one_is_not() {
+        let scenario: &'static Scenario = &SCENARIOS[0];
+        let mut bench = Bench::new("weir".into(), true, vec![]);
+        bench.begin(scenario);
+        let case = Case::new("a < b", "packets/s", Better::Higher, "floor");
+        bench.measure(&case, "floor", 2.0);
+        assert_eq!(plot(bench.last()), None);
+        bench.measure(&case, "Weir XDP", 1.0);
+        let image = plot(bench.last()).expect("two contenders");
+        assert!(image.contains("a &lt; b, packets/s") && image.matches("<rect x").count() == 2);
+    }
 }
