@@ -25,6 +25,9 @@ pub fn pointer<T: Header>(data: usize, end: usize, offset: usize) -> Option<*mut
     if start + size_of::<T>() > end {
         return None;
     }
+    // SAFETY: a packet does not lie at address 0. Said, because what is opaque would be checked for
+    // it where an option keeps its "none" there.
+    unsafe { core::hint::assert_unchecked(start != 0) };
     Some(start as *mut T)
 }
 

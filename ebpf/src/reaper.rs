@@ -10,6 +10,7 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use weir_abi::tick::Tick;
 use weir_forward::reap;
+use weir_forward::tables::Tables as _;
 
 use crate::maps::{REAPER, Reaper};
 use crate::tables::Maps;
@@ -20,9 +21,10 @@ const CLOCK_MONOTONIC: u64 = 1;
 /// because the daemon runs it by `BPF_PROG_TEST_RUN`; it looks at no packet.
 #[xdp]
 pub fn weir_start_reaper(_context: XdpContext) -> u32 {
-    let Some(reaper) = REAPER.get_ptr_mut(0) else {
+    let (Some(reaper), Some(settings)) = (REAPER.get_ptr_mut(0), Maps.settings()) else {
         return XDP_ABORTED;
     };
+    settings.now.store(now().0);
     // SAFETY: `reaper` is the map's value, whose first field is the timer; the callback has the
     // signature that the kernel calls. A timer that is there already cannot be made again
     // (-EBUSY), which is as good.
@@ -42,16 +44,17 @@ pub fn weir_start_reaper(_context: XdpContext) -> u32 {
     XDP_PASS
 }
 
+fn now() -> Tick {
+    // SAFETY: a helper without arguments.
+    Tick::from_nanoseconds(unsafe { bpf_ktime_get_coarse_ns() })
+}
+
 unsafe extern "C" fn on_timer(_map: *mut c_void, _key: *mut u32, reaper: *mut Reaper) -> i32 {
     // SAFETY: the kernel hands the value that the timer lies in; nobody else counts the steps.
     unsafe {
         let step = (*reaper).step;
         (*reaper).step = step.wrapping_add(1);
-        reap::step(
-            &Maps,
-            step,
-            Tick::from_nanoseconds(bpf_ktime_get_coarse_ns()),
-        );
+        reap::step(&Maps, step, now());
         bpf_timer_start(&raw mut (*reaper).timer, reap::INTERVAL, 0);
     }
     0

@@ -10,7 +10,10 @@ use weir_forward::parse::Segment;
 use weir_forward::translate::End;
 
 /// `struct bpf_fib_lookup` (linux/bpf.h), with its unions as what is read and written here.
-#[repr(C)]
+///
+/// Aligned to eight bytes, with the answer's last part as words: so the compiler clears it by whole
+/// words and not byte by byte in a loop.
+#[repr(C, align(8))]
 pub struct Lookup {
     /// In: `AF_INET` or `AF_INET6`. Out: the family of the next hop's address.
     pub family: u8,
@@ -25,11 +28,9 @@ pub struct Lookup {
     source: [u32; 4],
     /// In: the destination. Out: the next hop.
     pub destination: [u32; 4],
-    vlan: u32,
-    /// Out: the outgoing interface's link address.
-    pub source_mac: [u8; 6],
-    /// Out: the next hop's link address.
-    pub destination_mac: [u8; 6],
+    /// In: a VLAN's tag. Out: of that again, of the outgoing interface's MAC address (bytes 4 to 9)
+    /// and the next hop's (10 to 15).
+    rest: [u32; 4],
 }
 
 const _: () = assert!(size_of::<Lookup>() == 64);
@@ -85,9 +86,7 @@ impl Lookup {
             flow_information: segment.flow_information,
             source: F::widen(source),
             destination: F::widen(destination),
-            vlan: 0,
-            source_mac: [0; 6],
-            destination_mac: [0; 6],
+            rest: [0; 4],
         }
     }
 
@@ -96,7 +95,9 @@ impl Lookup {
     #[inline(always)]
     pub fn hop(&self, slot: u32) -> Option<(Link, u16)> {
         let is_there = self.length != 0 && slot <= u16::MAX as u32;
-        is_there.then_some((Link::new(self.destination_mac, slot as u16), self.length))
+        let [_, _, middle, last] = self.rest;
+        let mac = (middle >> 16) as u64 | (last as u64) << 16;
+        is_there.then_some((Link(mac | (slot as u64) << 48), self.length))
     }
 
     /// Asks, for a packet of that context.

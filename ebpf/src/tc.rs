@@ -7,19 +7,18 @@ use aya_ebpf::bindings::{
     bpf_redir_neigh__bindgen_ty_1,
 };
 use aya_ebpf::helpers::{
-    bpf_ktime_get_coarse_ns, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh,
-    bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
+    bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_change_head,
+    bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
 };
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use weir_abi::keys::Direction;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::Link;
-use weir_abi::tick::Tick;
 use weir_forward::family::Family;
 use weir_forward::hook::{Hook, Refused, Route};
 use weir_forward::parse::{Segment, Transport};
-use weir_forward::process::process;
+use weir_forward::process;
 use weir_forward::tables::Tables;
 use weir_forward::translate::End;
 use weir_wire::checksum::Delta;
@@ -42,11 +41,12 @@ struct Frame {
     neighbour: MaybeUninit<bpf_redir_neigh>,
     /// The hop with the slot of the interface, and the MTU there; 0 where nothing is to be learnt.
     hop: Link,
-    mtu: u16,
+    mtu: u32,
     source: Link,
 }
 
 /// Who puts the link addresses there.
+#[repr(u32)]
 enum Way {
     /// The kernel, which finds the neighbour's link address, or asks for it.
     Neighbour,
@@ -75,7 +75,10 @@ pub fn weir_tc(context: TcContext) -> i32 {
         count_reason(Reason::KernelRefused);
         return TC_ACT_SHOT;
     }
-    let reason = process(&mut frame, &Maps);
+    let reason = match at_once(&mut frame) {
+        Some(reason) => reason,
+        None => process::at_length(&mut frame, &Maps),
+    };
     let sent = match reason.outcome() {
         Outcome::Passed => Ok(TC_ACT_UNSPEC),
         Outcome::Dropped => Ok(TC_ACT_SHOT),
@@ -92,6 +95,13 @@ pub fn weir_tc(context: TcContext) -> i32 {
             TC_ACT_SHOT
         }
     }
+}
+
+/// A function of its own, because both ways together need more stack than there is. (In XDP they do
+/// not.)
+#[inline(never)]
+fn at_once(frame: &mut Frame) -> Option<Reason> {
+    process::at_once(frame, &Maps)
 }
 
 impl Frame {
@@ -223,12 +233,6 @@ impl Hook for Frame {
     const TAGS: bool = true;
 
     #[inline(always)]
-    fn now(&self) -> Tick {
-        // SAFETY: a helper without arguments.
-        Tick::from_nanoseconds(unsafe { bpf_ktime_get_coarse_ns() })
-    }
-
-    #[inline(always)]
     fn station<T: Tables>(&self, _tables: &T) -> Option<Link> {
         None
     }
@@ -269,13 +273,14 @@ impl Hook for Frame {
                     && let Some((hop, mtu)) = lookup.hop(slot)
                 {
                     self.hop = hop;
-                    self.mtu = mtu;
+                    self.mtu = mtu.into();
                 }
                 self.interface = lookup.interface;
+                let [a, b, c, d] = lookup.destination;
                 self.neighbour.write(bpf_redir_neigh {
                     nh_family: lookup.family as u32,
                     __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 {
-                        ipv6_nh: lookup.destination,
+                        ipv6_nh: [a, b, c, d],
                     },
                 });
                 Route::Known
@@ -288,7 +293,7 @@ impl Hook for Frame {
 
     #[inline(always)]
     fn learnt(&self) -> Option<(Link, u16)> {
-        (self.mtu != 0).then_some((self.hop, self.mtu))
+        (self.mtu != 0).then_some((self.hop, self.mtu as u16))
     }
 
     #[inline(always)]

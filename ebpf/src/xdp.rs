@@ -3,15 +3,13 @@
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{
-    bpf_ktime_get_coarse_ns, bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail,
-    bpf_xdp_get_buff_len,
+    bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len,
 };
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use weir_abi::keys::Direction;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link};
-use weir_abi::tick::Tick;
 use weir_forward::family::Family;
 use weir_forward::hook::{Hook, Refused, Route};
 use weir_forward::parse::Segment;
@@ -33,7 +31,8 @@ struct Frame {
     interface: u32,
     source: Link,
     hop: Link,
-    mtu: u16,
+    /// As wide as makes the whole a multiple of eight bytes: the rest would be cleared byte by byte.
+    mtu: u32,
 }
 
 #[xdp(frags)]
@@ -140,12 +139,6 @@ impl Hook for Frame {
     const TAGS: bool = false;
 
     #[inline(always)]
-    fn now(&self) -> Tick {
-        // SAFETY: a helper without arguments.
-        Tick::from_nanoseconds(unsafe { bpf_ktime_get_coarse_ns() })
-    }
-
-    #[inline(always)]
     fn station<T: Tables>(&self, tables: &T) -> Option<Link> {
         let slot = tables.interface_slot(self.ingress())?;
         Some(Link(tables.interface(slot)?.link.load()))
@@ -181,7 +174,7 @@ impl Hook for Frame {
         let slot = tables.interface_slot(lookup.interface);
         match slot.and_then(|slot| lookup.hop(slot)) {
             Some((hop, mtu)) if self.recall(tables, hop) => {
-                self.mtu = mtu;
+                self.mtu = mtu.into();
                 Route::Known
             }
             Some(_) | None => Route::NotTransmittable,
@@ -190,7 +183,7 @@ impl Hook for Frame {
 
     #[inline(always)]
     fn learnt(&self) -> Option<(Link, u16)> {
-        Some((self.hop, self.mtu))
+        Some((self.hop, self.mtu as u16))
     }
 
     #[inline(always)]

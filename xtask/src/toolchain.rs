@@ -69,7 +69,7 @@ impl Compiler {
             // v3 has the atomic instructions; BTF describes maps and types to the kernel.
             .env(
                 "RUSTFLAGS",
-                "-C debuginfo=2 -C link-arg=--btf -C target-cpu=v3",
+                "-C debuginfo=2 -C link-arg=--btf -C link-arg=--disable-expand-memcpy-in-order -C target-cpu=v3",
             )
             .env("CARGO_TARGET_DIR", target);
         Ok((command, target.join(TARGET).join("release").join(package)))

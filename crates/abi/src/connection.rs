@@ -49,7 +49,8 @@ pub struct HopCell {
 
 /// Under which conditions a remembered next hop serves.
 ///
-/// Bits 0..32 the routes generation that it was learnt under, 32..48 the MTU on the way there.
+/// Bits 0..32 the routes generation that it was learnt under, 32..48 the MTU on the way there,
+/// 48..64 what translation to there adds to a checksum for the addresses, folded (RFC 1624).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct HopTerms(pub u64);
@@ -104,8 +105,8 @@ impl HopCell {
 impl HopTerms {
     /// Those terms.
     #[inline(always)]
-    pub const fn new(generation: u32, mtu: u16) -> Self {
-        Self(generation as u64 | (mtu as u64) << 32)
+    pub const fn new(generation: u32, mtu: u16, delta: u16) -> Self {
+        Self(generation as u64 | (mtu as u64) << 32 | (delta as u64) << 48)
     }
 
     /// The generation that it was learnt under.
@@ -118,6 +119,12 @@ impl HopTerms {
     #[inline(always)]
     pub const fn mtu(self) -> u16 {
         (self.0 >> 32) as u16
+    }
+
+    /// What translation adds to a checksum for the addresses.
+    #[inline(always)]
+    pub const fn delta(self) -> u16 {
+        (self.0 >> 48) as u16
     }
 }
 
@@ -145,6 +152,12 @@ impl Word {
         )
     }
 
+    /// A word of the expiry and [all else](Self::upper).
+    #[inline(always)]
+    pub const fn of_halves(expires: Tick, upper: u32) -> Self {
+        Self(expires.0 as u64 | (upper as u64) << 32)
+    }
+
     /// When the connection ends unless another packet comes.
     #[inline(always)]
     pub const fn expires(self) -> Tick {
@@ -167,6 +180,12 @@ impl Word {
     #[inline(always)]
     pub const fn generation(self) -> u16 {
         (self.0 >> 48) as u16
+    }
+
+    /// State, flags and generation: all but the expiry.
+    #[inline(always)]
+    pub const fn upper(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 
     /// Whether the record holds a connection.

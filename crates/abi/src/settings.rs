@@ -42,6 +42,9 @@ pub struct Settings {
     pub tcp_timeouts: [Shared32; TCP_STATES],
     /// Timeout of UDP, in ticks.
     pub udp_timeout: Shared32,
+    /// The tick that it is. The timer that ends connections writes it, about once a tick: a packet
+    /// reads it instead of asking the clock.
+    pub now: Shared32,
     /// Which knowledge of routes, neighbours, interfaces and available real servers is in force. What
     /// a connection remembers was learnt under one number, and holds for that number only. Raised
     /// after anything of it has changed.

@@ -134,6 +134,23 @@ pub struct Shared<T: Copy>(UnsafeCell<T>);
 // them, so any bit pattern is a value); whoever reads checks the identity against what it asked for.
 unsafe impl<T: Copy + Send> Sync for Shared<T> {}
 
+/// Reads a word.
+///
+/// # Safety
+///
+/// As for `read_volatile`.
+#[inline(always)]
+unsafe fn read_once(from: *const u32) -> u32 {
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's.
+    return unsafe { from.read_volatile() };
+    // A plain load here, so that the compiler leaves out the words that nobody looks at; it has no
+    // reason to read one again that it has.
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the caller's.
+    return unsafe { from.read() };
+}
+
 impl<T: Copy> Shared<T> {
     /// A cell that holds `value`.
     pub const fn new(value: T) -> Self {
@@ -152,7 +169,7 @@ impl<T: Copy> Shared<T> {
             unsafe {
                 let from = self.0.get().cast::<u32>().add(word);
                 let to = value.as_mut_ptr().cast::<u32>().add(word);
-                to.write(from.read_volatile());
+                to.write(read_once(from));
             }
             word += 1;
         }

@@ -207,24 +207,24 @@ fn after(
     };
     // Born in NONE and inactive, a connection is inactive whenever its state is: so the flag need
     // not ask whether the state has changed, as the kernel does. UDP's only state is inactive.
-    let inactive = !state::is_active(state) as u8 * INACTIVE;
-    let kept = word.flags() & !INACTIVE;
+    let inactive = !state::is_active(state) as u32 * INACTIVE as u32;
+    let kept = word.upper() >> 8 & !(INACTIVE as u32);
     let flags = match direction {
         Direction::Request => kept | proof(kept, transport),
-        Direction::Reply => kept & !NO_OUTPUT | REPLIED,
+        Direction::Reply => kept & !(NO_OUTPUT as u32) | REPLIED as u32,
     } | inactive;
     let expires = now.after(Ticks(timeout)).after(Ticks::REFRESH);
-    Word::new(expires, state, flags, word.generation())
+    Word::of_halves(expires, flags << 8 | state as u32)
 }
 
 /// [`PROVEN`] where a client goes on after the real server has answered. A SYN proves nothing: it may
 /// be sent again unheard.
 #[inline(always)]
-const fn proof(flags: u8, transport: Transport) -> u8 {
+const fn proof(flags: u32, transport: Transport) -> u32 {
     const { assert!(PROVEN == REPLIED << 1) };
     match transport {
         Transport::Tcp(control) if control.syn() => 0,
-        Transport::Tcp(_) | Transport::Udp => (flags & REPLIED) << 1,
+        Transport::Tcp(_) | Transport::Udp => (flags & REPLIED as u32) << 1,
     }
 }
 
@@ -234,7 +234,7 @@ const fn proof(flags: u8, transport: Transport) -> u8 {
 fn is_as_good(old: Word, new: Word) -> bool {
     // Unsigned: a move back is a large one.
     let moved = new.expires().since(old.expires()) as u32;
-    old.0 >> 32 == new.0 >> 32 && moved < Ticks::REFRESH.0
+    old.upper() == new.upper() && moved < Ticks::REFRESH.0
 }
 
 #[inline(always)]

@@ -2,7 +2,6 @@
 
 use weir_abi::keys::Direction;
 use weir_abi::settings::Link;
-use weir_abi::tick::Tick;
 use weir_wire::checksum::Delta;
 use weir_wire::packet::Packet;
 
@@ -37,9 +36,6 @@ pub trait Hook: Packet {
     /// Where the VLAN tags end and the network header begins is found by parsing; a hook that
     /// cannot rewrite tagged frames says so, and they are left to one that can.
     const TAGS: bool;
-
-    /// Now.
-    fn now(&self) -> Tick;
 
     /// The link address of the interface, to tell frames for other stations; nothing where the
     /// kernel has told them already.

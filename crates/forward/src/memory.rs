@@ -14,7 +14,6 @@ use weir_abi::keys::{BucketKey, Direction, FAMILY_V4, ServiceKey};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, InterfaceRecord, Link, Settings};
-use weir_abi::tick::Tick;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::{EtherType, Ethernet, Mac, VlanTag};
 use weir_wire::packet::{Buffer, Header, Packet};
@@ -199,8 +198,6 @@ pub struct Path {
 pub struct BufferHook<'a, const XDP: bool> {
     /// The frame.
     pub frame: Vec<u8>,
-    /// Now.
-    pub now: Tick,
     /// The link address of the interface that it came in by.
     pub station: Mac,
     /// The routing: what becomes of a packet to an address, of that length.
@@ -213,15 +210,9 @@ pub struct BufferHook<'a, const XDP: bool> {
 
 impl<'a, const XDP: bool> BufferHook<'a, XDP> {
     /// A frame that came in by the interface of that link address.
-    pub fn new(
-        frame: &[u8],
-        now: Tick,
-        station: Mac,
-        routes: &'a dyn Fn(IpAddr, u16) -> Path,
-    ) -> Self {
+    pub fn new(frame: &[u8], station: Mac, routes: &'a dyn Fn(IpAddr, u16) -> Path) -> Self {
         Self {
             frame: frame.to_vec(),
-            now,
             station,
             routes,
             next: None,
@@ -276,10 +267,6 @@ impl<const XDP: bool> Packet for BufferHook<'_, XDP> {
 
 impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
     const TAGS: bool = !XDP;
-
-    fn now(&self) -> Tick {
-        self.now
-    }
 
     fn station<T: Tables>(&self, _tables: &T) -> Option<Link> {
         XDP.then_some(Link::new(self.station, 0))

@@ -197,19 +197,19 @@ fn transport<P: Packet, A: Copy>(
     mut segment: Segment<A>,
     room: usize,
 ) -> Result<Segment<A>, Reason> {
-    let ports: Ports = match segment.flow.protocol as u8 {
+    let ports: &Ports = match segment.flow.protocol as u8 {
         TCP if room >= Tcp::LENGTH => {
             let Some(tcp) = packet.header::<Tcp>(segment.payload as usize) else {
                 return Err(Reason::Malformed);
             };
             segment.control = tcp.flags();
-            tcp.ports
+            &tcp.ports
         }
         UDP if room >= Udp::LENGTH => {
             let Some(udp) = packet.header::<Udp>(segment.payload as usize) else {
                 return Err(Reason::Malformed);
             };
-            udp.ports
+            &udp.ports
         }
         TCP | UDP => return Err(Reason::Malformed),
         _other => return Err(Reason::OtherProtocol),
@@ -240,13 +240,21 @@ impl<A> Segment<A> {
         }
     }
 
+    /// Whether it looks like the begin of a new connection where one exists.
+    #[inline(always)]
+    pub const fn is_new(&self) -> bool {
+        self.transport().is_new()
+    }
+}
+
+impl Transport {
     /// Whether it looks like the begin of a new connection where one exists (IPVS `is_new_conn`):
     /// any SYN.
     #[inline(always)]
-    pub const fn is_new(&self) -> bool {
-        match self.transport() {
-            Transport::Tcp(flags) => flags.syn(),
-            Transport::Udp => false,
+    pub const fn is_new(self) -> bool {
+        match self {
+            Self::Tcp(flags) => flags.syn(),
+            Self::Udp => false,
         }
     }
 }

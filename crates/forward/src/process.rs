@@ -14,9 +14,9 @@ use crate::family::{Record, V4, V6};
 use crate::hook::{Hook, Route};
 use crate::icmp::{Answer, answer, problem_of};
 use crate::meet::Met;
-use crate::parse::{Parsed, Segment, parse};
+use crate::parse::{Parsed, Segment, Transport, parse};
 use crate::tables::Tables;
-use crate::translate::{End, Hop, Translate, replacement, translate};
+use crate::translate::{End, Hop, Translate, delta, replacement, translate};
 
 /// A packet on its way through the decision.
 ///
@@ -36,21 +36,21 @@ struct Job<'a, F: Translate, H: Hook, T: Tables> {
 /// Decides about one packet and rewrites it.
 #[inline(always)]
 pub fn process<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
-    if hook.is_other_station() {
-        return Reason::OtherStation;
-    }
-    match of_a_connection(hook, tables) {
+    match at_once(hook, tables) {
         Some(reason) => reason,
         None => at_length(hook, tables),
     }
 }
 
 /// The fast way, which most packets go: those of a connection about which nothing is to be asked.
-/// Nothing is changed where it does not apply.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn of_a_connection<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Option<Reason> {
+/// Nothing is changed where it does not apply, and [`at_length`] is to be asked.
+#[inline(always)]
+pub fn at_once<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Option<Reason> {
+    if hook.is_other_station() {
+        return Some(Reason::OtherStation);
+    }
     let settings = tables.settings()?;
-    let now = hook.now();
+    let now = Tick(settings.now.load());
     match parse(hook, H::TAGS) {
         Parsed::V4(segment) => goes_on(&mut Job::<V4, H, T> {
             hook,
@@ -75,11 +75,11 @@ fn of_a_connection<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Option<Reaso
 /// The way of all other packets. It begins anew: what the fast way has found out would have to go
 /// through memory, at the cost of every packet.
 #[inline(always)]
-fn at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
+pub fn at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
     let Some(settings) = tables.settings() else {
         return Reason::NotOurs;
     };
-    let now = hook.now();
+    let now = Tick(settings.now.load());
     match parse(hook, H::TAGS) {
         Parsed::V4(segment) => decide(&mut Job::<V4, H, T> {
             hook,
@@ -122,27 +122,51 @@ fn decide<F: Translate + Answer, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>)
 /// under the same generation.
 #[inline(always)]
 fn goes_on<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Option<Reason> {
+    let (found, direction) = connection::find::<F, T>(job.tables, job.settings, &job.segment.flow)?;
+    // Each of the four ways is its own code, in which direction and protocol are constants.
+    match (direction, job.segment.transport()) {
+        (Direction::Request, Transport::Tcp(control)) => {
+            goes_on_as(job, &found, Direction::Request, Transport::Tcp(control))
+        }
+        (Direction::Request, Transport::Udp) => {
+            goes_on_as(job, &found, Direction::Request, Transport::Udp)
+        }
+        (Direction::Reply, Transport::Tcp(control)) => {
+            goes_on_as(job, &found, Direction::Reply, Transport::Tcp(control))
+        }
+        (Direction::Reply, Transport::Udp) => {
+            goes_on_as(job, &found, Direction::Reply, Transport::Udp)
+        }
+    }
+}
+
+#[inline(always)]
+fn goes_on_as<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    found: &Found<'_, F>,
+    direction: Direction,
+    transport: Transport,
+) -> Option<Reason> {
     let segment = &job.segment;
-    let (found, direction) = connection::find::<F, T>(job.tables, job.settings, &segment.flow)?;
     let hop = found.record.hop(direction);
     let terms = HopTerms(hop.terms.load());
     let goes_on = terms.generation() == job.settings.routes_generation.load()
         && job.now.since(found.word.expires()) < 0
-        && !segment.is_new()
+        && !transport.is_new()
         && segment.hops > 1
         && job.hook.fits(segment, terms.mtu())
         && job.hook.recall(job.tables, Link(hop.link.load()));
     if !goes_on {
         return None;
     }
-    count(job, &found, direction);
-    advance(job, &found, direction);
+    count(job, found, direction);
+    advance(job, found, transport, direction);
     let end = replacement(&found.record.endpoints().load(), direction);
     let reason = match direction {
         Direction::Request => Reason::Request,
         Direction::Reply => Reason::Reply,
     };
-    Some(send(job, end, direction, reason))
+    Some(send(job, transport, end, terms.delta(), direction, reason))
 }
 
 /// The slot of the connection that the packet belongs to, which it may have begun, and which way it
@@ -203,7 +227,11 @@ fn request<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u
             return Reason::HostUnreachable;
         }
     };
-    send(job, end, Direction::Request, reason)
+    let (transport, delta) = (
+        job.segment.transport(),
+        delta::<F>(&job.segment, end, Direction::Request),
+    );
+    send(job, transport, end, delta, Direction::Request, reason)
 }
 
 /// A real server's packet on its way to the client.
@@ -228,7 +256,11 @@ fn reply<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32
         Route::ForwardingDisabled => return Reason::ForwardingDisabled,
     }
     arrived(job, found, Direction::Reply);
-    send(job, end, Direction::Reply, Reason::Reply)
+    let (transport, delta) = (
+        job.segment.transport(),
+        delta::<F>(&job.segment, end, Direction::Reply),
+    );
+    send(job, transport, end, delta, Direction::Reply, Reason::Reply)
 }
 
 /// Asks where the packet goes, and lets the connection remember it.
@@ -250,7 +282,8 @@ fn route<F: Translate, H: Hook, T: Tables>(
             // Nothing of a removed real server is remembered: each packet of its asks.
             if is_available && let Some((link, mtu)) = job.hook.learnt() {
                 let hop = found.record.hop(direction);
-                hop.remember(link, HopTerms::new(generation, mtu));
+                let delta = delta::<F>(&job.segment, end, direction);
+                hop.remember(link, HopTerms::new(generation, mtu, delta));
             }
         }
         Route::NoNeighbour
@@ -272,7 +305,7 @@ fn arrived<F: Translate, H: Hook, T: Tables>(
     if is_available(job.tables.destination(found.destination)) {
         count(job, found, direction);
     }
-    advance(job, found, direction);
+    advance(job, found, job.segment.transport(), direction);
 }
 
 #[inline(always)]
@@ -304,13 +337,14 @@ fn count<F: Translate, H: Hook, T: Tables>(
 fn advance<F: Translate, H: Hook, T: Tables>(
     job: &Job<'_, F, H, T>,
     found: &Found<'_, F>,
+    transport: Transport,
     direction: Direction,
 ) {
     connection::advance::<F, T>(
         job.tables,
         job.settings,
         found,
-        job.segment.transport(),
+        transport,
         direction,
         job.now,
     );
@@ -329,7 +363,9 @@ fn is_available(destination: Option<&Destination>) -> bool {
 #[inline(always)]
 fn send<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
+    transport: Transport,
     end: End<F::Address>,
+    delta: u16,
     direction: Direction,
     reason: Reason,
 ) -> Reason {
@@ -337,7 +373,15 @@ fn send<F: Translate, H: Hook, T: Tables>(
         Outcome::Passed => Hop::Left,
         Outcome::Forwarded | Outcome::Answered | Outcome::Dropped => Hop::Taken,
     };
-    match translate::<F, H>(job.hook, &job.segment, end, direction, hop) {
+    match translate::<F, H>(
+        job.hook,
+        &job.segment,
+        transport,
+        end,
+        delta,
+        direction,
+        hop,
+    ) {
         Ok(()) => reason,
         Err(_) => Reason::KernelRefused,
     }

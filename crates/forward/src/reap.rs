@@ -23,6 +23,9 @@ const PATIENCE: Ticks = Ticks::from_seconds(2);
 /// Does step `number` (any number, counted on by one each time) of both families.
 #[inline(always)]
 pub fn step<T: Tables>(tables: &T, number: u32, now: Tick) {
+    if let Some(settings) = tables.settings() {
+        settings.now.store(now.0);
+    }
     if number.is_multiple_of(STEPS) {
         distrust_unwatched_routes(tables, now);
     }

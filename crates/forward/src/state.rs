@@ -107,6 +107,10 @@ static NEXT: [Rows; 4] = [
 /// Tables instead of branches: each branch would double what the verifier has to follow.
 #[inline(always)]
 pub fn after_tcp(state: u8, flags: TcpFlags, direction: Direction, replies_unseen: bool) -> u8 {
+    // What nearly all packets are, and all tables say.
+    if state == ES && flags.is_plain_acknowledgement() {
+        return ES;
+    }
     let rows = match direction {
         Direction::Reply => 1,
         Direction::Request => (replies_unseen as usize) << 1,

@@ -63,28 +63,44 @@ pub fn replacement<A: Copy>(endpoints: &Endpoints<A>, direction: Direction) -> E
     }
 }
 
-/// Translates a packet in place.
+/// What the change of addresses adds to a checksum, the same for all packets of a connection's
+/// direction.
+#[inline(always)]
+pub fn delta<F: Translate>(
+    segment: &Segment<F::Address>,
+    end: End<F::Address>,
+    direction: Direction,
+) -> u16 {
+    let from = match direction {
+        Direction::Request => segment.flow.destination,
+        Direction::Reply => segment.flow.source,
+    };
+    F::delta(from, end.address).folded()
+}
+
+/// Translates a packet in place. `delta` is what [`delta`] says.
 #[inline(always)]
 pub fn translate<F: Translate, H: Hook>(
     hook: &mut H,
     segment: &Segment<F::Address>,
+    transport: Transport,
     end: End<F::Address>,
+    delta: u16,
     direction: Direction,
     hop: Hop,
 ) -> Result<(), Refused> {
-    let old = &segment.flow;
-    let (from, old_port) = match direction {
-        Direction::Request => (old.destination, old.destination_port),
-        Direction::Reply => (old.source, old.source_port),
+    let old_port = match direction {
+        Direction::Request => segment.flow.destination_port,
+        Direction::Reply => segment.flow.source_port,
     };
-    let (to, new_port) = (end.address, end.port);
-    let addresses = F::delta(from, to);
+    let new_port = end.port;
+    let addresses = Delta::from_folded(delta);
     let ports = Delta::ZERO.replace16(old_port, new_port);
     F::rewrite(
         hook,
         segment.network as usize,
         direction,
-        to,
+        end.address,
         addresses,
         hop,
     )
@@ -96,7 +112,7 @@ pub fn translate<F: Translate, H: Hook>(
         Direction::Request => header.set_destination(new_port),
         Direction::Reply => header.set_source(new_port),
     }
-    let (checksum, udp) = match segment.transport() {
+    let (checksum, udp) = match transport {
         Transport::Tcp(_) => (Tcp::CHECKSUM, false),
         Transport::Udp => (Udp::CHECKSUM, true),
     };
@@ -136,9 +152,9 @@ impl Translate for V4 {
             Direction::Request => header.set_destination(address),
             Direction::Reply => header.set_source(address),
         }
-        header.adjust_checksum(delta);
-        if hop == Hop::Taken {
-            header.decrement_time_to_live();
+        match hop {
+            Hop::Taken => header.decrement_time_to_live(delta),
+            Hop::Left => header.adjust_checksum(delta),
         }
         Some(())
     }

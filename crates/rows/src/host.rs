@@ -132,13 +132,14 @@ impl Bench for Host {
     }
     fn run(&mut self, link: Link, frame: &[u8]) -> Verdict {
         let station = link.station();
+        self.memory.settings.now.store(self.now.0);
         let (reason, frame, asked) = match self.hook {
             Hook::Xdp => {
-                let mut hook = BufferHook::<true>::new(frame, self.now, station, &route);
+                let mut hook = BufferHook::<true>::new(frame, station, &route);
                 (hook.process(&self.memory), hook.frame, hook.asked)
             }
             Hook::Tc => {
-                let mut hook = BufferHook::<false>::new(frame, self.now, station, &route);
+                let mut hook = BufferHook::<false>::new(frame, station, &route);
                 (hook.process(&self.memory), hook.frame, hook.asked)
             }
         };

@@ -15,6 +15,12 @@ impl Delta {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
+    /// A delta that was [folded](Self::folded).
+    #[inline(always)]
+    pub const fn from_folded(folded: u16) -> Self {
+        Self(folded as u64)
+    }
+
     /// Adds a 32-bit word.
     #[inline(always)]
     #[must_use]

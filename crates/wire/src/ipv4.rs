@@ -118,12 +118,13 @@ impl Ipv4 {
         self.destination.set_raw(address[0]);
     }
 
-    /// Takes one from the time to live, and corrects the checksum (RFC 1141).
+    /// Takes one from the time to live, and corrects the header's checksum for that and for what
+    /// else has changed.
     #[inline(always)]
-    pub fn decrement_time_to_live(&mut self) {
+    pub fn decrement_time_to_live(&mut self, else_changed: Delta) {
         self.time_to_live = self.time_to_live.wrapping_sub(1);
         // The time to live is the high byte of its 16-bit word: the word falls by 0x0100.
-        self.adjust_checksum(Delta::ZERO.replace16(0x0100u16.to_be(), 0));
+        self.adjust_checksum(else_changed.replace16(0x0100u16.to_be(), 0));
     }
 
     /// Corrects the checksum for words that have changed.

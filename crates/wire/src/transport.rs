@@ -126,6 +126,12 @@ impl TcpFlags {
     pub const fn ack(self) -> bool {
         self.0 & 0x10 != 0
     }
+
+    /// ACK, and none of SYN, FIN and RST.
+    #[inline(always)]
+    pub const fn is_plain_acknowledgement(self) -> bool {
+        self.0 & 0x17 == 0x10
+    }
 }
 
 impl Udp {
