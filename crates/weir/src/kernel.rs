@@ -65,6 +65,10 @@ impl Plane for Kernel {
             .collect())
     }
 
+    fn forget_interface(&self, index: u32) -> Result<(), Error> {
+        self.0.forget_interface(index)
+    }
+
     fn set_interface(&self, index: u32, interface: Interface) -> Result<(), Error> {
         self.0.set_interface(index, interface)
     }

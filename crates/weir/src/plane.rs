@@ -18,6 +18,8 @@ pub trait Plane: Tables<Error: Send + Sync + 'static> + Send + Sync + 'static {
     fn attached(&self) -> Result<Vec<(u32, String, Hook)>, Self::Error>;
     /// Tells the packet programs of an interface.
     fn set_interface(&self, index: u32, interface: Interface) -> Result<(), Self::Error>;
+    /// Lets the packet programs forget an interface that is gone.
+    fn forget_interface(&self, index: u32) -> Result<(), Self::Error>;
     /// Packets by what became of them.
     fn reasons(&self) -> Result<Vec<(Reason, u64)>, Self::Error>;
     /// All slots for connections of IPv4.

@@ -190,6 +190,26 @@ impl<P: Plane> Daemon<P> {
                 ),
             }
         }
+        let is_there = |fact: &(u32, Record)| all.iter().any(|one| one.index == fact.0);
+        let (told, gone) = interfaces.told.drain(..).partition(is_there);
+        interfaces.told = told;
+        forget(&*plane, gone);
+    }
+}
+
+/// Lets the packet programs forget interfaces that are gone; what leads there first.
+fn forget<P: Plane>(plane: &P, gone: Vec<(u32, Record)>) {
+    if gone.is_empty() {
+        return;
+    }
+    control::settings::forget_routes(plane.settings());
+    for (index, _) in gone {
+        if let Err(error) = plane.forget_interface(index) {
+            tracing::warn!(
+                "the packet programs still know interface {index}, which is gone: {}",
+                with_causes(&error)
+            );
+        }
     }
 }
 

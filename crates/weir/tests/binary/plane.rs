@@ -35,6 +35,10 @@ impl Plane for MemoryPlane {
         Ok(Vec::new())
     }
 
+    fn forget_interface(&self, _: u32) -> Result<(), Infallible> {
+        Ok(())
+    }
+
     fn set_interface(&self, _: u32, _: Interface) -> Result<(), Infallible> {
         Ok(())
     }
