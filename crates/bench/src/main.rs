@@ -10,6 +10,7 @@ mod generator;
 mod measure;
 #[path = "../../../ebpf/bench/src/orders.rs"]
 mod orders;
+mod priority;
 mod say;
 mod service;
 mod stolen;

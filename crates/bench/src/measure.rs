@@ -4,6 +4,7 @@ use crate::contender::Contender;
 use crate::flows::{Clients, Flows};
 use crate::frames::{Kind, Protocol, Side, VIRTUAL, real_server};
 use crate::generator::{Generator, Outcome};
+use crate::priority::InFront;
 use crate::say;
 use crate::service::Service;
 use crate::topology::Topology;
@@ -83,6 +84,9 @@ pub struct Arguments {
     /// UDP flows that are in the tables before anything is measured.
     #[arg(long, default_value_t = 0)]
     filled: u32,
+    /// Send with real-time priority, in front of other programs.
+    #[arg(long)]
+    in_front: bool,
     /// Say what was lost instead of refusing the figure: what counts then is what came out.
     #[arg(long)]
     lossy: bool,
@@ -133,6 +137,7 @@ fn measure(arguments: &Arguments, contender: Contender) -> Result<()> {
         rounds: arguments.rounds,
         servers: arguments.servers,
     };
+    let _in_front = arguments.in_front.then(InFront::new).transpose()?;
     if arguments.filled > 0 && contender.remembers() {
         let flows = bench.clients.take(arguments.filled);
         bench.establish(Protocol::Udp, flows)?;

@@ -1,8 +1,8 @@
 //! What of the processors' time a program does not get that wants all of it.
 
+use crate::priority::InFront;
 use anyhow::Result;
-use rustix::thread::{CpuSet, gettid, sched_setaffinity};
-use std::process::Command;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use std::time::{Duration, Instant};
 
 /// Between two readings of the clock that nothing came between, less than this passes.
@@ -28,9 +28,7 @@ fn spin(processor: usize, time: Duration) -> Result<f64> {
     let mut only = CpuSet::new();
     only.set(processor);
     sched_setaffinity(None, &only)?;
-    // In front of other programs, which are not what is looked for, but behind interrupts.
-    let thread = gettid().as_raw_nonzero().to_string();
-    weir_lab::run(Command::new("chrt").args(["--fifo", "--pid", "50", &thread]))?;
+    let _in_front = InFront::new()?;
     let begin = Instant::now();
     let (mut last, mut missing) = (begin, Duration::ZERO);
     while last - begin < time {

@@ -85,8 +85,8 @@ pub struct Run<'a> {
     pub packets: u32,
     /// How many figures of each.
     pub rounds: u32,
-    /// Whether packets may be lost.
-    pub lossy: bool,
+    /// Whether it is for this machine: in front of its other programs, and with losses told instead of refused.
+    pub busy: bool,
 }
 
 impl Run<'_> {
@@ -104,8 +104,8 @@ impl Run<'_> {
         ] {
             words.extend([name.to_owned(), value]);
         }
-        if self.lossy {
-            words.push("--lossy".to_owned());
+        if self.busy {
+            words.extend(["--lossy", "--in-front"].map(str::to_owned));
         }
         words
     }

@@ -69,7 +69,7 @@ fn run(bench: &mut Bench) -> Result<()> {
         },
         packets: 8_192,
         rounds: 5,
-        lossy: false,
+        busy: false,
     };
     let said = Driver::build()?.in_machine(bench.weir(), &run.words())?;
     driver::record(bench, said, |name, value| {

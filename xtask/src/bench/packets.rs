@@ -17,7 +17,7 @@ rate is what came out, divided by the time from the first packet to the last one
 run one after the other on the same processor, so that every rate is that of all three together: the floor's (an XDP program \
 that rewrites the link addresses from a table and redirects) is what remains for somebody who does next to nothing. The service is \
 NAT to four real servers, round robin, ports translated; flows are established before, TCP by a whole handshake, tables have \
-room for them. In every round each contender gets a network of its own, which is removed after its turn.",
+room for them. The generator has real-time priority, so that other programs on this machine do not count. In every round each contender gets a network of its own, which is removed after its turn.",
     leaves_out: "Network cards, and their drivers, which do more than veth does for XDP and less for socket buffers. More \
 processors: nothing here shows contention. Flows are sent on in an order that strides through them, which is the worst for \
 caches; real traffic comes in bursts.",
@@ -86,7 +86,7 @@ fn turns(
             flows: turn.flows,
             packets: turn.packets,
             rounds: 1,
-            lossy: true,
+            busy: true,
         };
         let said = driver.here(bench.weir(), turn.contender, &run.words())?;
         driver::record(bench, said, |name, nanoseconds| {

@@ -122,7 +122,7 @@ fn packets(bench: &mut Bench, driver: &Driver) -> Result<()> {
             flows: &turn.flows,
             packets,
             rounds: 1,
-            lossy: true,
+            busy: true,
         };
         let mut words = run.words();
         words.extend(["--filled".to_owned(), turn.filled.to_string()]);
@@ -232,7 +232,7 @@ fn in_machine(bench: &mut Bench, driver: &Driver) -> Result<()> {
         flows: &[1],
         packets: 1_024,
         rounds: 3,
-        lossy: false,
+        busy: false,
     };
     let mut words = run.words();
     words.extend(["--scheduler", "lc", "--servers", "1000"].map(str::to_owned));
