@@ -36,90 +36,43 @@ pub enum Operation {
 /// Why the director refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The reason by name.
+    /// The reason.
     pub code: ErrorCode,
     /// The reason in the director's own words; printed where ipvsadm has none.
     pub message: String,
 }
 
-/// The reasons that there are: the management API's error codes, and those of the sync daemons.
+/// The reasons for which ipvsadm has words of its own. The management API has more, and names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// `service-exists`
+    /// A service of that key is there already.
     ServiceExists,
-    /// `service-not-found`
+    /// No service has that key.
     ServiceNotFound,
-    /// `server-exists`
+    /// The service has that real server already.
     ServerExists,
-    /// `server-not-found`
+    /// The service has no such real server.
     ServerNotFound,
-    /// `scheduler-not-found`: also a persistence engine.
+    /// No scheduler or persistence engine has that name.
     SchedulerNotFound,
-    /// `invalid`
+    /// It makes no sense here.
     Invalid,
-    /// `out-of-range`
+    /// A number is outside its range.
     OutOfRange,
-    /// `not-supported`: Weir does not have it yet.
+    /// Weir does not have it yet.
     NotSupported,
-    /// `permission-denied`
+    /// The caller may not.
     PermissionDenied,
-    /// `table-full`
+    /// No room is left.
     TableFull,
-    /// `daemon-exists`
+    /// The sync daemon runs already.
     DaemonExists,
-    /// `daemon-not-found`
+    /// No sync daemon runs.
     DaemonNotFound,
-    /// `no-such-device`
+    /// No such interface.
     NoSuchDevice,
-    /// `failed`: anything else; the director's message says what.
+    /// Anything else; the director's message says what.
     Failed,
-}
-
-impl ErrorCode {
-    const ALL: [Self; 14] = [
-        Self::ServiceExists,
-        Self::ServiceNotFound,
-        Self::ServerExists,
-        Self::ServerNotFound,
-        Self::SchedulerNotFound,
-        Self::Invalid,
-        Self::OutOfRange,
-        Self::NotSupported,
-        Self::PermissionDenied,
-        Self::TableFull,
-        Self::DaemonExists,
-        Self::DaemonNotFound,
-        Self::NoSuchDevice,
-        Self::Failed,
-    ];
-
-    /// The name in the management API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ServiceExists => "service-exists",
-            Self::ServiceNotFound => "service-not-found",
-            Self::ServerExists => "server-exists",
-            Self::ServerNotFound => "server-not-found",
-            Self::SchedulerNotFound => "scheduler-not-found",
-            Self::Invalid => "invalid",
-            Self::OutOfRange => "out-of-range",
-            Self::NotSupported => "not-supported",
-            Self::PermissionDenied => "permission-denied",
-            Self::TableFull => "table-full",
-            Self::DaemonExists => "daemon-exists",
-            Self::DaemonNotFound => "daemon-not-found",
-            Self::NoSuchDevice => "no-such-device",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// The reason of that name; one that this version does not know is [`ErrorCode::Failed`].
-    pub fn from_name(name: &str) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|code| code.name() == name)
-            .unwrap_or(Self::Failed)
-    }
 }
 
 impl Refused {
@@ -134,11 +87,7 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.message.is_empty() {
-            f.write_str(self.code.name())
-        } else {
-            f.write_str(&self.message)
-        }
+        f.write_str(&self.message)
     }
 }
 
@@ -200,17 +149,6 @@ pub fn refusal(operation: Operation, refused: &Refused) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn codes_have_names() {
-        for code in ErrorCode::ALL {
-            assert_eq!(ErrorCode::from_name(code.name()), code);
-        }
-        assert_eq!(
-            ErrorCode::from_name("of a later version"),
-            ErrorCode::Failed
-        );
-    }
 
     #[test]
     fn what_is_not_there_yet_is_said_in_the_directors_words() {

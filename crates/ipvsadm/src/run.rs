@@ -53,11 +53,18 @@ pub trait Director {
     }
     /// `--start-daemon`
     fn start_daemon(&mut self, _daemon: &SyncDaemon) -> Result<(), Refused> {
-        Err(Refused::new(ErrorCode::NotSupported))
+        Err(no_daemons())
     }
     /// `--stop-daemon`
     fn stop_daemon(&mut self, _role: SyncRole, _sync_id: u8) -> Result<(), Refused> {
-        Err(Refused::new(ErrorCode::NotSupported))
+        Err(no_daemons())
+    }
+}
+
+fn no_daemons() -> Refused {
+    Refused {
+        code: ErrorCode::NotSupported,
+        message: "the sync daemons are still to come".to_owned(),
     }
 }
 
