@@ -91,26 +91,29 @@ impl ShortConnections<'_> {
         let mut begun = 0_u32;
         loop {
             let now = Instant::now();
-            if now >= end && thread.open == 0 {
-                return Ok(thread.outcome);
-            }
             let mut within = Duration::from_millis(20);
-            if now < end {
-                match self.arrival {
-                    Arrival::AtATime(_) => {
-                        while thread.open < at_a_time {
-                            thread.begin(now)?;
-                        }
+            let more = match self.arrival {
+                Arrival::AtATime(_) => {
+                    while now < end && thread.open < at_a_time {
+                        thread.begin(now)?;
                     }
-                    Arrival::PerSecond(rate) => {
-                        let due = |number: u32| begin + Duration::from_secs(1) * number / rate;
-                        while due(begun) <= now {
-                            thread.begin(now)?;
-                            begun += 1;
-                        }
-                        within = within.min(due(begun) - now);
-                    }
+                    now < end
                 }
+                Arrival::PerSecond(rate) => {
+                    let all = (self.duration.as_secs_f64() * f64::from(rate)) as u32;
+                    let due = |number: u32| begin + Duration::from_secs(1) * number / rate;
+                    while begun < all && due(begun) <= now {
+                        thread.begin(now)?;
+                        begun += 1;
+                    }
+                    if begun < all {
+                        within = within.min(due(begun).saturating_duration_since(now));
+                    }
+                    begun < all
+                }
+            };
+            if !more && thread.open == 0 {
+                return Ok(thread.outcome);
             }
             thread.step(within)?;
         }
