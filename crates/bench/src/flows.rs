@@ -25,6 +25,12 @@ impl Flows {
             .find(|step| greatest_common_divisor(*step, self.count) == 1)
             .unwrap_or(1)
     }
+
+    /// The flow that comes so many packets after `flow`.
+    pub fn after(self, flow: u32, packets: u32) -> u32 {
+        let far = u64::from(flow) + u64::from(self.step()) * u64::from(packets);
+        (far % u64::from(self.count)) as u32
+    }
 }
 
 fn greatest_common_divisor(a: u32, b: u32) -> u32 {
@@ -72,7 +78,8 @@ mod tests {
             };
             let mut seen = vec![false; count as usize];
             let mut flow = 0;
-            for _ in 0..count {
+            for packet in 0..count {
+                assert_eq!(flow, flows.after(0, packet));
                 assert!(
                     !std::mem::replace(&mut seen[flow as usize], true),
                     "{count}"

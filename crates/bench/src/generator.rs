@@ -22,8 +22,8 @@ unsafe impl aya::Pod for Hop {}
 
 /// Packets that go at once; a veth's ring holds 256.
 pub const BATCH: u32 = 64;
-/// Packets that are on their way at most, where none may be lost.
-const CAREFUL: u32 = 128;
+/// Packets between two looks at what came out, where none may be lost.
+const MOST_AT_ONCE: u32 = 4_096;
 
 /// What the generator needs to know.
 pub fn orders(template: &Template, side: Side, kind: Kind, interface: u32, flows: Flows) -> Orders {
@@ -177,22 +177,28 @@ impl Generator {
         if side == Side::Clients {
             self.swap_sink(topology, "learn")?;
         }
-        self.order(side, kind, flows)?;
-        let (begin, before) = (Instant::now(), self.arrived(side)?);
-        let mut left = flows.count;
-        while left > 0 {
-            let now = left.min(CAREFUL);
-            left -= now;
+        let begin = Instant::now();
+        let (mut sent, mut next, mut stretch) = (0, 0, MOST_AT_ONCE);
+        while sent < flows.count {
+            let now = stretch.min(flows.count - sent);
+            self.order(side, kind, flows, next)?;
+            let before = self.arrived(side)?;
             self.fire(topology, side, now)?;
-            let expected = before + u64::from(flows.count - left);
-            if self.wait_for(side, expected)?.0 != expected {
+            let expected = before + u64::from(now);
+            if self.wait_for(side, expected)?.0 == expected {
+                sent += now;
+                next = flows.after(next, now);
+                progress(sent);
+            } else if stretch > BATCH {
+                // Too many at once for a ring on the way: the same again, fewer.
+                stretch = BATCH;
+            } else {
                 break;
             }
-            progress(flows.count - left);
         }
         let outcome = Outcome {
             sent: u64::from(flows.count),
-            arrived: self.arrived(side)? - before,
+            arrived: u64::from(sent),
             took: begin.elapsed(),
         };
         self.swap_sink(topology, "count_requests")?;
@@ -208,7 +214,7 @@ impl Generator {
         flows: Flows,
         packets: u32,
     ) -> Result<Outcome> {
-        self.order(side, kind, flows)?;
+        self.order(side, kind, flows, 0)?;
         let before = self.arrived(side)?;
         let begin = Instant::now();
         self.fire(topology, side, packets)?;
@@ -234,12 +240,16 @@ impl Generator {
             .collect()
     }
 
-    fn order(&mut self, side: Side, kind: Kind, flows: Flows) -> Result<()> {
+    fn order(&mut self, side: Side, kind: Kind, flows: Flows, next: u32) -> Result<()> {
         let interface = match side {
             Side::Clients => self.interfaces[0],
             Side::Servers => self.interfaces[1],
         };
-        let orders = orders(&frames::template(side, kind), side, kind, interface, flows);
+        let template = frames::template(side, kind);
+        let orders = Orders {
+            next,
+            ..orders(&template, side, kind, interface, flows)
+        };
         let mut map: Array<_, Orders> = self
             .programs
             .map_mut("orders")

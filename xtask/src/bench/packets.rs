@@ -45,14 +45,14 @@ fn run(bench: &mut Bench) -> Result<()> {
     let (rounds, packets) = if bench.quick() {
         (2, 300_000)
     } else {
-        (5, 2_000_000)
+        (5, 1_000_000)
     };
     turns(bench, &driver, rounds, &[1, 1_024, 262_144], packets)?;
     // Filling the tables takes longer than measuring.
     let (rounds, flows): (_, &[u32]) = if bench.quick() {
         (1, &[1_000_000])
     } else {
-        (3, &[4_000_000])
+        (2, &[4_000_000])
     };
     turns(bench, &driver, rounds, flows, packets)?;
     judge(bench);
