@@ -4,7 +4,7 @@
 mod common;
 
 use common::{DNS, Site};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use weir_lab::{Family, Namespace, Network, Shape};
 
@@ -103,4 +103,33 @@ fn connections_follow_neighbours_and_interfaces() {
         move_real_servers(&site, 3);
         flows.wait_for_answers(Duration::from_secs(2));
     }
+}
+
+#[test]
+fn a_real_server_that_only_xdp_sends_to_is_not_forgotten() {
+    let site = Site::new("xdp", Shape::TwoInterfaces);
+    let flows = Flows::open(&site.network.client);
+    let director = &site.network.director;
+    let is_stale = |neighbour: &IpAddr| {
+        let line = format!("neigh show {neighbour} dev servers nud stale");
+        !director.ip(&line).expect("neighbours").is_empty()
+    };
+    let servers = site.network.real_servers.iter();
+    let neighbours: Vec<_> = servers
+        .flat_map(|server| Family::BOTH.map(|family| server.at(family, DNS).ip()))
+        .collect();
+    for neighbour in &neighbours {
+        let line = format!("neigh change {neighbour} dev servers nud stale");
+        director.ip(&line).expect("a neighbour");
+        assert!(is_stale(neighbour));
+    }
+    weir_lab::until(
+        "the kernel makes sure of them",
+        Duration::from_secs(15),
+        || {
+            assert!(flows.0.iter().any(answers), "answers go on");
+            !neighbours.iter().any(is_stale)
+        },
+    )
+    .expect("the daemon lets it make sure");
 }
