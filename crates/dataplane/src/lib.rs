@@ -34,7 +34,7 @@ use weir_abi::{LAYOUT_VERSION, names};
 
 pub use attach::Attachment;
 pub use error::Error;
-pub use pins::{Removed, detach};
+pub use pins::{Removed, detach, other_layouts};
 
 use memory::Shared;
 use tables::{BucketRow, CountersRow, KeyRow};

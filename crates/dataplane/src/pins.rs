@@ -104,13 +104,33 @@ pub fn detach(bpffs: &Path) -> Result<Removed, Error> {
     Ok(removed)
 }
 
+/// The layouts of tables that are pinned there and that this version cannot adopt: another has made
+/// them, and its programs may be at work.
+///
+/// # Errors
+///
+/// When the directory cannot be read.
+pub fn other_layouts(bpffs: &Path) -> Result<Vec<u32>, Error> {
+    let mut layouts = Vec::new();
+    for directory in read_directory(bpffs)? {
+        match layout(&directory) {
+            Some(LAYOUT_VERSION) | None => {}
+            Some(_) if read_directory(&directory)?.is_empty() => {}
+            Some(other) => layouts.push(other),
+        }
+    }
+    Ok(layouts)
+}
+
 /// Whether a director has made that directory, of whatever layout. Others may pin beside it.
 fn is_ours(directory: &Path) -> bool {
-    let name = directory.file_name().and_then(|name| name.to_str());
-    name.is_some_and(|name| {
-        let version = name.strip_prefix('v').map(str::parse::<u32>);
-        name == "links" || matches!(version, Some(Ok(_)))
-    })
+    directory.ends_with("links") || layout(directory).is_some()
+}
+
+/// The layout of the tables in that directory, by its name.
+fn layout(directory: &Path) -> Option<u32> {
+    let name = directory.file_name()?.to_str()?;
+    name.strip_prefix('v')?.parse().ok()
 }
 
 /// Removes all files of a directory; how many there were.
@@ -166,5 +186,23 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn tables_of_another_layout_are_found() {
+        let name = format!("weir-layouts-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let ours = format!("v{LAYOUT_VERSION}");
+        for (layout, is_empty) in [("v99", false), ("v98", true), (&ours, false)] {
+            fs::create_dir_all(directory.join(layout)).expect("a directory");
+            if !is_empty {
+                fs::write(directory.join(layout).join("settings"), "").expect("a file");
+            }
+        }
+        let found = other_layouts(&directory);
+        fs::remove_dir_all(&directory).expect("it is ours");
+        assert_eq!(found.expect("it can be read"), [99]);
+        let found = other_layouts(&directory);
+        assert!(found.expect("nothing is there").is_empty());
     }
 }

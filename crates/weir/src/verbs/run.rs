@@ -71,6 +71,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         kernel: kernel::release(),
         fleeting: held.fleeting,
     };
+    check_layout(&settings)?;
     let plane = crate::kernel::open(&settings.bpffs, settings.config.tables)
         .map_err(|error| Failure::new(Code::Failed, with_causes(&error)))?;
     own(&plane, &settings)?;
@@ -101,6 +102,25 @@ fn check_machine(settings: &Settings) -> Outcome {
         mode::choose(settings.mode, interface, &chosen).map_err(|error| machine(&error))?;
     }
     Ok(())
+}
+
+/// Refuses to begin with empty tables where another version's programs forward with theirs.
+fn check_layout(settings: &Settings) -> Outcome {
+    let others = weir_dataplane::other_layouts(&settings.bpffs)
+        .map_err(|error| Failure::new(Code::Failed, with_causes(&error)))?;
+    let Some(other) = others.first() else {
+        return Ok(());
+    };
+    let (bpffs, ours) = (settings.bpffs.display(), weir_abi::LAYOUT_VERSION);
+    Err(Failure::new(
+        Code::Taken,
+        format!(
+            "the tables in {bpffs} are of layout {other}, made by another version of Weir; this one has \
+             layout {ours} and cannot go on with their services and connections. That version's \
+             programs still forward: start it again, or save its services (`weir ipvsadm -Sn`), take \
+             everything out with `weir detach --bpffs {bpffs}`, and start this one"
+        ),
+    ))
 }
 
 /// Makes sure that the tables are of this network namespace, and says so in them.
