@@ -12,6 +12,7 @@ use weir_forward::family::{Family, Flow, V4, V6};
 use weir_forward::flow_table::{self, Put};
 use weir_forward::meet::{self, Met};
 use weir_forward::parse::Segment;
+use weir_forward::process::Lookup;
 use weir_forward::{begin, evict, schedule};
 
 use crate::tables::Maps;
@@ -30,11 +31,20 @@ macro_rules! functions {
         /// A [`Met`].
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $meet(segment: *const Segment<$address>, now: u32) -> u64 {
+        pub extern "C" fn $meet(
+            segment: *const Segment<$address>,
+            is_unknown: u32,
+            now: u32,
+        ) -> u64 {
+            let flow = if is_unknown == 0 {
+                Lookup::Perhaps
+            } else {
+                Lookup::Unknown
+            };
             // SAFETY: null, or a segment, as the verifier has seen by its size and our one caller
             // by its type.
             match unsafe { segment.as_ref() } {
-                Some(segment) => met(meet::meet::<$family, Maps>(&Maps, segment, Tick(now))),
+                Some(segment) => met(meet::meet::<$family, Maps>(&Maps, segment, flow, Tick(now))),
                 None => met(Met::Nothing(Reason::NotOurs)),
             }
         }
@@ -191,12 +201,16 @@ fn reason(failure: u64) -> Reason {
 }
 
 #[inline(always)]
-pub fn meet<F: Family>(segment: &Segment<F::Address>, now: Tick) -> Met {
+pub fn meet<F: Family>(segment: &Segment<F::Address>, flow: Lookup, now: Tick) -> Met {
     let segment = core::ptr::from_ref(segment);
+    let is_unknown = match flow {
+        Lookup::Unknown => 1,
+        Lookup::Perhaps => 0,
+    };
     let met = if F::NUMBER == FAMILY_V4 {
-        weir_meet4(segment.cast(), now.0)
+        weir_meet4(segment.cast(), is_unknown, now.0)
     } else {
-        weir_meet6(segment.cast(), now.0)
+        weir_meet6(segment.cast(), is_unknown, now.0)
     };
     if met & FAILED != 0 {
         Met::Nothing(reason(met))

@@ -16,6 +16,7 @@ use weir_forward::family::{Family, Flow};
 use weir_forward::flow_table::Put;
 use weir_forward::meet::Met;
 use weir_forward::parse::Segment;
+use weir_forward::process::Lookup;
 use weir_forward::tables::{Step, Tables};
 
 use crate::{calls, maps};
@@ -70,6 +71,10 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn interface_slot(&self, index: u32) -> Option<u32> {
+        // Nearly every index is a slot number, and its own slot where that was free.
+        if maps::INTERFACE_TABLE.get(index)?.index.load() == index {
+            return Some(index);
+        }
         // SAFETY: the value is copied at once.
         unsafe { maps::INTERFACE_INDEX.get(index) }.copied()
     }
@@ -121,8 +126,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn meet<F: Family>(&self, segment: &Segment<F::Address>, now: Tick) -> Met {
-        calls::meet::<F>(segment, now)
+    fn meet<F: Family>(&self, segment: &Segment<F::Address>, flow: Lookup, now: Tick) -> Met {
+        calls::meet::<F>(segment, flow, now)
     }
 
     #[inline(always)]

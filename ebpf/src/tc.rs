@@ -18,7 +18,7 @@ use weir_abi::settings::Link;
 use weir_forward::family::Family;
 use weir_forward::hook::{Hook, Refused, Route};
 use weir_forward::parse::{Segment, Transport};
-use weir_forward::process;
+use weir_forward::process::process;
 use weir_forward::tables::Tables;
 use weir_forward::translate::End;
 use weir_wire::checksum::Delta;
@@ -58,6 +58,7 @@ enum Way {
 const HEADERS: u32 = 128;
 
 #[classifier]
+#[inline(always)]
 pub fn weir_tc(context: TcContext) -> i32 {
     let mut frame = Frame {
         skb: context.skb.skb,
@@ -75,33 +76,7 @@ pub fn weir_tc(context: TcContext) -> i32 {
         count_reason(Reason::KernelRefused);
         return TC_ACT_SHOT;
     }
-    let reason = match at_once(&mut frame) {
-        Some(reason) => reason,
-        None => process::at_length(&mut frame, &Maps),
-    };
-    let sent = match reason.outcome() {
-        Outcome::Passed => Ok(TC_ACT_UNSPEC),
-        Outcome::Dropped => Ok(TC_ACT_SHOT),
-        Outcome::Answered => frame.send_back(),
-        Outcome::Forwarded => frame.send(),
-    };
-    match sent {
-        Ok(action) => {
-            count_reason(reason);
-            action
-        }
-        Err(Refused) => {
-            count_reason(Reason::KernelRefused);
-            TC_ACT_SHOT
-        }
-    }
-}
-
-/// A function of its own, because both ways together need more stack than there is. (In XDP they do
-/// not.)
-#[inline(never)]
-fn at_once(frame: &mut Frame) -> Option<Reason> {
-    process::at_once(frame, &Maps)
+    process(&mut frame, &Maps)
 }
 
 impl Frame {
@@ -230,7 +205,29 @@ impl Packet for Frame {
 }
 
 impl Hook for Frame {
+    type Verdict = i32;
+
     const TAGS: bool = true;
+
+    #[inline(always)]
+    fn conclude(&mut self, reason: Reason) -> i32 {
+        let sent = match reason.outcome() {
+            Outcome::Passed => Ok(TC_ACT_UNSPEC),
+            Outcome::Dropped => Ok(TC_ACT_SHOT),
+            Outcome::Answered => self.send_back(),
+            Outcome::Forwarded => self.send(),
+        };
+        match sent {
+            Ok(action) => {
+                count_reason(reason);
+                action
+            }
+            Err(Refused) => {
+                count_reason(Reason::KernelRefused);
+                TC_ACT_SHOT
+            }
+        }
+    }
 
     #[inline(always)]
     fn station<T: Tables>(&self, _tables: &T) -> Option<Link> {

@@ -44,28 +44,7 @@ pub fn weir_xdp(context: XdpContext) -> u32 {
         hop: Link(0),
         mtu: 0,
     };
-    let reason = process(&mut frame, &Maps);
-    let sent = match reason.outcome() {
-        Outcome::Passed => {
-            if !reason.is_final_in_xdp() {
-                return XDP_PASS;
-            }
-            Ok(XDP_PASS)
-        }
-        Outcome::Dropped => Ok(XDP_DROP),
-        Outcome::Answered => redirect(frame.ingress()),
-        Outcome::Forwarded => frame.send(),
-    };
-    match sent {
-        Ok(action) => {
-            count_reason(reason);
-            action
-        }
-        Err(Refused) => {
-            count_reason(Reason::KernelRefused);
-            XDP_DROP
-        }
-    }
+    process(&mut frame, &Maps)
 }
 
 impl Frame {
@@ -135,8 +114,35 @@ impl Packet for Frame {
 }
 
 impl Hook for Frame {
+    type Verdict = u32;
+
     // Tags may have to be pushed or popped for the next link, which skbs can and frames cannot.
     const TAGS: bool = false;
+
+    #[inline(always)]
+    fn conclude(&mut self, reason: Reason) -> u32 {
+        let sent = match reason.outcome() {
+            Outcome::Passed => {
+                if !reason.is_final_in_xdp() {
+                    return XDP_PASS;
+                }
+                Ok(XDP_PASS)
+            }
+            Outcome::Dropped => Ok(XDP_DROP),
+            Outcome::Answered => redirect(self.ingress()),
+            Outcome::Forwarded => self.send(),
+        };
+        match sent {
+            Ok(action) => {
+                count_reason(reason);
+                action
+            }
+            Err(Refused) => {
+                count_reason(Reason::KernelRefused);
+                XDP_DROP
+            }
+        }
+    }
 
     #[inline(always)]
     fn station<T: Tables>(&self, tables: &T) -> Option<Link> {

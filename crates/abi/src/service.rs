@@ -5,6 +5,7 @@
 //! read it: a new server is complete before the head points to it, a removed one keeps its `next`,
 //! and its slot is not used again before every walk that may stand on it has ended.
 
+use crate::connection::HopCell;
 use crate::counters::SharedCounters;
 use crate::keys::ServiceKey;
 use crate::shared::{Shared, Shared32, Shared64};
@@ -69,8 +70,11 @@ pub struct Destination {
     pub service_key: Shared<ServiceKey>,
     /// What had been counted when the counters were last zeroed.
     pub zeroed: SharedCounters,
+    /// The next hop of connections' first packets to it. Its delta is not used: it is a
+    /// connection's.
+    pub hop: HopCell,
     /// What is to come.
-    pub reserved: [Shared32; 8],
+    pub reserved: [Shared32; 4],
 }
 
 /// RIP, port, family and forwarding method; network byte order.

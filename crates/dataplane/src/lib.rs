@@ -172,7 +172,7 @@ impl Dataplane {
         let records = self.interfaces.all();
         let slot = match index.get(&ifindex, 0) {
             Ok(slot) => slot,
-            Err(_) => free_interface(records).ok_or(Error::TooManyInterfaces)?,
+            Err(_) => free_interface(records, ifindex).ok_or(Error::TooManyInterfaces)?,
         };
         let record = records
             .get(slot as usize)
@@ -253,12 +253,15 @@ impl Dataplane {
     }
 }
 
-/// A slot of the interfaces that nobody has. The first one is left free: a hop that was never
-/// learnt names it.
-fn free_interface(records: &[InterfaceRecord]) -> Option<u32> {
-    let mut slots = (0..).zip(records).skip(1);
-    let free = slots.find(|(_, record)| record.index.load() == 0)?;
-    Some(free.0)
+/// A slot of the interfaces that nobody has: that of the index's own number, where the programs look
+/// first, or another. The first one is left free: a hop that was never learnt names it.
+fn free_interface(records: &[InterfaceRecord], ifindex: u32) -> Option<u32> {
+    let is_free = |slot: &u32| {
+        let record = records.get(*slot as usize);
+        record.is_some_and(|record| record.index.load() == 0)
+    };
+    let others = (1..records.len() as u32).rev();
+    std::iter::once(ifindex).chain(others).find(is_free)
 }
 
 /// A random number of the kernel's.

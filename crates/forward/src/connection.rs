@@ -31,21 +31,36 @@ pub struct Found<'t, F: Family> {
     pub destination: u32,
 }
 
-/// The connection that has a packet's flow, and which way the packet goes. It may have expired.
+/// What a first look at the flow table says.
+pub enum Find<'t, F: Family> {
+    /// The connection that has a packet's flow, and which way the packet goes. It may have expired.
+    Found(Found<'t, F>, Direction),
+    /// No connection has it.
+    Unknown,
+    /// One may have it: [`flow_table::search`] tells.
+    Perhaps,
+}
+
+/// Looks for the connection that has a packet's flow.
 #[inline(always)]
 pub fn find<'t, F: Family, T: Tables>(
     tables: &'t T,
     settings: &Settings,
     flow: &Flow<F::Address>,
-) -> Option<(Found<'t, F>, Direction)> {
-    let (value, record, word) = flow_table::find::<F, T>(tables, settings, flow)?;
+) -> Find<'t, F> {
+    let Some(value) = flow_table::first_with_tag::<F, T>(tables, settings, flow) else {
+        return Find::Unknown;
+    };
+    let Some((record, word)) = flow_table::owner::<F, T>(tables, value, flow) else {
+        return Find::Perhaps;
+    };
     let found = Found {
         record,
         slot: value.slot(),
         word,
         destination: record.destination().load(),
     };
-    Some((found, value.direction()))
+    Find::Found(found, value.direction())
 }
 
 /// The connection in a slot.

@@ -80,28 +80,23 @@ impl Place {
     }
 }
 
-/// The connection that has the flow, with its word.
-///
-/// Looks at one entry only. Where another flow has the same tag, or a connection has just ended, it
-/// finds nothing, and [`search`] does.
+/// The first entry with a flow's tag: the flow's, but for one time in some hundred million.
 #[inline(always)]
-pub fn find<'t, F: Family, T: Tables>(
-    tables: &'t T,
+pub fn first_with_tag<F: Family, T: Tables>(
+    tables: &T,
     settings: &Settings,
     flow: &Flow<F::Address>,
-) -> Option<(FlowValue, &'t F::Record, Word)> {
+) -> Option<FlowValue> {
     let place = Place::of::<F>(settings, flow);
-    let value = match first_match::<F, T>(tables, place.first(), place.tag) {
-        Some(value) => value,
-        None => first_match::<F, T>(tables, place.second(), place.tag)?,
-    };
-    let (record, word) = owner::<F, T>(tables, value, flow)?;
-    Some((value, record, word))
+    match first_match::<F, T>(tables, place.first(), place.tag) {
+        Some(value) => Some(value),
+        None => first_match::<F, T>(tables, place.second(), place.tag),
+    }
 }
 
 /// The connection of an entry, if it lives and has that flow.
 #[inline(always)]
-fn owner<'t, F: Family, T: Tables>(
+pub fn owner<'t, F: Family, T: Tables>(
     tables: &'t T,
     value: FlowValue,
     flow: &Flow<F::Address>,
@@ -126,18 +121,6 @@ fn first_match<F: Family, T: Tables>(tables: &T, bucket: u32, tag: u32) -> Optio
         at += 1;
     }
     None
-}
-
-/// Whether no connection has the flow: no entry has its tag.
-#[inline(always)]
-pub fn is_unknown<F: Family, T: Tables>(
-    tables: &T,
-    settings: &Settings,
-    flow: &Flow<F::Address>,
-) -> bool {
-    let place = Place::of::<F>(settings, flow);
-    first_match::<F, T>(tables, place.first(), place.tag).is_none()
-        && first_match::<F, T>(tables, place.second(), place.tag).is_none()
 }
 
 /// Every entry under the flow's tag, each held against its connection: the one that has the flow,

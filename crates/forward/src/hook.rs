@@ -1,6 +1,7 @@
 //! Where a packet was taken, and what the kernel offers there.
 
 use weir_abi::keys::Direction;
+use weir_abi::reason::Reason;
 use weir_abi::settings::Link;
 use weir_wire::checksum::Delta;
 use weir_wire::packet::Packet;
@@ -33,6 +34,14 @@ pub struct Refused;
 
 /// XDP or TC in the kernel, a buffer at home.
 pub trait Hook: Packet {
+    /// What a program at this hook returns.
+    type Verdict: Copy;
+
+    /// Does with the packet what the reason says, and counts it.
+    ///
+    /// Called at the end of each way, so that on the fast ones the reason is a constant.
+    fn conclude(&mut self, reason: Reason) -> Self::Verdict;
+
     /// Where the VLAN tags end and the network header begins is found by parsing; a hook that
     /// cannot rewrite tagged frames says so, and they are left to one that can.
     const TAGS: bool;

@@ -10,8 +10,9 @@ use weir_abi::tick::Tick;
 use crate::connection::{self, Found};
 use crate::family::{Family, Record, service_of};
 use crate::parse::Segment;
+use crate::process::Lookup;
+use crate::state;
 use crate::tables::Tables;
-use crate::{flow_table, state};
 
 /// Whom a packet belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +27,16 @@ pub enum Met {
 
 /// Finds the connection of a packet. One that is over, or gives way to the packet, is ended.
 #[inline(always)]
-pub fn meet<F: Family, T: Tables>(tables: &T, segment: &Segment<F::Address>, now: Tick) -> Met {
+pub fn meet<F: Family, T: Tables>(
+    tables: &T,
+    segment: &Segment<F::Address>,
+    flow: Lookup,
+    now: Tick,
+) -> Met {
     let Some(settings) = tables.settings() else {
         return Met::Nothing(Reason::NotOurs);
     };
-    if !flow_table::is_unknown::<F, T>(tables, settings, &segment.flow)
+    if flow == Lookup::Perhaps
         && let Some(value) = tables.search::<F>(&segment.flow)
         && let Some(found) = connection::get::<F, T>(tables, value.slot())
     {

@@ -266,7 +266,13 @@ impl<const XDP: bool> Packet for BufferHook<'_, XDP> {
 }
 
 impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
+    type Verdict = Reason;
+
     const TAGS: bool = !XDP;
+
+    fn conclude(&mut self, reason: Reason) -> Reason {
+        reason
+    }
 
     fn station<T: Tables>(&self, _tables: &T) -> Option<Link> {
         XDP.then_some(Link::new(self.station, 0))

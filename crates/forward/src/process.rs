@@ -1,6 +1,6 @@
 //! The decision: what becomes of a packet.
 
-use weir_abi::connection::HopTerms;
+use weir_abi::connection::{HopCell, HopTerms};
 use weir_abi::counters::Counters;
 use weir_abi::keys::Direction;
 use weir_abi::reason::{Outcome, Reason};
@@ -9,9 +9,9 @@ use weir_abi::settings::{Link, Settings};
 use weir_abi::tick::Tick;
 use weir_wire::ethernet::Ethernet;
 
-use crate::connection::{self, Found};
+use crate::connection::{self, Find, Found};
 use crate::family::{Record, V4, V6};
-use crate::hook::{Hook, Route};
+use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, answer, problem_of};
 use crate::meet::Met;
 use crate::parse::{Parsed, Segment, Transport, parse};
@@ -33,23 +33,37 @@ struct Job<'a, F: Translate, H: Hook, T: Tables> {
     mtu: u16,
 }
 
-/// Decides about one packet and rewrites it.
+/// What the fast way has seen of a packet's flow that it leaves to the long one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// No connection has it.
+    Unknown,
+    /// A connection may have it.
+    Perhaps,
+}
+
+/// Decides about one packet, rewrites it and sends it on its way.
 #[inline(always)]
-pub fn process<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
+pub fn process<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     match at_once(hook, tables) {
-        Some(reason) => reason,
-        None => at_length(hook, tables),
+        Ok(verdict) => verdict,
+        Err(flow) => {
+            let reason = at_length(hook, tables, flow);
+            hook.conclude(reason)
+        }
     }
 }
 
 /// The fast way, which most packets go: those of a connection about which nothing is to be asked.
-/// Nothing is changed where it does not apply, and [`at_length`] is to be asked.
+/// Where it does not apply nothing is changed, and [`at_length`] is to be asked.
 #[inline(always)]
-pub fn at_once<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Option<Reason> {
+fn at_once<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Result<H::Verdict, Lookup> {
     if hook.is_other_station() {
-        return Some(Reason::OtherStation);
+        return Ok(hook.conclude(Reason::OtherStation));
     }
-    let settings = tables.settings()?;
+    let Some(settings) = tables.settings() else {
+        return Ok(hook.conclude(Reason::NotOurs));
+    };
     let now = Tick(settings.now.load());
     match parse(hook, H::TAGS) {
         Parsed::V4(segment) => goes_on(&mut Job::<V4, H, T> {
@@ -60,7 +74,7 @@ pub fn at_once<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Option<Reason> {
             now,
             mtu: 0,
         }),
-        Parsed::V6(segment) => goes_on(&mut Job::<V6, H, T> {
+        Parsed::V6(segment) => goes_on_apart(&mut Job::<V6, H, T> {
             hook,
             tables,
             settings,
@@ -68,42 +82,51 @@ pub fn at_once<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Option<Reason> {
             now,
             mtu: 0,
         }),
-        Parsed::Pass(reason) => Some(reason),
+        Parsed::Pass(reason) => Ok(hook.conclude(reason)),
     }
 }
 
 /// The way of all other packets. It begins anew: what the fast way has found out would have to go
 /// through memory, at the cost of every packet.
 #[inline(always)]
-pub fn at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
+fn at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T, flow: Lookup) -> Reason {
     let Some(settings) = tables.settings() else {
         return Reason::NotOurs;
     };
     let now = Tick(settings.now.load());
     match parse(hook, H::TAGS) {
-        Parsed::V4(segment) => decide(&mut Job::<V4, H, T> {
-            hook,
-            tables,
-            settings,
-            segment,
-            now,
-            mtu: 0,
-        }),
-        Parsed::V6(segment) => decide(&mut Job::<V6, H, T> {
-            hook,
-            tables,
-            settings,
-            segment,
-            now,
-            mtu: 0,
-        }),
+        Parsed::V4(segment) => decide(
+            &mut Job::<V4, H, T> {
+                hook,
+                tables,
+                settings,
+                segment,
+                now,
+                mtu: 0,
+            },
+            flow,
+        ),
+        Parsed::V6(segment) => decide(
+            &mut Job::<V6, H, T> {
+                hook,
+                tables,
+                settings,
+                segment,
+                now,
+                mtu: 0,
+            },
+            flow,
+        ),
         Parsed::Pass(reason) => reason,
     }
 }
 
 #[inline(always)]
-fn decide<F: Translate + Answer, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Reason {
-    let reason = match connection_of(job) {
+fn decide<F: Translate + Answer, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    flow: Lookup,
+) -> Reason {
+    let reason = match connection_of(job, flow) {
         Ok((slot, Direction::Request)) => request(job, slot),
         Ok((slot, Direction::Reply)) => reply(job, slot),
         Err(reason) => reason,
@@ -117,12 +140,28 @@ fn decide<F: Translate + Answer, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>)
     }
 }
 
+/// [`goes_on`], as a function of its own: with the registers of both families' ways spilled, one frame
+/// would be larger than the stack allows.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn goes_on_apart<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+) -> Result<H::Verdict, Lookup> {
+    goes_on(job)
+}
+
 /// Forwards a packet if its connection lives, it begins no other, and the connection remembers a next
 /// hop that still holds and that the packet can go to. That the real server is available was seen
 /// under the same generation.
 #[inline(always)]
-fn goes_on<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Option<Reason> {
-    let (found, direction) = connection::find::<F, T>(job.tables, job.settings, &job.segment.flow)?;
+fn goes_on<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+) -> Result<H::Verdict, Lookup> {
+    let (found, direction) =
+        match connection::find::<F, T>(job.tables, job.settings, &job.segment.flow) {
+            Find::Found(found, direction) => (found, direction),
+            Find::Unknown => return Err(Lookup::Unknown),
+            Find::Perhaps => return Err(Lookup::Perhaps),
+        };
     // Each of the four ways is its own code, in which direction and protocol are constants.
     match (direction, job.segment.transport()) {
         (Direction::Request, Transport::Tcp(control)) => {
@@ -146,7 +185,7 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
     found: &Found<'_, F>,
     direction: Direction,
     transport: Transport,
-) -> Option<Reason> {
+) -> Result<H::Verdict, Lookup> {
     let segment = &job.segment;
     let hop = found.record.hop(direction);
     let terms = HopTerms(hop.terms.load());
@@ -157,7 +196,7 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
         && job.hook.fits(segment, terms.mtu())
         && job.hook.recall(job.tables, Link(hop.link.load()));
     if !goes_on {
-        return None;
+        return Err(Lookup::Perhaps);
     }
     count(job, found, direction);
     advance(job, found, transport, direction);
@@ -166,7 +205,10 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
         Direction::Request => Reason::Request,
         Direction::Reply => Reason::Reply,
     };
-    Some(send(job, transport, end, terms.delta(), direction, reason))
+    match send(job, transport, end, terms.delta(), direction, reason) {
+        Ok(()) => Ok(job.hook.conclude(reason)),
+        Err(Refused) => Ok(job.hook.conclude(Reason::KernelRefused)),
+    }
 }
 
 /// The slot of the connection that the packet belongs to, which it may have begun, and which way it
@@ -174,8 +216,9 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
 #[inline(always)]
 fn connection_of<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
+    flow: Lookup,
 ) -> Result<(u32, Direction), Reason> {
-    match job.tables.meet::<F>(&job.segment, job.now) {
+    match job.tables.meet::<F>(&job.segment, flow, job.now) {
         Met::Connection(value) => Ok((value.slot(), value.direction())),
         Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
         Met::Service(service) => {
@@ -231,7 +274,10 @@ fn request<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u
         job.segment.transport(),
         delta::<F>(&job.segment, end, Direction::Request),
     );
-    send(job, transport, end, delta, Direction::Request, reason)
+    match send(job, transport, end, delta, Direction::Request, reason) {
+        Ok(()) => reason,
+        Err(Refused) => Reason::KernelRefused,
+    }
 }
 
 /// A real server's packet on its way to the client.
@@ -260,7 +306,10 @@ fn reply<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32
         job.segment.transport(),
         delta::<F>(&job.segment, end, Direction::Reply),
     );
-    send(job, transport, end, delta, Direction::Reply, Reason::Reply)
+    match send(job, transport, end, delta, Direction::Reply, Reason::Reply) {
+        Ok(()) => Reason::Reply,
+        Err(Refused) => Reason::KernelRefused,
+    }
 }
 
 /// Asks where the packet goes, and lets the connection remember it.
@@ -273,7 +322,20 @@ fn route<F: Translate, H: Hook, T: Tables>(
 ) -> Route {
     // Read before anything else is: what changes meanwhile raises it, and is asked again.
     let generation = job.settings.routes_generation.load();
-    let is_available = is_available(job.tables.destination(found.destination));
+    let destination = job.tables.destination(found.destination);
+    let is_available = is_available(destination);
+    let to_server = match direction {
+        Direction::Request => destination.map(|destination| &destination.hop),
+        Direction::Reply => None,
+    };
+    if let Some(hop) = to_server
+        && let Some((link, mtu)) = way_to_server(job, hop, generation)
+    {
+        if is_available {
+            learn(job, found, direction, end, generation, (link, mtu));
+        }
+        return Route::Known;
+    }
     let route = job
         .hook
         .route::<F, T>(job.tables, &job.segment, direction, end);
@@ -281,9 +343,10 @@ fn route<F: Translate, H: Hook, T: Tables>(
         Route::Known => {
             // Nothing of a removed real server is remembered: each packet of its asks.
             if is_available && let Some((link, mtu)) = job.hook.learnt() {
-                let hop = found.record.hop(direction);
-                let delta = delta::<F>(&job.segment, end, direction);
-                hop.remember(link, HopTerms::new(generation, mtu, delta));
+                learn(job, found, direction, end, generation, (link, mtu));
+                if let Some(hop) = to_server {
+                    hop.remember(link, HopTerms::new(generation, mtu, 0));
+                }
             }
         }
         Route::NoNeighbour
@@ -293,6 +356,37 @@ fn route<F: Translate, H: Hook, T: Tables>(
         | Route::TooBig(_) => {}
     }
     route
+}
+
+/// Goes the way that another connection's packet went to the same real server, if that still holds.
+/// As in IPVS, whose real servers keep their route (`ip_vs_dest_dst`), the client does not matter.
+#[inline(always)]
+fn way_to_server<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    hop: &HopCell,
+    generation: u32,
+) -> Option<(Link, u16)> {
+    let terms = HopTerms(hop.terms.load());
+    let link = Link(hop.link.load());
+    let goes = terms.generation() == generation
+        && job.hook.fits(&job.segment, terms.mtu())
+        && job.hook.recall(job.tables, link);
+    goes.then_some((link, terms.mtu()))
+}
+
+/// Lets a connection remember a hop.
+#[inline(always)]
+fn learn<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    found: &Found<'_, F>,
+    direction: Direction,
+    end: End<F::Address>,
+    generation: u32,
+    (link, mtu): (Link, u16),
+) {
+    let delta = delta::<F>(&job.segment, end, direction);
+    let hop = found.record.hop(direction);
+    hop.remember(link, HopTerms::new(generation, mtu, delta));
 }
 
 /// Counts a packet of a connection, if its real server counts, and advances its state.
@@ -368,12 +462,12 @@ fn send<F: Translate, H: Hook, T: Tables>(
     delta: u16,
     direction: Direction,
     reason: Reason,
-) -> Reason {
+) -> Result<(), Refused> {
     let hop = match reason.outcome() {
         Outcome::Passed => Hop::Left,
         Outcome::Forwarded | Outcome::Answered | Outcome::Dropped => Hop::Taken,
     };
-    match translate::<F, H>(
+    translate::<F, H>(
         job.hook,
         &job.segment,
         transport,
@@ -381,8 +475,5 @@ fn send<F: Translate, H: Hook, T: Tables>(
         delta,
         direction,
         hop,
-    ) {
-        Ok(()) => reason,
-        Err(_) => Reason::KernelRefused,
-    }
+    )
 }

@@ -16,6 +16,7 @@ use crate::family::{Family, Flow};
 use crate::flow_table::{self, Put};
 use crate::meet::{self, Met};
 use crate::parse::Segment;
+use crate::process::Lookup;
 use crate::{begin, evict, schedule};
 
 /// A loop's body: the verifier wants loops of unknown length to be calls of `bpf_loop`.
@@ -58,11 +59,11 @@ pub trait Tables {
     ///
     /// This and the next ones take plain numbers and return one: in the kernel they are global
     /// functions, which the verifier checks once and not for every way that leads to them.
-    fn meet<F: Family>(&self, segment: &Segment<F::Address>, now: Tick) -> Met
+    fn meet<F: Family>(&self, segment: &Segment<F::Address>, flow: Lookup, now: Tick) -> Met
     where
         Self: Sized,
     {
-        meet::meet::<F, Self>(self, segment, now)
+        meet::meet::<F, Self>(self, segment, flow, now)
     }
 
     /// [`begin::begin`], as a function of its own.
