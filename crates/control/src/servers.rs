@@ -189,6 +189,8 @@ impl Director {
         ] {
             cell.store(0);
         }
+        // Another real server's way there, perhaps still under the generation in force.
+        record.hop.forget();
         record.service_key.store(table_key);
         record.zeroed.store(Counters::default());
         record.service.store(service);

@@ -77,6 +77,7 @@ impl Setup {
                 let record = &bench.destinations()[slot as usize];
                 record.flags.store(PRESENT | AVAILABLE);
                 record.weight.store(*weight);
+                record.hop.forget();
                 record.next.store(head);
                 record.service.store(number);
                 record.address.store(DestinationAddress {

@@ -205,9 +205,9 @@ fn a_slot_tells_its_next_tenant_nothing_of_the_last() {
     world.director.zero(&world.tables, None).unwrap();
     world.tables.count(slot, packets(500));
     world.director.estimate(&world.tables).unwrap();
-    world.tables.destinations()[slot as usize]
-        .upper_threshold
-        .store(7);
+    let record = &world.tables.destinations()[slot as usize];
+    record.upper_threshold.store(7);
+    record.hop.terms.store(9);
     world.delete_service(WEB);
     world.wait(200);
     world.add_service(WEB, Scheduler::RoundRobin);
@@ -215,6 +215,7 @@ fn a_slot_tells_its_next_tenant_nothing_of_the_last() {
     assert_eq!(world.server_slot(WEB, B), slot);
     let record = &world.tables.destinations()[slot as usize];
     assert_eq!(record.upper_threshold.load(), 0);
+    assert_eq!(record.hop.terms.load(), 0);
     let listing = world.director.service(&world.tables, &key(WEB)).unwrap();
     assert_eq!(listing.counters, packets(0));
     assert_eq!(listing.rates, crate::Rates::default());
