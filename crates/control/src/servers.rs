@@ -193,6 +193,8 @@ impl Director {
         record.hop.forget();
         record.service_key.store(table_key);
         record.zeroed.store(Counters::default());
+        // The one before was elsewhere.
+        record.hop.forget();
         record.service.store(service);
         *self.estimators.at(slot) = Estimator::default();
         Ok(slot)

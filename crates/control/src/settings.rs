@@ -40,7 +40,10 @@ pub fn timeouts(settings: &Settings) -> Timeouts {
 /// Lets whatever connections remember of routes and real servers be learnt anew: to be called after
 /// something of it has changed.
 pub fn forget_routes(settings: &Settings) {
-    settings.routes_generation.add(1);
+    // 0 is never in force: it is what a hop says that nobody has learnt.
+    if settings.routes_generation.add(1) == u32::MAX {
+        settings.routes_generation.add(1);
+    }
 }
 
 /// Sets what is said, if it differs: connections remember what they decided by it.
@@ -97,6 +100,17 @@ mod tests {
         assert_eq!(seconds[..TCP_SECONDS.len()], TCP_SECONDS);
         assert!(seconds[TCP_SECONDS.len()..].iter().all(|s| *s == 2));
         assert_eq!(settings.connection_reuse_mode.load(), 1);
+    }
+
+    #[test]
+    fn no_generation_of_routes_is_0() {
+        let settings = Settings::default();
+        settings.routes_generation.store(u32::MAX - 1);
+        let generations = [(); 3].map(|()| {
+            forget_routes(&settings);
+            settings.routes_generation.load()
+        });
+        assert_eq!(generations, [u32::MAX, 1, 2]);
     }
 
     #[test]

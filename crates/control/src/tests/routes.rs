@@ -1,6 +1,7 @@
 //! When connections have to learn anew what they remember: of routes, and of real servers that are
 //! there.
 
+use weir_abi::connection::HopTerms;
 use weir_config::file::Sysctls;
 use weir_config::model::{Scheduler, Timeouts};
 
@@ -95,4 +96,19 @@ fn a_director_that_adopts_does_not_know_what_went_unsaid() {
     assert!(forgets(&mut world, |world| {
         world.director = Director::adopt(&world.tables, world.now).unwrap();
     }));
+}
+
+#[test]
+fn a_new_real_server_is_not_where_the_one_before_in_its_slot_was() {
+    let mut world = World::new(1, 1);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    let generation = world.tables.settings().routes_generation.load();
+    let hop = &world.tables.destinations()[0].hop;
+    hop.terms.store(HopTerms::new(generation, 1500, 0).0);
+    world.delete_server(WEB, A);
+    world.add_server(WEB, B, 1);
+    assert_eq!(world.server_slot(WEB, B), 0);
+    let terms = HopTerms(world.tables.destinations()[0].hop.terms.load());
+    assert_eq!(terms.generation(), 0);
 }
