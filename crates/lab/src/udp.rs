@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// Room for questions while a busy machine does not let us run.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
 /// Answers every datagram with its name, a blank and the datagram; stops when dropped.
 #[derive(Debug)]
 pub struct UdpEcho {
@@ -109,7 +112,12 @@ fn sockets(port: u16) -> Result<[UdpSocket; 2]> {
         .when(|| format!("cannot listen on [::]:{port}"))?;
     let v4 = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))
         .when(|| format!("cannot listen on 0.0.0.0:{port}"))?;
-    Ok([v4, v6.into()])
+    let both = [v4, v6.into()];
+    for socket in &both {
+        rustix::net::sockopt::set_socket_recv_buffer_size_force(socket, RECEIVE_BUFFER)
+            .when(|| "cannot make a receive buffer larger".to_owned())?;
+    }
+    Ok(both)
 }
 
 fn answer(socket: &UdpSocket, name: &str, stop: &AtomicBool) {
