@@ -49,9 +49,11 @@ fn run(bench: &mut Bench) -> Result<()> {
         offload: true,
     })?;
     let files = Files::make(&network.lab().directory())?;
+    let mut contenders = vec![WEIR, NFTABLES];
+    contenders.retain(|one| bench.takes_part(one));
     bench.interleave(
         rounds,
-        &mut [WEIR, NFTABLES],
+        &mut contenders,
         |one| (*one).to_owned(),
         |bench, one| match *one {
             WEIR => weir(bench, &network, &files, changes),
