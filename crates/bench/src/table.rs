@@ -3,6 +3,7 @@
 use crate::flows::Clients;
 use crate::frames::{Kind, Side};
 use crate::generator::Generator;
+use crate::priority::InFront;
 use crate::say;
 use crate::service::Service;
 use crate::stolen;
@@ -67,9 +68,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     let mut filled = Vec::new();
     let flows = Clients::new().take(arguments.fill);
+    let in_front = InFront::new()?;
     let outcome = generator.send_once(&topology, Side::Clients, Kind::Udp, flows, |sent| {
         filled.push((Instant::now(), sent));
     })?;
+    drop(in_front);
     let last = Instant::now();
     ensure!(
         outcome.arrived == outcome.sent,

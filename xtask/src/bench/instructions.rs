@@ -6,7 +6,7 @@ use super::{Bench, Better, Case, Goal, Scenario};
 use anyhow::Result;
 
 const UNIT: &str = "instructions/packet";
-const NET: &str = "instructions/packet, net";
+const NET: &str = "instructions, net";
 /// What all pay: net means without it.
 const FLOOR: &str = "floor";
 /// What all pay that take socket buffers.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 /// Groups side by side.
 const COLUMNS: usize = 2;
-const COLUMN: f64 = 480.0;
+const COLUMN: f64 = 520.0;
 const LABELS: f64 = 150.0;
 const FIGURES: f64 = 90.0;
 const BAR: f64 = 14.0;
@@ -68,7 +68,7 @@ fn group(body: &mut String, left: f64, top: f64, measured: &Measured) {
     // A string takes whatever is written.
     let _ = writeln!(
         body,
-        "<text x=\"{:.0}\" y=\"{top:.0}\" font-weight=\"bold\">{}, {}</text>",
+        "<text x=\"{:.0}\" y=\"{top:.0}\" font-weight=\"bold\" font-size=\"10\">{}, {}</text>",
         left + 8.0,
         escaped(&measured.case.name),
         escaped(measured.case.unit)

@@ -176,7 +176,7 @@ fn reaper(bench: &mut Bench, driver: &Driver) -> Result<()> {
     let tables: &[(u32, u32, usize, f64, f64)] = if bench.quick() {
         &[(1_000_000, 15, 1, 2.0, 1.0)]
     } else {
-        &[(1_000_000, 15, 2, 2.0, 1.0), (10_000_000, 45, 1, 15.0, 5.0)]
+        &[(1_000_000, 15, 2, 2.0, 1.0), (10_000_000, 60, 1, 15.0, 5.0)]
     };
     for (connections, timeout, rounds, most, latest) in tables {
         let millions = connections / 1_000_000;
