@@ -1,7 +1,7 @@
 //! New TCP connections per second.
 
 use super::contender::Contender;
-use super::processors::{self, Processors};
+use super::processors::{self, Processors, RealTime};
 use super::site::{Cards, Site, WEB};
 use super::{Bench, Better, Case, Goal, Scenario};
 use anyhow::{Result, bail};
@@ -18,16 +18,19 @@ comes again. Contenders run alone, one after the other in every round, on the sa
 Client, contender and real servers share all processors of this machine, which are busy all the time, so that the rate \
 says how much processor time a connection took in all. *Processor time of the director* is what remains of that when the \
 time of the same connection without any director (over a wire of its own) is taken away: busy processors / rate - busy \
-processors / rate without director, both of the same round.",
+processors / rate without director, both of the same round. Client, real servers and contenders run with real-time \
+priority, so that other programs of the machine do not count. *forwarding past Weir XDP* is plain forwarding with Weir \
+attached, whose service nobody asks: what XDP costs on a veth before anything is done with a packet.",
     leaves_out: "Network cards and their interrupts, more processors, TLS. Client and real servers take most of the \
 processor time here, which makes the contenders' rates more alike than with a machine for each. Under XDP a veth copies \
 every packet that a host's socket made, which a network card does not.",
     run,
 };
 
-const CONTENDERS: [Contender; 7] = [
+const CONTENDERS: [Contender; 8] = [
     Contender::Direct,
     Contender::Forwarding,
+    Contender::PastWeirXdp,
     Contender::WeirXdp,
     Contender::WeirTc,
     Contender::Nftables,
@@ -43,6 +46,7 @@ fn run(bench: &mut Bench) -> Result<()> {
     processors::note_others(bench)?;
     let (rounds, seconds) = if bench.quick() { (2, 1) } else { (5, 3) };
     let cards = Cards::ForXdp;
+    let _first = RealTime::new()?;
     let site = Site::new(cards)?;
     bench.note(format!("Network, for all alike: {}.", cards.describe()));
     let rate = Case::new(RATE, "connections/s", Better::Higher, "nftables");

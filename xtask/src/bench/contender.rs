@@ -19,6 +19,8 @@ pub enum Contender {
     Direct,
     /// Nothing: the client asks the real servers themselves, by the director's plain routing.
     Forwarding,
+    /// As `Forwarding`, with Weir attached in its mode `xdp`, whose service nobody asks.
+    PastWeirXdp,
     /// Weir, in its mode `xdp`.
     WeirXdp,
     /// Weir, in its mode `tc`.
@@ -60,6 +62,7 @@ impl Contender {
         match self {
             Contender::Direct => "no director",
             Contender::Forwarding => "forwarding",
+            Contender::PastWeirXdp => "forwarding past Weir XDP",
             Contender::WeirXdp => "Weir XDP",
             Contender::WeirTc => "Weir TC",
             Contender::Nftables => "nftables",
@@ -95,6 +98,7 @@ impl Contender {
         weir: &WeirOptions,
     ) -> Result<Running> {
         let service = Site::service(port);
+        let mut servers = vec![service];
         let what = match self {
             Contender::Forwarding => {
                 return Ok(Running {
@@ -110,6 +114,10 @@ impl Contender {
                     what: None,
                 });
             }
+            Contender::PastWeirXdp => {
+                servers = real_servers.to_vec();
+                start_weir(bench, site, "xdp", service, real_servers, weir)?
+            }
             Contender::WeirXdp => start_weir(bench, site, "xdp", service, real_servers, weir)?,
             Contender::WeirTc => start_weir(bench, site, "tc", service, real_servers, weir)?,
             Contender::Nftables => start_nftables(bench, site, service, real_servers)?,
@@ -117,7 +125,7 @@ impl Contender {
             Contender::Nginx => start_nginx(bench, site, service, real_servers)?,
         };
         Ok(Running {
-            servers: vec![service],
+            servers,
             clients: site.clients.clone(),
             what: Some(what),
         })

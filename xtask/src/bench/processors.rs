@@ -51,7 +51,7 @@ pub struct RealTime;
 impl RealTime {
     /// From now on.
     pub fn new() -> Result<RealTime> {
-        set(&["--fifo", "--pid", "10"])?;
+        set(&["--fifo", "--pid", "50"])?;
         Ok(RealTime)
     }
 }
