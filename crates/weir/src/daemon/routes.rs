@@ -22,14 +22,22 @@ impl<P: Plane> Daemon<P> {
     /// All changes until now have been told to the packet programs. When this is not said for two
     /// seconds, they distrust what they remember.
     pub(super) fn watches_routes(&self) {
-        self.blind().take();
+        if self.blind().take().is_some() {
+            tracing::info!("changes of routes and interfaces are noticed again");
+        }
         let now = Tick::from_nanoseconds(monotonic().as_nanos() as u64);
         self.plane().settings().routes_watched.store(now.0);
     }
 
-    /// Changes go unnoticed now.
+    /// Changes go unnoticed now. It is tried again every second, and said once.
     pub(super) fn lost_sight_of_routes(&self, error: &io::Error) {
-        self.blind().replace(error.to_string());
+        let why = error.to_string();
+        let before = self.blind().replace(why.clone());
+        if before.as_ref() != Some(&why) {
+            tracing::error!(
+                "changes of routes and interfaces go unnoticed until they can be watched again: {why}"
+            );
+        }
     }
 
     /// Why changes of routes go unnoticed, if they do.

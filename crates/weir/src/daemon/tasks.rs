@@ -106,10 +106,6 @@ impl<P: Plane> watch::Observer for Observer<P> {
     }
 
     fn interrupted(&self, error: &io::Error) {
-        tracing::error!(
-            "changes of routes and interfaces go unnoticed for a second, until they are watched \
-             again: {error}"
-        );
         self.daemon.lost_sight_of_routes(error);
     }
 }
