@@ -7,7 +7,7 @@ use weir_abi::connection::Word;
 use weir_abi::keys::{Direction, FAMILY_V4, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::tick::Tick;
-use weir_forward::connection;
+use weir_forward::connection::{self, Appeared};
 use weir_forward::family::{Family, Flow, V4, V6};
 use weir_forward::flow_table::{self, Put};
 use weir_forward::meet::{self, Met};
@@ -68,12 +68,16 @@ macro_rules! functions {
         /// The slot of the connection made, or a failure.
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $make(flow: *const Flow<$address>, destination: u32, now: u32) -> u64 {
-            // SAFETY: null, or a flow.
-            match unsafe { flow.as_ref() } {
-                Some(flow) => {
+        pub extern "C" fn $make(
+            segment: *const Segment<$address>,
+            destination: u32,
+            now: u32,
+        ) -> u64 {
+            // SAFETY: as above.
+            match unsafe { segment.as_ref() } {
+                Some(segment) => {
                     let made =
-                        connection::make::<$family, Maps>(&Maps, flow, destination, Tick(now));
+                        connection::make::<$family, Maps>(&Maps, segment, destination, Tick(now));
                     match made {
                         Ok(slot) => slot as u64,
                         Err(reason) => FAILED | reason as u64,
@@ -83,17 +87,12 @@ macro_rules! functions {
             }
         }
 
-        /// A [`Put`]. `entry` says slot and direction.
+        /// An [`Appeared`]: two [`Put`]s, the replies' in the upper half.
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $put(entry: u32) -> u64 {
-            let entry = FlowValue(entry);
-            let (slot, direction) = (entry.slot(), entry.direction());
-            match connection::put_flow::<$family, Maps>(&Maps, slot, direction) {
-                Put::Alone => ALONE,
-                Put::Beside => BESIDE,
-                Put::Full => FAILED,
-            }
+        pub extern "C" fn $put(slot: u32) -> u64 {
+            let appeared = connection::put_flows::<$family, Maps>(&Maps, slot);
+            put(appeared.request) | put(appeared.reply) << 32
         }
 
         /// The entry of another connection with the same flow, or a failure.
@@ -171,8 +170,27 @@ functions!(
 
 /// Beside the number of a reason: it failed.
 const FAILED: u64 = 1 << 32;
-const ALONE: u64 = 0;
-const BESIDE: u64 = 1;
+const ALONE: u32 = 0;
+const BESIDE: u32 = 1;
+const FULL: u32 = 2;
+
+#[inline(always)]
+fn put(put: Put) -> u64 {
+    match put {
+        Put::Alone => ALONE as u64,
+        Put::Beside => BESIDE as u64,
+        Put::Full => FULL as u64,
+    }
+}
+
+#[inline(always)]
+fn as_put(put: u32) -> Put {
+    match put {
+        ALONE => Put::Alone,
+        BESIDE => Put::Beside,
+        _full => Put::Full,
+    }
+}
 /// Beside a slot: it is a service's.
 const SERVICE: u64 = 1 << 33;
 
@@ -242,15 +260,15 @@ pub fn begin<F: Family>(
 
 #[inline(always)]
 pub fn make<F: Family>(
-    flow: &Flow<F::Address>,
+    segment: &Segment<F::Address>,
     destination: u32,
     now: Tick,
 ) -> Result<u32, Reason> {
-    let flow = core::ptr::from_ref(flow);
+    let segment = core::ptr::from_ref(segment);
     let made = if F::NUMBER == FAMILY_V4 {
-        weir_make4(flow.cast(), destination, now.0)
+        weir_make4(segment.cast(), destination, now.0)
     } else {
-        weir_make6(flow.cast(), destination, now.0)
+        weir_make6(segment.cast(), destination, now.0)
     };
     if made & FAILED == 0 {
         Ok(made as u32)
@@ -260,17 +278,15 @@ pub fn make<F: Family>(
 }
 
 #[inline(always)]
-pub fn put_flow<F: Family>(slot: u32, direction: Direction) -> Put {
-    let entry = FlowValue::new(slot, direction).0;
-    let put = if F::NUMBER == FAMILY_V4 {
-        weir_put4(entry)
+pub fn put_flows<F: Family>(slot: u32) -> Appeared {
+    let appeared = if F::NUMBER == FAMILY_V4 {
+        weir_put4(slot)
     } else {
-        weir_put6(entry)
+        weir_put6(slot)
     };
-    match put {
-        ALONE => Put::Alone,
-        BESIDE => Put::Beside,
-        _failed => Put::Full,
+    Appeared {
+        request: as_put(appeared as u32),
+        reply: as_put((appeared >> 32) as u32),
     }
 }
 

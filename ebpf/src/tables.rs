@@ -12,8 +12,8 @@ use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
+use weir_forward::connection::Appeared;
 use weir_forward::family::{Family, Flow};
-use weir_forward::flow_table::Put;
 use weir_forward::meet::Met;
 use weir_forward::parse::Segment;
 use weir_forward::process::Lookup;
@@ -148,16 +148,16 @@ impl Tables for Maps {
     #[inline(always)]
     fn make<F: Family>(
         &self,
-        flow: &Flow<F::Address>,
+        segment: &Segment<F::Address>,
         destination: u32,
         now: Tick,
     ) -> Result<u32, Reason> {
-        calls::make::<F>(flow, destination, now)
+        calls::make::<F>(segment, destination, now)
     }
 
     #[inline(always)]
-    fn put_flow<F: Family>(&self, slot: u32, direction: Direction) -> Put {
-        calls::put_flow::<F>(slot, direction)
+    fn put_flows<F: Family>(&self, slot: u32) -> Appeared {
+        calls::put_flows::<F>(slot)
     }
 
     #[inline(always)]

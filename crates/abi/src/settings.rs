@@ -30,6 +30,10 @@ pub struct Settings {
     pub hand4: Shared32,
     /// The same for IPv6.
     pub hand6: Shared32,
+    /// The slot of IPv4 that the timer looks at next.
+    pub sweep4: Shared32,
+    /// The same for IPv6.
+    pub sweep6: Shared32,
     /// Slots of the IPv4 table that have ever been used: those below may hold a connection.
     pub high_water4: Shared32,
     /// Slots of the IPv6 table that have ever been used.

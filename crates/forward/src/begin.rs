@@ -27,9 +27,9 @@ pub fn begin<F: Family, T: Tables>(
         .pick(service, fold::<F>(flow.destination))
         .ok_or(Reason::NoDestination)?;
     // In a full table it takes the place of one that has not proven to be anybody's.
-    let slot = match tables.make::<F>(flow, destination, now) {
+    let slot = match tables.make::<F>(segment, destination, now) {
         Err(Reason::TableFull) if tables.evict::<F>() => {
-            tables.make::<F>(flow, destination, now)?
+            tables.make::<F>(segment, destination, now)?
         }
         made => made?,
     };
@@ -46,7 +46,8 @@ pub fn begin<F: Family, T: Tables>(
 /// Lets packets find a connection that has been made.
 #[inline(always)]
 fn appear<F: Family, T: Tables>(tables: &T, slot: u32) -> Result<(), Reason> {
-    match tables.put_flow::<F>(slot, Direction::Request) {
+    let appeared = tables.put_flows::<F>(slot);
+    match appeared.request {
         Put::Alone => {}
         // Another processor may have made this very connection. It sees the same, so that of one
         // client's first two packets at one moment none, or one, begins a connection.
@@ -57,7 +58,7 @@ fn appear<F: Family, T: Tables>(tables: &T, slot: u32) -> Result<(), Reason> {
         }
         Put::Full => return Err(Reason::TableFull),
     }
-    match tables.put_flow::<F>(slot, Direction::Reply) {
+    match appeared.reply {
         Put::Alone => Ok(()),
         // Two connections of one client port through two services to one server port have the same
         // replies: the newest gets them, as in IPVS.

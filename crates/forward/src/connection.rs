@@ -12,7 +12,7 @@ use weir_abi::tick::{Tick, Ticks};
 
 use crate::family::{Family, Flow, Record};
 use crate::flow_table::{self, Put};
-use crate::parse::Transport;
+use crate::parse::{Segment, Transport};
 use crate::state;
 use crate::tables::Tables;
 
@@ -75,18 +75,19 @@ pub fn get<F: Family, T: Tables>(tables: &T, slot: u32) -> Option<Found<'_, F>> 
     })
 }
 
-/// Makes a connection in state 0 that counts in InActConn, and says its slot. Nothing finds it yet:
-/// its flows are to be [put](put_flow).
+/// Makes the connection that a packet begins, as that packet leaves it, and says its slot. Nothing
+/// finds it yet: its flows are to be [put](put_flows).
 #[inline(always)]
 pub fn make<F: Family, T: Tables>(
     tables: &T,
-    flow: &Flow<F::Address>,
+    segment: &Segment<F::Address>,
     slot: u32,
     now: Tick,
 ) -> Result<u32, Reason> {
     let (Some(settings), Some(destination)) = (tables.settings(), tables.destination(slot)) else {
         return Err(Reason::DestinationGone);
     };
+    let flow = &segment.flow;
     let address = destination.address.load();
     let endpoints = Endpoints {
         client: flow.source,
@@ -107,26 +108,55 @@ pub fn make<F: Family, T: Tables>(
         .connection::<F>(connection)
         .ok_or(Reason::TableFull)?;
     let generation = Word(record.word().load()).generation().wrapping_add(1);
-    // IPVS: a new connection has three seconds until its first packet has advanced it.
-    let expires = now.after(Ticks::from_seconds(3)).after(Ticks::REFRESH);
-    let word = Word::new(expires, 0, LIVE | INACTIVE, generation);
+    let new = Word::new(now, 0, LIVE | INACTIVE, generation);
+    let word = after(settings, new, segment.transport(), Direction::Request, now);
     record.endpoints().store(endpoints);
     record.destination().store(slot);
     record.hop(Direction::Request).forget();
     record.hop(Direction::Reply).forget();
     record.word().store(word.0);
-    destination.inactive.add(1);
+    if word.flags() & INACTIVE != 0 {
+        destination.inactive.add(1);
+    } else {
+        destination.active.add(1);
+    }
     F::live(settings).add(1);
 
     Ok(connection)
 }
 
-/// Puts the flow of a connection in one direction into its table.
+/// What came of putting a connection's flows into their table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appeared {
+    /// Of its requests.
+    pub request: Put,
+    /// Of its replies.
+    pub reply: Put,
+}
+
+/// Puts the flows of a connection into their table.
 #[inline(always)]
-pub fn put_flow<F: Family, T: Tables>(tables: &T, slot: u32, direction: Direction) -> Put {
+pub fn put_flows<F: Family, T: Tables>(tables: &T, slot: u32) -> Appeared {
     let (Some(settings), Some(record)) = (tables.settings(), tables.connection::<F>(slot)) else {
-        return Put::Full;
+        return Appeared {
+            request: Put::Full,
+            reply: Put::Full,
+        };
     };
+    Appeared {
+        request: put_flow::<F, T>(tables, settings, record, slot, Direction::Request),
+        reply: put_flow::<F, T>(tables, settings, record, slot, Direction::Reply),
+    }
+}
+
+#[inline(always)]
+fn put_flow<F: Family, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    record: &F::Record,
+    slot: u32,
+    direction: Direction,
+) -> Put {
     let flow = Flow::of(&record.endpoints().load(), direction);
     flow_table::put::<F, T>(tables, settings, &flow, FlowValue::new(slot, direction))
 }
@@ -161,11 +191,14 @@ pub fn remove_flow<F: Family, T: Tables>(
 /// A slot for a new connection: one given back, or one never used.
 #[inline(always)]
 fn free_slot<F: Family, T: Tables>(tables: &T, settings: &Settings) -> Option<u32> {
-    if let Some(slot) = tables.take_slot::<F>() {
-        return Some(slot);
-    }
     let capacity = F::capacity(settings).load();
     let high_water = F::high_water(settings);
+    // Where all slots that were used are in use, asking the stack for one would be in vain.
+    if F::live(settings).load() != high_water.load()
+        && let Some(slot) = tables.take_slot::<F>()
+    {
+        return Some(slot);
+    }
     // Looked at first, so that a full table does not push the mark up with every packet.
     if high_water.load() >= capacity {
         return None;

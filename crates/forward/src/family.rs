@@ -26,6 +26,8 @@ pub trait Family: Sized {
     fn capacity(settings: &Settings) -> &Shared32;
     /// How many buckets its flow table has.
     fn flow_buckets(settings: &Settings) -> &Shared32;
+    /// Where the timer's walk goes on.
+    fn sweep(settings: &Settings) -> &Shared32;
     /// Where the search for a connection to evict goes on.
     fn hand(settings: &Settings) -> &Shared32;
     /// How many slots of its table have ever been used.
@@ -88,6 +90,11 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn sweep(settings: &Settings) -> &Shared32 {
+        &settings.sweep4
+    }
+
+    #[inline(always)]
     fn hand(settings: &Settings) -> &Shared32 {
         &settings.hand4
     }
@@ -141,6 +148,11 @@ impl Family for V6 {
     #[inline(always)]
     fn flow_buckets(settings: &Settings) -> &Shared32 {
         &settings.flow_buckets6
+    }
+
+    #[inline(always)]
+    fn sweep(settings: &Settings) -> &Shared32 {
+        &settings.sweep6
     }
 
     #[inline(always)]

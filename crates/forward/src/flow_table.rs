@@ -114,9 +114,8 @@ fn first_match<F: Family, T: Tables>(tables: &T, bucket: u32, tag: u32) -> Optio
     let bucket = tables.flow_bucket::<F>(bucket)?;
     let mut at = 0;
     while at < BUCKET_ENTRIES {
-        let entry = FlowEntry(bucket.entries[at].load());
-        if entry.tag() == tag {
-            return Some(entry.value());
+        if bucket.tag(at) == tag {
+            return Some(FlowEntry(bucket.entries[at].load()).value());
         }
         at += 1;
     }
@@ -237,7 +236,7 @@ fn taken(bucket: &FlowBucket) -> usize {
     let mut taken = 0;
     let mut at = 0;
     while at < BUCKET_ENTRIES {
-        taken += (bucket.entries[at].load() != FlowEntry::EMPTY.0) as usize;
+        taken += (bucket.tag(at) != FlowEntry::EMPTY.tag()) as usize;
         at += 1;
     }
     taken
@@ -278,8 +277,7 @@ fn vacate(bucket: &FlowBucket, entry: FlowEntry) -> bool {
 fn has_other(bucket: &FlowBucket, entry: FlowEntry) -> bool {
     let mut at = 0;
     while at < BUCKET_ENTRIES {
-        let found = FlowEntry(bucket.entries[at].load());
-        if found.tag() == entry.tag() && found != entry {
+        if bucket.tag(at) == entry.tag() && bucket.entries[at].load() != entry.0 {
             return true;
         }
         at += 1;

@@ -127,8 +127,9 @@ fn decide<F: Translate + Answer, H: Hook, T: Tables>(
     flow: Lookup,
 ) -> Reason {
     let reason = match connection_of(job, flow) {
-        Ok((slot, Direction::Request)) => request(job, slot),
-        Ok((slot, Direction::Reply)) => reply(job, slot),
+        Ok(Belongs::First(slot)) => request(job, slot, true),
+        Ok(Belongs::Request(slot)) => request(job, slot, false),
+        Ok(Belongs::Reply(slot)) => reply(job, slot),
         Err(reason) => reason,
     };
     match problem_of(reason) {
@@ -211,19 +212,31 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
     }
 }
 
-/// The slot of the connection that the packet belongs to, which it may have begun, and which way it
-/// goes.
+/// The connection that a packet belongs to: its slot.
+enum Belongs {
+    /// The packet has begun it.
+    First(u32),
+    /// It comes from the client.
+    Request(u32),
+    /// It comes from the real server.
+    Reply(u32),
+}
+
+/// The connection that the packet belongs to, which it may have begun.
 #[inline(always)]
 fn connection_of<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
     flow: Lookup,
-) -> Result<(u32, Direction), Reason> {
+) -> Result<Belongs, Reason> {
     match job.tables.meet::<F>(&job.segment, flow, job.now) {
-        Met::Connection(value) => Ok((value.slot(), value.direction())),
+        Met::Connection(value) => match value.direction() {
+            Direction::Request => Ok(Belongs::Request(value.slot())),
+            Direction::Reply => Ok(Belongs::Reply(value.slot())),
+        },
         Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
         Met::Service(service) => {
             let slot = job.tables.begin::<F>(&job.segment, service, job.now)?;
-            Ok((slot, Direction::Request))
+            Ok(Belongs::First(slot))
         }
         Met::Nothing(reason) => Err(reason),
     }
@@ -240,7 +253,11 @@ fn is_for_another<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> b
 
 /// A client's packet on its way to the real server.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn request<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32) -> Reason {
+fn request<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    slot: u32,
+    is_first: bool,
+) -> Reason {
     let Some(found) = connection::get::<F, T>(job.tables, slot) else {
         return Reason::Contended;
     };
@@ -253,7 +270,13 @@ fn request<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u
         Route::NotTransmittable => return Reason::NotTransmittable,
         Route::Known | Route::Unreachable | Route::ForwardingDisabled | Route::TooBig(_) => {}
     }
-    arrived(job, found, Direction::Request);
+    if is_available(job.tables.destination(found.destination)) {
+        count(job, found, Direction::Request);
+    }
+    // What the first packet does to its connection was done when that was made.
+    if !is_first {
+        advance(job, found, job.segment.transport(), Direction::Request);
+    }
     if job.segment.hops <= 1 {
         return Reason::TimeExceeded;
     }
@@ -301,7 +324,10 @@ fn reply<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32
         Route::Unreachable => return Reason::NoRoute,
         Route::ForwardingDisabled => return Reason::ForwardingDisabled,
     }
-    arrived(job, found, Direction::Reply);
+    if is_available(job.tables.destination(found.destination)) {
+        count(job, found, Direction::Reply);
+    }
+    advance(job, found, job.segment.transport(), Direction::Reply);
     let (transport, delta) = (
         job.segment.transport(),
         delta::<F>(&job.segment, end, Direction::Reply),
@@ -389,19 +415,7 @@ fn learn<F: Translate, H: Hook, T: Tables>(
     hop.remember(link, HopTerms::new(generation, mtu, delta));
 }
 
-/// Counts a packet of a connection, if its real server counts, and advances its state.
-#[inline(always)]
-fn arrived<F: Translate, H: Hook, T: Tables>(
-    job: &Job<'_, F, H, T>,
-    found: &Found<'_, F>,
-    direction: Direction,
-) {
-    if is_available(job.tables.destination(found.destination)) {
-        count(job, found, direction);
-    }
-    advance(job, found, job.segment.transport(), direction);
-}
-
+/// Counts a packet of a connection.
 #[inline(always)]
 fn count<F: Translate, H: Hook, T: Tables>(
     job: &Job<'_, F, H, T>,

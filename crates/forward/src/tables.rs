@@ -11,9 +11,9 @@ use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
 
-use crate::connection;
+use crate::connection::{self, Appeared};
 use crate::family::{Family, Flow};
-use crate::flow_table::{self, Put};
+use crate::flow_table;
 use crate::meet::{self, Met};
 use crate::parse::Segment;
 use crate::process::Lookup;
@@ -90,22 +90,22 @@ pub trait Tables {
     /// [`connection::make`], as a function of its own.
     fn make<F: Family>(
         &self,
-        flow: &Flow<F::Address>,
+        segment: &Segment<F::Address>,
         destination: u32,
         now: Tick,
     ) -> Result<u32, Reason>
     where
         Self: Sized,
     {
-        connection::make::<F, Self>(self, flow, destination, now)
+        connection::make::<F, Self>(self, segment, destination, now)
     }
 
-    /// [`connection::put_flow`], as a function of its own.
-    fn put_flow<F: Family>(&self, slot: u32, direction: Direction) -> Put
+    /// [`connection::put_flows`], as a function of its own.
+    fn put_flows<F: Family>(&self, slot: u32) -> Appeared
     where
         Self: Sized,
     {
-        connection::put_flow::<F, Self>(self, slot, direction)
+        connection::put_flows::<F, Self>(self, slot)
     }
 
     /// [`connection::rival`], as a function of its own.

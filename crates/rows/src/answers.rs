@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use weir_abi::reason::Reason;
 
 use crate::cases::{
-    arrives, begins, client_sends, connection, from_client, from_server, handshake, server_sends,
-    translated,
+    SYN_RECV, arrives, begins, client_sends, connection, from_client, from_server, handshake,
+    server_sends, translated,
 };
 use crate::network::{Family, Link, SILENT};
 use crate::packet::{ACK, Packet, SYN, Transport, checksum, pseudo};
@@ -148,6 +148,7 @@ fn no_route(family: Family) -> Row {
     // Left to TC, which finds the connection made.
     let xdp = Expected::new(Reason::NotTransmittable, After::Same, move |tables| {
         tables.begin(0, made.clone());
+        tables.advance(family, 0, SYN_RECV, 60);
     });
     let steps = vec![Step::either(Link::Outside, &syn, tc, xdp)];
     let name = format!("no route to the real server, {family:?}");
@@ -160,6 +161,7 @@ fn no_neighbour(family: Family) -> Row {
     let made = connection(&syn, server, 0);
     let xdp = Expected::new(Reason::NoNeighbour, After::Same, move |tables| {
         tables.begin(0, made.clone());
+        tables.advance(family, 0, SYN_RECV, 60);
     });
     let steps = vec![Step::either(Link::Outside, &syn, begins(&syn, server), xdp)];
     let name = format!("a real server whose link address is not known, {family:?}");
