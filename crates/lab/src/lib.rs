@@ -36,7 +36,7 @@ pub use director::Director;
 pub use error::{Error, Result};
 pub use lab::{Lab, is_root, take_down_kept, take_down_ours};
 pub use load::{RunningWrk, Tally, Wrk, WrkReport, curl, curl_exit, curl_hash};
-pub use long::{LongConnections, LongReport, OpenConnections, Waiting};
+pub use long::{LongConnections, LongReport, OpenConnections};
 pub use namespace::Namespace;
 pub use network::{Family, Network, Plan, RealServer, Shape};
 pub use nginx::{BIG_FILE_BYTES, Nginx};

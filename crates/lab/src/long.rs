@@ -29,17 +29,6 @@ pub struct LongConnections<'a> {
     pub warm_up: Duration,
     /// For how long then.
     pub duration: Duration,
-    /// What the client does until there is something to do.
-    pub waiting: Waiting,
-}
-
-/// How to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waiting {
-    /// Looks all the time: costs a processor, and adds no waking up to what is measured.
-    Spin,
-    /// Sleeps.
-    Sleep,
 }
 
 /// What became of them.
@@ -167,12 +156,12 @@ fn run(load: &LongConnections, open: &mut [Connection]) -> rustix::io::Result<Lo
         if question == questions && (!waits || now >= last) {
             break;
         }
-        let within = match load.waiting {
-            Waiting::Spin => Duration::ZERO,
-            Waiting::Sleep if question < questions => due(question).saturating_duration_since(now),
-            Waiting::Sleep => last - now,
+        let next = if question < questions {
+            due(question)
+        } else {
+            last
         };
-        for number in poller.wait(within)? {
+        for number in poller.wait(next.saturating_duration_since(now))? {
             open[number as usize].hear(
                 &mut |due| {
                     if due >= counts_from {

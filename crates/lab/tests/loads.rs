@@ -3,9 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use weir_lab::{
-    Arrival, Family, LongConnections, Network, Nginx, Plan, Shape, ShortConnections, Waiting,
-};
+use weir_lab::{Arrival, Family, LongConnections, Network, Nginx, Plan, Shape, ShortConnections};
 
 const WEB: u16 = 80;
 
@@ -54,7 +52,6 @@ impl Site {
             per_second: 200,
             warm_up: Duration::from_millis(100),
             duration: Duration::from_millis(500),
-            waiting: Waiting::Sleep,
         }
     }
 }

@@ -8,8 +8,9 @@ use super::{Bench, Better, Case, Goal, Scenario};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::time::Duration;
-use weir_lab::{Arrival, LongConnections, LongReport, Process, ShortConnections, ShortReport};
-use weir_lab::{Waiting, until};
+use weir_lab::{
+    Arrival, LongConnections, LongReport, Process, ShortConnections, ShortReport, until,
+};
 
 /// See its fields.
 pub const SCENARIO: Scenario = Scenario {
@@ -149,7 +150,6 @@ fn flood(
         warm_up: Duration::ZERO,
         // Peace before, and some after.
         duration: duration + Duration::from_secs(u64::from(FILLING) + 3),
-        waiting: Waiting::Sleep,
     };
     let new = |duration| ShortConnections {
         servers: &running.servers,

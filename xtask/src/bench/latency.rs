@@ -6,7 +6,7 @@ use super::site::{Cards, Site, WEB};
 use super::{Bench, Better, Case, Goal, Scenario};
 use anyhow::{Context, Result, bail};
 use std::time::Duration;
-use weir_lab::{LongConnections, Process, Waiting};
+use weir_lab::{LongConnections, Process};
 
 /// See its fields.
 pub const SCENARIO: Scenario = Scenario {
@@ -99,7 +99,6 @@ fn sample(bench: &mut Bench, site: &Site, one: Contender, duration: Duration) ->
         per_second: PER_SECOND,
         warm_up: Duration::from_millis(250),
         duration,
-        waiting: Waiting::Sleep,
     };
     let report = load.open(&site.network.client)?.run()?;
     running.stop(site)?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use weir_lab::{
     Arrival, CountedReport, CountedUdp, Director, Family, LongConnections, LongReport, Namespace,
-    Network, ShortConnections, ShortReport, UdpEcho, Waiting,
+    Network, ShortConnections, ShortReport, UdpEcho,
 };
 
 /// See its fields.
@@ -178,7 +178,6 @@ impl Scene {
             per_second: 1000,
             warm_up: Duration::ZERO,
             duration,
-            waiting: Waiting::Sleep,
         };
         let short = ShortConnections {
             servers: &web,
