@@ -123,23 +123,15 @@ pub fn targets(bench: &Bench) -> String {
     if rows.is_empty() {
         return rows;
     }
-    format!(
-        "## Targets\n\n| scenario | target | goal | measured | met |\n| --- | --- | ---: | ---: | --- |\n{rows}"
-    )
+    format!("## Targets\n\n{TARGETS_HEADING}{rows}")
 }
 
-/// The targets of one scenario.
-pub fn targets_of(record: &Record) -> String {
-    let rows = target_rows(record);
-    if rows.is_empty() {
-        return rows;
-    }
-    format!(
-        "| scenario | target | goal | measured | met |\n| --- | --- | ---: | ---: | --- |\n{rows}"
-    )
-}
+/// The heading of a table of targets.
+pub const TARGETS_HEADING: &str =
+    "| scenario | target | goal | measured | met |\n| --- | --- | ---: | ---: | --- |\n";
 
-fn target_rows(record: &Record) -> String {
+/// The targets of one scenario, as rows.
+pub fn target_rows(record: &Record) -> String {
     let mut text = String::new();
     for target in &record.targets {
         let (goal, measured, met) = verdict(target);
