@@ -45,6 +45,8 @@ pub struct ShortReport {
     pub answered: u64,
     /// Connections that were refused or cut, or took more than three seconds.
     pub failed: u64,
+    /// Of those that failed, refused or cut.
+    pub cut: u64,
     /// From the begin to the last answer.
     pub elapsed: Duration,
     /// From the first SYN to the connection, of those that came to be.
@@ -75,7 +77,8 @@ impl ShortConnections<'_> {
         for report in reports {
             let thread = report.when(|| "short connections".to_owned())?;
             sum.answered += thread.answered;
-            sum.failed += thread.failed;
+            sum.failed += thread.cut + thread.late;
+            sum.cut += thread.cut;
             connect.extend(thread.connect);
             let last = thread.last_answer.unwrap_or(begin);
             sum.elapsed = sum.elapsed.max(last - begin);
@@ -138,8 +141,16 @@ struct Thread<'a> {
 struct Outcome {
     answered: u64,
     last_answer: Option<Instant>,
-    failed: u64,
+    cut: u64,
+    late: u64,
     connect: Vec<Duration>,
+}
+
+/// How a connection ended.
+enum End {
+    Answered,
+    Cut,
+    Late,
 }
 
 struct Connection {
@@ -213,7 +224,7 @@ impl<'a> Thread<'a> {
                 break;
             }
             if open {
-                self.end(slot, false);
+                self.end(slot, End::Late);
             }
             self.oldest.pop_front();
         }
@@ -235,7 +246,7 @@ impl<'a> Thread<'a> {
             match rustix::io::write(&connection.socket, ASK_AND_CLOSE) {
                 Ok(_) => connection.state = State::Asked,
                 Err(Errno::AGAIN) => return,
-                Err(_) => return self.end(slot, false),
+                Err(_) => return self.end(slot, End::Cut),
             }
             let took = connection.begun.elapsed();
             self.outcome.connect.push(took);
@@ -245,8 +256,11 @@ impl<'a> Thread<'a> {
         loop {
             match rustix::io::read(&connection.socket, &mut buffer) {
                 Ok(0) => {
-                    let answered = connection.state == State::Answered;
-                    return self.end(slot, answered);
+                    let end = match connection.state {
+                        State::Answered => End::Answered,
+                        State::Connecting | State::Asked => End::Cut,
+                    };
+                    return self.end(slot, end);
                 }
                 Ok(length) => {
                     if is_good(&buffer[..length]) {
@@ -254,20 +268,22 @@ impl<'a> Thread<'a> {
                     }
                 }
                 Err(Errno::AGAIN) => return,
-                Err(_) => return self.end(slot, false),
+                Err(_) => return self.end(slot, End::Cut),
             }
         }
     }
 
-    fn end(&mut self, slot: usize, answered: bool) {
+    fn end(&mut self, slot: usize, end: End) {
         self.slots[slot] = None;
         self.free.push(slot);
         self.open -= 1;
-        if answered {
-            self.outcome.answered += 1;
-            self.outcome.last_answer = Some(Instant::now());
-        } else {
-            self.outcome.failed += 1;
+        match end {
+            End::Answered => {
+                self.outcome.answered += 1;
+                self.outcome.last_answer = Some(Instant::now());
+            }
+            End::Cut => self.outcome.cut += 1,
+            End::Late => self.outcome.late += 1,
         }
     }
 }

@@ -73,14 +73,16 @@ fn short_connections_are_all_answered_and_counted() {
 #[test]
 fn short_connections_that_nobody_takes_have_failed() {
     let mut site = Site::new();
-    // Refused by the first, and not answered at all by the second: no such host.
+    // Refused by the first, and without a word from the second.
+    let silence = "route add blackhole 10.0.0.99";
+    site.network.director.ip(silence).expect("a black hole");
     site.servers = vec![
         SocketAddr::new(site.servers[0].ip(), 81),
         SocketAddr::new([10, 0, 0, 99].into(), WEB),
     ];
     let load = site.short(Arrival::PerSecond(20));
     let report = load.run(&site.network.client).expect("a report");
-    assert_eq!((report.answered, report.failed), (0, 10));
+    assert_eq!((report.answered, report.failed, report.cut), (0, 10, 5));
 }
 
 #[test]

@@ -313,6 +313,20 @@ fn write_down(bench: &mut Bench, one: Contender, report: &Report) {
         share(peace),
     );
     measure(GOT_IN, "%", more, share(new));
+    let cut = new.cut as f64;
+    let late = (new.failed - new.cut) as f64;
+    measure(
+        "new connections that were cut",
+        "connections",
+        less,
+        Some(cut),
+    );
+    measure(
+        "new connections that took too long",
+        "connections",
+        less,
+        Some(late),
+    );
     for (case, report, rank) in [
         ("time to connect, in peace: p50", peace, 0.5),
         ("time to connect, in peace: p99", peace, 0.99),
