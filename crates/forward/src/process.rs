@@ -263,14 +263,19 @@ fn request<F: Translate, H: Hook, T: Tables>(
     };
     let found = &found;
     let end = replacement(&found.record.endpoints().load(), Direction::Request);
-    let route = route(job, found, Direction::Request, end);
+    // Read before all else: what changes meanwhile raises it, and is asked again.
+    let generation = job.settings.routes_generation.load();
+    let destination = job.tables.destination(found.destination);
+    let is_available = is_available(destination);
+    let route = route(job, found, Direction::Request, end, generation, destination);
     // Asked before anything is written: what is left to the slower hook is left as it came.
     match route {
         Route::NoNeighbour => return Reason::NoNeighbour,
         Route::NotTransmittable => return Reason::NotTransmittable,
         Route::Known | Route::Unreachable | Route::ForwardingDisabled | Route::TooBig(_) => {}
     }
-    if is_available(job.tables.destination(found.destination)) {
+    // Nothing is counted for a removed real server (`ip_vs_in_stats`, `ip_vs_out_stats`).
+    if is_available {
         count(job, found, Direction::Request);
     }
     // What the first packet does to its connection was done when that was made.
@@ -316,7 +321,10 @@ fn reply<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32
     };
     let found = &found;
     let end = replacement(&found.record.endpoints().load(), Direction::Reply);
-    match route(job, found, Direction::Reply, end) {
+    let generation = job.settings.routes_generation.load();
+    let destination = job.tables.destination(found.destination);
+    let is_available = is_available(destination);
+    match route(job, found, Direction::Reply, end, generation, destination) {
         Route::Known => {}
         Route::NoNeighbour => return Reason::NoNeighbour,
         Route::NotTransmittable => return Reason::NotTransmittable,
@@ -324,7 +332,7 @@ fn reply<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32
         Route::Unreachable => return Reason::NoRoute,
         Route::ForwardingDisabled => return Reason::ForwardingDisabled,
     }
-    if is_available(job.tables.destination(found.destination)) {
+    if is_available {
         count(job, found, Direction::Reply);
     }
     advance(job, found, job.segment.transport(), Direction::Reply);
@@ -338,17 +346,17 @@ fn reply<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32
     }
 }
 
-/// Asks where the packet goes, and lets the connection remember it.
+/// Asks where the packet goes, and lets the connection remember it. `generation` was in force before the
+/// real server was looked at.
 #[inline(always)]
 fn route<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
     found: &Found<'_, F>,
     direction: Direction,
     end: End<F::Address>,
+    generation: u32,
+    destination: Option<&Destination>,
 ) -> Route {
-    // Read before anything else is: what changes meanwhile raises it, and is asked again.
-    let generation = job.settings.routes_generation.load();
-    let destination = job.tables.destination(found.destination);
     let is_available = is_available(destination);
     let to_server = match direction {
         Direction::Request => destination.map(|destination| &destination.hop),
@@ -458,7 +466,7 @@ fn advance<F: Translate, H: Hook, T: Tables>(
     );
 }
 
-/// Nothing is counted for a removed real server (`ip_vs_in_stats`, `ip_vs_out_stats`).
+/// Whether a real server is in its service's list.
 #[inline(always)]
 fn is_available(destination: Option<&Destination>) -> bool {
     match destination {

@@ -81,7 +81,10 @@ fn round_robin_once<T: Tables>(
         second_pass: false,
         found: NONE,
     };
-    tables.repeat(walk_limit(service), &mut walk);
+    // Nearly always the next one is usable, and a loop costs more than its turn.
+    if let ControlFlow::Continue(()) = walk.step(tables) {
+        tables.repeat(walk_limit(service), &mut walk);
+    }
     if walk.found == NONE {
         return Some(None);
     }
