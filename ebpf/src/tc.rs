@@ -24,7 +24,7 @@ use weir_forward::translate::End;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::packet::{Header, Packet};
-use weir_wire::transport::{Tcp, Udp};
+use weir_wire::transport::{TCP, Tcp, UDP, Udp};
 
 use crate::frame;
 use crate::link_header;
@@ -69,7 +69,7 @@ pub fn weir_tc(context: TcContext) -> i32 {
         mtu: 0,
         source: Link(0),
     };
-    frame.pull(HEADERS);
+    frame.pull(frame.headers());
     if link_header::may_be_lost(&frame, frame.context().protocol)
         && link_header::restore(frame.skb).is_err()
     {
@@ -103,6 +103,21 @@ impl Frame {
             );
         }
         size as u32
+    }
+
+    /// How many bytes are surely read. A segment that offloading has made large has no more than its
+    /// headers in front, and to pull part of its first page there costs more than all the rest.
+    #[inline(always)]
+    fn headers(&self) -> u32 {
+        const UP_TO_PROTOCOL: usize = Ethernet::LENGTH + 7;
+        let Some(start) = self.header::<[u8; UP_TO_PROTOCOL]>(0) else {
+            return HEADERS;
+        };
+        match (start[12], start[13], start[14], start[20]) {
+            (0x08, 0x00, 0x45, _) => 14 + 20 + 20,
+            (0x86, 0xdd, _, TCP | UDP) => 14 + 40 + 20,
+            _other => HEADERS,
+        }
     }
 
     /// Makes the first bytes readable.
