@@ -1,6 +1,6 @@
 //! What the driver tells the programs. The driver (`crates/bench`) includes this very file.
 
-/// Ports of the clients: a flow's number, its lowest bits, above [`FIRST_PORT`].
+/// Ports of the clients: a flow's number, its lowest bits, above the first port.
 pub const PORT_BITS: u32 = 15;
 /// Bytes of a frame, without its check sequence: the shortest that Ethernet has.
 pub const FRAME: usize = 60;
