@@ -2,7 +2,8 @@
 
 use crate::connection::Endpoints;
 
-/// A flow of one direction: what a packet says of itself, and the key of its family's flow table.
+/// A flow of one direction: what a packet says of itself, and what its family's flow table is hashed
+/// by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 #[repr(C)]
 pub struct Flow<A> {
@@ -17,12 +18,6 @@ pub struct Flow<A> {
     /// IANA protocol number; as wide as this leaves no byte of the whole unset.
     pub protocol: u32,
 }
-
-/// A flow of IPv4.
-pub type FlowKey4 = Flow<[u32; 1]>;
-
-/// A flow of IPv6.
-pub type FlowKey6 = Flow<[u32; 4]>;
 
 /// What a flow table holds: the connection's slot, and which way the flow runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +113,6 @@ impl<A: Copy> Flow<A> {
     }
 }
 
-const _: () = assert!(size_of::<FlowKey4>() == 16);
-const _: () = assert!(size_of::<FlowKey6>() == 40);
+const _: () = assert!(size_of::<Flow<[u32; 1]>>() == 16);
+const _: () = assert!(size_of::<Flow<[u32; 4]>>() == 40);
 const _: () = assert!(size_of::<ServiceKey>() == 20);
