@@ -4,6 +4,7 @@
 //! `cargo run --release -- --seconds 20 --seed 1` runs both on stable; with nightly and cargo-fuzz
 //! they are libFuzzer's targets. What was ever found lies in `regressions/`, a file each.
 
+use weir_abi::sysctl::Sysctl;
 use weir_abi::connection::INACTIVE;
 use weir_abi::reason::Outcome;
 use weir_abi::service::{AVAILABLE, PRESENT};
@@ -127,8 +128,8 @@ fn happens(host: &mut Host, what: u8, who: u8, how: u8) {
         }
         _ => {
             let settings = &host.memory.settings;
-            settings.expire_without_destination.store((how & 1).into());
-            settings.connection_reuse_mode.store((who & 1).into());
+            settings.sysctl(Sysctl::ExpireNodestConn).store((how & 1).into());
+            settings.sysctl(Sysctl::ConnReuseMode).store((who & 1).into());
         }
     }
 }

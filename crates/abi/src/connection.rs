@@ -55,7 +55,35 @@ pub struct HopCell {
 #[repr(transparent)]
 pub struct HopTerms(pub u64);
 
-/// A connection of IPv4. 64 bytes: one cache line.
+/// The address and port of the director's that stand for the client's towards a real server
+/// (FULLNAT). Network byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Local<A> {
+    /// The address.
+    pub address: A,
+    /// The port.
+    pub port: u16,
+    /// Zero.
+    pub padding: u16,
+}
+
+/// What most packets of a connection do not ask for.
+#[derive(Debug, Default, Clone)]
+#[repr(C)]
+pub struct Company {
+    /// The slot of the connection that controls this one, of the same family: a persistence template,
+    /// or FTP's control connection; or [`crate::NONE`].
+    pub control: Shared32,
+    /// How many connections this one controls: as long as there are any, it does not end.
+    pub controls: Shared32,
+    /// Packets from the client, as far as somebody counts (the first ones, and when `drop_entry` asks).
+    pub packets: Shared32,
+    /// Its timeout in ticks, where that is not its state's (templates).
+    pub timeout: Shared32,
+}
+
+/// A connection of IPv4. Two cache lines, the first of which has what every packet asks for.
 #[derive(Debug, Default, Clone)]
 #[repr(C, align(64))]
 pub struct Connection4 {
@@ -67,9 +95,15 @@ pub struct Connection4 {
     pub destination: Shared32,
     /// The next hops of requests and of replies.
     pub hops: [HopCell; 2],
+    /// What most packets do not ask for.
+    pub company: Company,
+    /// The director's end towards the real server (FULLNAT).
+    pub local: Shared<Local<[u32; 1]>>,
+    /// What is to come.
+    pub reserved: [Shared32; 10],
 }
 
-/// A connection of IPv6. 128 bytes: two cache lines.
+/// A connection of IPv6. Three cache lines, the first two of which have what every packet asks for.
 #[derive(Debug, Default, Clone)]
 #[repr(C, align(64))]
 pub struct Connection6 {
@@ -83,8 +117,12 @@ pub struct Connection6 {
     pub padding: Shared32,
     /// The next hops of requests and of replies.
     pub hops: [HopCell; 2],
-    /// What is to come: the controlling connection, marks, sync stamps.
-    pub reserved: [Shared32; 6],
+    /// What most packets do not ask for.
+    pub company: Company,
+    /// The director's end towards the real server (FULLNAT).
+    pub local: Shared<Local<[u32; 4]>>,
+    /// What is to come.
+    pub reserved: [Shared32; 13],
 }
 
 impl HopCell {
@@ -139,6 +177,18 @@ pub const REPLIED: u8 = 8;
 /// The client has answered that: it is there, under that address. What is not proven may be evicted
 /// when the table is full.
 pub const PROVEN: u8 = 16;
+/// A persistence template (IPVS: `IP_VS_CONN_F_TEMPLATE`): no packet's connection, but what tells the
+/// connections of one client their real server. Its protocol is stored as [`template_protocol`] says.
+pub const TEMPLATE: u8 = 32;
+/// Ends with the packet that began it (IPVS: `IP_VS_CONN_F_ONE_PACKET`).
+pub const ONE_PACKET: u8 = 64;
+
+/// The protocol number under which templates of a protocol lie in the flow table: one that no packet's
+/// flow has (TCP 134, UDP 145, SCTP 4, IP 128). Its own inverse.
+#[inline(always)]
+pub const fn template_protocol(protocol: u8) -> u8 {
+    protocol ^ 0x80
+}
 
 impl Word {
     /// A word of those parts.
@@ -195,5 +245,5 @@ impl Word {
     }
 }
 
-const _: () = assert!(size_of::<Connection4>() == 64);
-const _: () = assert!(size_of::<Connection6>() == 128);
+const _: () = assert!(size_of::<Connection4>() == 128);
+const _: () = assert!(size_of::<Connection6>() == 192);

@@ -48,6 +48,20 @@ pub struct ServiceKey {
     pub family: u8,
 }
 
+/// A real server, as its own packets and errors about tunnels to it say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
+#[repr(C)]
+pub struct ServerKey {
+    /// RIP in network byte order (IPv4: the first word).
+    pub address: [u32; 4],
+    /// Its port in network byte order (NAT), the tunnel's (GUE), or 0 (IPIP, GRE).
+    pub port: u16,
+    /// The service's protocol (NAT); of a tunnel's packets: 4 or 41 (IPIP), 17 (GUE), 47 (GRE).
+    pub protocol: u8,
+    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    pub family: u8,
+}
+
 /// An entry of a scheduler's hash table: which bucket of which service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 #[repr(C)]

@@ -16,15 +16,17 @@ pub mod connection;
 pub mod counters;
 pub mod flow_table;
 pub mod keys;
+pub mod mark;
 pub mod names;
 pub mod reason;
 pub mod service;
 pub mod settings;
 pub mod shared;
+pub mod sysctl;
 pub mod tick;
 
 /// The version of everything in this crate. Tables of another version are never adopted as they are.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// A slot number that stands for "none", in links and picks.
 pub const NONE: u32 = u32::MAX;

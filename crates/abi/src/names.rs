@@ -40,8 +40,19 @@ pub const MAP_INTERFACE_INDEX: &str = "interface_index";
 /// The reaper's timer.
 pub const MAP_REAPER: &str = "reaper";
 
+/// [`crate::mark::MarkRecord`]s: which packets get which firewall mark.
+pub const MAP_MARKS: &str = "marks";
+/// [`crate::keys::ServerKey`] -> slot of a real server that is there.
+pub const MAP_SERVER_INDEX: &str = "server_index";
+/// The parts of the packet path that XDP goes on to.
+pub const MAP_PARTS_XDP: &str = "parts_xdp";
+/// The parts of the packet path that TC goes on to.
+pub const MAP_PARTS_TC: &str = "parts_tc";
+/// What one part tells the next, per processor.
+pub const MAP_HANDOVER: &str = "handover";
+
 /// All maps, each pinned under its name.
-pub const MAPS: [&str; 16] = [
+pub const MAPS: [&str; 21] = [
     MAP_SETTINGS,
     MAP_SERVICES,
     MAP_SERVICE_INDEX,
@@ -58,4 +69,9 @@ pub const MAPS: [&str; 16] = [
     MAP_INTERFACES,
     MAP_INTERFACE_INDEX,
     MAP_REAPER,
+    MAP_MARKS,
+    MAP_SERVER_INDEX,
+    MAP_PARTS_XDP,
+    MAP_PARTS_TC,
+    MAP_HANDOVER,
 ];

@@ -14,7 +14,7 @@ use crate::shared::{Shared, Shared32, Shared64};
 #[derive(Debug, Default, Clone)]
 #[repr(C, align(64))]
 pub struct Service {
-    /// [`PRESENT`] and the rest.
+    /// [`PRESENT`], [`PERSISTENT`] and the rest.
     pub flags: Shared32,
     /// A `SCHEDULER_*` number.
     pub scheduler: Shared32,
@@ -37,15 +37,34 @@ pub struct Service {
     pub retired: SharedCounters,
     /// What had been counted when the counters were last zeroed.
     pub zeroed: SharedCounters,
-    /// What is to come: persistence, thresholds, timeouts, tunnels.
-    pub reserved: [Shared32; 14],
+    /// [`PERSISTENT`]: how long a template lives after its last connection, in ticks.
+    pub persistence_timeout: Shared32,
+    /// [`PERSISTENT`]: which bits of a client's address count. IPv4: the mask, network byte order.
+    /// IPv6: the prefix length.
+    pub netmask: Shared32,
+    /// The persistence engine: [`ENGINE_NONE`] or [`ENGINE_SIP`].
+    pub engine: Shared32,
+    /// The service's own timeouts of ESTABLISHED, FIN_WAIT and UDP, in ticks; 0 is the director's.
+    pub timeouts: [Shared32; 3],
+    /// What is said to a client that no real server takes: [`REFUSE_UNREACHABLE`] and its siblings.
+    pub refusal: Shared32,
+    /// FULLNAT: place of the first of the service's addresses in the `pools` table.
+    pub pool: Shared32,
+    /// FULLNAT: how many addresses it has.
+    pub pool_length: Shared32,
+    /// FULLNAT: where the next free port is looked for.
+    pub pool_hand: Shared32,
+    /// Which of two hash tables in `buckets` is in force: 0 or 1.
+    pub bucket_table: Shared32,
+    /// What is to come.
+    pub reserved: [Shared32; 19],
 }
 
 /// A real server of a service.
 #[derive(Debug, Default, Clone)]
 #[repr(C, align(64))]
 pub struct Destination {
-    /// [`PRESENT`], [`AVAILABLE`], [`OVERLOADED`].
+    /// [`PRESENT`], [`AVAILABLE`].
     pub flags: Shared32,
     /// Its share; 0 is quiesced.
     pub weight: Shared32,
@@ -73,8 +92,30 @@ pub struct Destination {
     /// The next hop of connections' first packets to it. Its delta is not used: it is a
     /// connection's.
     pub hop: HopCell,
+    /// The way through a tunnel, where that is the forwarding method.
+    pub tunnel: Shared<Tunnel>,
+    /// 1 above its upper threshold (IPVS: `IP_VS_DEST_F_OVERLOAD`). Written by who begins and ends
+    /// connections.
+    pub overloaded: Shared32,
+    /// 1 where its address is the director's own.
+    pub local: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 4],
+    pub reserved: [Shared32; 13],
+}
+
+/// How packets are wrapped for a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Tunnel {
+    /// The director's address towards the real server, of the RIP's family, as routing chooses it:
+    /// the daemon asks and writes it. Zero until it has.
+    pub source: [u32; 4],
+    /// GUE's destination port, network byte order.
+    pub port: u16,
+    /// [`TUNNEL_IPIP`], [`TUNNEL_GUE`] or [`TUNNEL_GRE`] (IPVS: `IP_VS_CONN_F_TUNNEL_TYPE_*`).
+    pub kind: u8,
+    /// [`TUNNEL_CHECKSUM`], [`TUNNEL_REMOTE_CHECKSUM`] (IPVS: `IP_VS_TUNNEL_ENCAP_FLAG_*`).
+    pub flags: u8,
 }
 
 /// RIP, port, family and forwarding method; network byte order.
@@ -87,7 +128,7 @@ pub struct DestinationAddress {
     pub port: u16,
     /// [`crate::keys::FAMILY_V4`] or [`crate::keys::FAMILY_V6`].
     pub family: u8,
-    /// [`FORWARD_NAT`] and its siblings to come.
+    /// [`FORWARD_NAT`] and its siblings.
     pub forwarding: u8,
 }
 
@@ -96,11 +137,53 @@ pub const PRESENT: u32 = 1;
 /// The real server is in its service's list (IPVS: `IP_VS_DEST_F_AVAILABLE`). Without it the
 /// record waits for its connections to end, or for the server to be added again.
 pub const AVAILABLE: u32 = 2;
-/// Above its upper threshold (IPVS: `IP_VS_DEST_F_OVERLOAD`).
-pub const OVERLOADED: u32 = 4;
+/// A service's connections of one client go to one real server (IPVS: `IP_VS_SVC_F_PERSISTENT`).
+pub const PERSISTENT: u32 = 8;
+/// A service's connections are one packet each (IPVS: `IP_VS_SVC_F_ONEPACKET`).
+pub const ONE_PACKET: u32 = 16;
+/// A service's first scheduler flag (IPVS: `IP_VS_SVC_F_SCHED1`): sh-fallback, mh-fallback.
+pub const SCHEDULER_FLAG_1: u32 = 32;
+/// The second (IPVS: `IP_VS_SVC_F_SCHED2`): sh-port, mh-port.
+pub const SCHEDULER_FLAG_2: u32 = 64;
+/// The third (IPVS: `IP_VS_SVC_F_SCHED3`).
+pub const SCHEDULER_FLAG_3: u32 = 128;
 
 /// Network address translation (IPVS: `IP_VS_CONN_F_MASQ`).
 pub const FORWARD_NAT: u8 = 0;
+/// Delivered on the director (IPVS: `IP_VS_CONN_F_LOCALNODE`).
+pub const FORWARD_LOCAL: u8 = 1;
+/// Wrapped for the real server (IPVS: `IP_VS_CONN_F_TUNNEL`).
+pub const FORWARD_TUNNEL: u8 = 2;
+/// Sent unchanged to the real server's link address (IPVS: `IP_VS_CONN_F_DROUTE`): DR.
+pub const FORWARD_DIRECT: u8 = 3;
+/// Sent where it was going (IPVS: `IP_VS_CONN_F_BYPASS`).
+pub const FORWARD_BYPASS: u8 = 4;
+/// NAT of both ends: the client's address is replaced by one of the director's.
+pub const FORWARD_FULL_NAT: u8 = 5;
+
+/// IP in IP (RFC 2003, RFC 2473).
+pub const TUNNEL_IPIP: u8 = 0;
+/// Generic UDP encapsulation.
+pub const TUNNEL_GUE: u8 = 1;
+/// Generic routing encapsulation (RFC 2784).
+pub const TUNNEL_GRE: u8 = 2;
+
+/// The outer header carries a checksum.
+pub const TUNNEL_CHECKSUM: u8 = 1;
+/// GUE's remote checksum offload.
+pub const TUNNEL_REMOTE_CHECKSUM: u8 = 2;
+
+/// Connections of one client, as its address says.
+pub const ENGINE_NONE: u32 = 0;
+/// Datagrams of one SIP call, as their Call-ID says.
+pub const ENGINE_SIP: u32 = 1;
+
+/// ICMP: port unreachable, as IPVS.
+pub const REFUSE_UNREACHABLE: u32 = 0;
+/// TCP: a reset; all else: port unreachable.
+pub const REFUSE_RESET: u32 = 1;
+/// Nothing.
+pub const REFUSE_SILENTLY: u32 = 2;
 
 /// Round robin.
 pub const SCHEDULER_RR: u32 = 1;
@@ -112,9 +195,27 @@ pub const SCHEDULER_LC: u32 = 3;
 pub const SCHEDULER_WLC: u32 = 4;
 /// Destination hashing.
 pub const SCHEDULER_DH: u32 = 5;
+/// Shortest expected delay.
+pub const SCHEDULER_SED: u32 = 6;
+/// Never queue.
+pub const SCHEDULER_NQ: u32 = 7;
+/// Weighted failover.
+pub const SCHEDULER_FO: u32 = 8;
+/// Weighted overflow.
+pub const SCHEDULER_OVF: u32 = 9;
+/// Locality-based least connection.
+pub const SCHEDULER_LBLC: u32 = 10;
+/// Locality-based least connection with replication.
+pub const SCHEDULER_LBLCR: u32 = 11;
+/// Source hashing.
+pub const SCHEDULER_SH: u32 = 12;
+/// Maglev hashing.
+pub const SCHEDULER_MH: u32 = 13;
+/// Weighted random twos choice.
+pub const SCHEDULER_TWOS: u32 = 14;
 
 /// Buckets of destination hashing (IPVS: `1 << IP_VS_DH_TAB_BITS`).
 pub const DH_BUCKETS: u32 = 256;
 
-const _: () = assert!(size_of::<Service>() == 192);
-const _: () = assert!(size_of::<Destination>() == 192);
+const _: () = assert!(size_of::<Service>() == 256);
+const _: () = assert!(size_of::<Destination>() == 256);

@@ -3,10 +3,14 @@
 use crate::counters::SharedCounters;
 use crate::flow_table::HASH_KEYS;
 use crate::shared::{Shared32, Shared64};
+use crate::sysctl::{SYSCTLS, Sysctl};
 
 /// Places for TCP states, as IPVS numbers them (NONE 0 to LAST 11): a power of two, so that masked
 /// bits index them without a bound to prove.
 pub const TCP_STATES: usize = 16;
+
+/// Places for SCTP states, as IPVS numbers them.
+pub const SCTP_STATES: usize = 16;
 
 /// Settings of the director and the bookkeeping of its tables.
 #[derive(Debug, Default, Clone)]
@@ -14,10 +18,10 @@ pub const TCP_STATES: usize = 16;
 pub struct Settings {
     /// [`crate::LAYOUT_VERSION`] of who made the tables; 0 before the tables are ready.
     pub layout_version: Shared32,
-    /// `conn_reuse_mode` (IPVS sysctl, default 1).
-    pub connection_reuse_mode: Shared32,
-    /// `expire_nodest_conn` (IPVS sysctl, default 0).
-    pub expire_without_destination: Shared32,
+    /// Whether TCP's states are those of a director under attack (`secure_tcp`), now.
+    pub secure_tcp: Shared32,
+    /// One of so many packets that would begin a connection is dropped (`drop_packet`), now; 0 none.
+    pub drop_rate: Shared32,
     /// How many connections of IPv4 the table holds.
     pub capacity4: Shared32,
     /// How many connections of IPv6 the table holds.
@@ -44,8 +48,26 @@ pub struct Settings {
     pub live6: Shared32,
     /// Timeout of each TCP state, in ticks.
     pub tcp_timeouts: [Shared32; TCP_STATES],
+    /// Timeout of each SCTP state, in ticks.
+    pub sctp_timeouts: [Shared32; SCTP_STATES],
     /// Timeout of UDP, in ticks.
     pub udp_timeout: Shared32,
+    /// Counts packets for `drop_rate`.
+    pub drop_count: Shared32,
+    /// Whether connections are dropped at random (`drop_entry`), now.
+    pub drop_entry: Shared32,
+    /// How many rules the `marks` table has.
+    pub marks: Shared32,
+    /// How many services are named by a firewall mark.
+    pub mark_services: Shared32,
+    /// How many services have port 0.
+    pub any_port_services: Shared32,
+    /// How many services are FTP's (TCP, port 21).
+    pub ftp_services: Shared32,
+    /// The first port that anybody may listen on (`ip_unprivileged_port_start`, default 1024).
+    pub unprivileged_port: Shared32,
+    /// The sysctls of IPVS as somebody set them, by number: ask [`Settings::sysctl`].
+    pub sysctls: Sysctls,
     /// The tick that it is. The timer that ends connections writes it, about once a tick: a packet
     /// reads it instead of asking the clock.
     pub now: Shared32,
@@ -65,6 +87,25 @@ pub struct Settings {
     pub retired: SharedCounters,
     /// What had been counted when all counters were last zeroed.
     pub zeroed: SharedCounters,
+}
+
+/// A cell for each sysctl.
+#[derive(Debug, Clone)]
+#[repr(transparent)]
+pub struct Sysctls([Shared32; SYSCTLS]);
+
+impl Default for Sysctls {
+    fn default() -> Self {
+        Self([const { Shared32::new(0) }; SYSCTLS])
+    }
+}
+
+impl Settings {
+    /// A sysctl of IPVS: an `i32`, but for `sync_qlen_max`.
+    #[inline(always)]
+    pub const fn sysctl(&self, which: Sysctl) -> &Shared32 {
+        &self.sysctls.0[which as usize]
+    }
 }
 
 /// An interface, as somebody says it.

@@ -1,6 +1,7 @@
 //! The director's settings: timeouts and sysctls, as IPVS begins with them and as they are changed.
 
 use weir_abi::settings::Settings;
+use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 use weir_config::file::Sysctls;
 use weir_config::model::Timeouts;
@@ -9,6 +10,10 @@ use weir_config::model::Timeouts;
 const TCP_SECONDS: [u32; 12] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2];
 const TCP_ESTABLISHED: usize = 1;
 const TCP_FIN_WAIT: usize = 4;
+/// Seconds that each SCTP state lasts, by IPVS's numbers of the states (NONE to LAST).
+const SCTP_SECONDS: [u32; 15] = [2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61, 2];
+/// `ip_unprivileged_port_start` unless somebody sets it.
+const UNPRIVILEGED_PORT: u32 = 1024;
 const UDP_SECONDS: u32 = 300;
 
 /// The greatest timeout that is taken: IPVS's limit (`INT_MAX / HZ`) on a kernel with 250 ticks.
@@ -24,8 +29,15 @@ pub fn set_defaults(settings: &Settings) {
     settings
         .udp_timeout
         .store(Ticks::from_seconds(UDP_SECONDS).0);
-    settings.connection_reuse_mode.store(1);
-    settings.expire_without_destination.store(0);
+    let beyond = SCTP_SECONDS[SCTP_SECONDS.len() - 1];
+    let seconds = SCTP_SECONDS.into_iter().chain(std::iter::repeat(beyond));
+    for (cell, seconds) in settings.sctp_timeouts.iter().zip(seconds) {
+        cell.store(Ticks::from_seconds(seconds).0);
+    }
+    settings.unprivileged_port.store(UNPRIVILEGED_PORT);
+    for &sysctl in Sysctl::ALL {
+        settings.sysctl(sysctl).store(sysctl.default_value() as u32);
+    }
 }
 
 /// The three timeouts that can be set, in seconds.
@@ -52,10 +64,10 @@ pub(crate) fn set_sysctls(settings: &Settings, sysctls: Sysctls) {
     let mut changed = false;
     for (cell, wanted) in [
         (
-            &settings.connection_reuse_mode,
+            settings.sysctl(Sysctl::ConnReuseMode),
             sysctls.connection_reuse_mode,
         ),
-        (&settings.expire_without_destination, expire),
+        (settings.sysctl(Sysctl::ExpireNodestConn), expire),
     ] {
         if let Some(wanted) = wanted
             && cell.load() != wanted
@@ -99,7 +111,7 @@ mod tests {
             .collect();
         assert_eq!(seconds[..TCP_SECONDS.len()], TCP_SECONDS);
         assert!(seconds[TCP_SECONDS.len()..].iter().all(|s| *s == 2));
-        assert_eq!(settings.connection_reuse_mode.load(), 1);
+        assert_eq!(settings.sysctl(Sysctl::ConnReuseMode).load(), 1);
     }
 
     #[test]

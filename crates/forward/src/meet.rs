@@ -5,6 +5,7 @@ use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::AVAILABLE;
 use weir_abi::settings::Settings;
+use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Tick;
 
 use crate::connection::{self, Found};
@@ -87,12 +88,12 @@ fn keep<F: Family, T: Tables>(
         Direction::Request => {}
         Direction::Reply => return Keep::Yes,
     }
-    let expire = settings.expire_without_destination.load() != 0;
+    let expire = settings.sysctl(Sysctl::ExpireNodestConn).load() != 0;
     let Some(destination) = tables.destination(found.destination) else {
         return Keep::Drop;
     };
     if segment.is_new() {
-        let reuse = settings.connection_reuse_mode.load() != 0;
+        let reuse = settings.sysctl(Sysctl::ConnReuseMode).load() != 0;
         let quiesced = expire && destination.weight.load() == 0;
         if quiesced || reuse && state::has_ended(found.word.state()) {
             return Keep::End;

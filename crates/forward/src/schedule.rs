@@ -7,8 +7,8 @@ use core::ops::ControlFlow;
 use weir_abi::NONE;
 use weir_abi::keys::BucketKey;
 use weir_abi::service::{
-    AVAILABLE, DH_BUCKETS, Destination, OVERLOADED, SCHEDULER_DH, SCHEDULER_LC, SCHEDULER_RR,
-    SCHEDULER_WLC, SCHEDULER_WRR, Service,
+    AVAILABLE, DH_BUCKETS, Destination, SCHEDULER_DH, SCHEDULER_LC, SCHEDULER_RR, SCHEDULER_WLC,
+    SCHEDULER_WRR, Service,
 };
 
 use crate::family::Family;
@@ -53,7 +53,7 @@ fn for_others(pick: impl Fn(bool) -> Option<Option<u32>>) -> Option<u32> {
 /// Whether a real server takes new connections at all.
 #[inline(always)]
 fn is_usable(destination: &Destination) -> bool {
-    destination.weight.load() > 0 && destination.flags.load() & OVERLOADED == 0
+    destination.weight.load() > 0 && destination.overloaded.load() == 0
 }
 
 /// `ip_vs_rr.c`: go on after the one picked last, to the end of the list and from its head once
@@ -192,9 +192,7 @@ impl<T: Tables> Step<T> for WeightedRoundRobin {
         let Some(destination) = tables.destination(next) else {
             return ControlFlow::Break(());
         };
-        if destination.flags.load() & OVERLOADED == 0
-            && destination.weight.load() as i32 >= self.weight
-        {
+        if destination.overloaded.load() == 0 && destination.weight.load() as i32 >= self.weight {
             self.found = true;
             return ControlFlow::Break(());
         }

@@ -8,6 +8,7 @@ use weir_abi::service::{
     AVAILABLE, DH_BUCKETS, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_DH, SCHEDULER_RR,
 };
 use weir_abi::settings::Settings;
+use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 
 use crate::bench::Bench;
@@ -114,10 +115,10 @@ impl Setup {
 
     fn fill_settings(&self, settings: &Settings) {
         settings
-            .connection_reuse_mode
+            .sysctl(Sysctl::ConnReuseMode)
             .store(u32::from(!self.no_reuse));
         let expire = u32::from(self.expire_without_destination);
-        settings.expire_without_destination.store(expire);
+        settings.sysctl(Sysctl::ExpireNodestConn).store(expire);
         for (cell, seconds) in settings.tcp_timeouts.iter().zip(TCP_TIMEOUTS) {
             cell.store(Ticks::from_seconds(seconds).0);
         }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use weir_abi::connection::{INACTIVE, Word};
 use weir_abi::reason::Outcome;
 use weir_abi::service::{AVAILABLE, PRESENT};
+use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 use weir_rows::bench::{Bench as _, Hook};
 use weir_rows::cases::{from_client, from_server};
@@ -104,8 +105,12 @@ fn happens(host: &mut Host, family: Family, event: &Event) {
         }
         Event::Sysctls(expire, reuse) => {
             let settings = &host.memory.settings;
-            settings.expire_without_destination.store((*expire).into());
-            settings.connection_reuse_mode.store((*reuse).into());
+            settings
+                .sysctl(Sysctl::ExpireNodestConn)
+                .store((*expire).into());
+            settings
+                .sysctl(Sysctl::ConnReuseMode)
+                .store((*reuse).into());
             settings.routes_generation.add(1);
         }
     }

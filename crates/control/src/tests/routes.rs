@@ -2,6 +2,7 @@
 //! there.
 
 use weir_abi::connection::HopTerms;
+use weir_abi::sysctl::Sysctl;
 use weir_config::file::Sysctls;
 use weir_config::model::{Scheduler, Timeouts};
 
@@ -72,8 +73,8 @@ fn a_sysctl_that_becomes_another_is_learnt_anew() {
         assert_eq!(forgotten, becomes_another, "{sysctls:?}");
     }
     let settings = world.tables.settings();
-    assert_eq!(settings.connection_reuse_mode.load(), 1);
-    assert_eq!(settings.expire_without_destination.load(), 1);
+    assert_eq!(settings.sysctl(Sysctl::ConnReuseMode).load(), 1);
+    assert_eq!(settings.sysctl(Sysctl::ExpireNodestConn).load(), 1);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use config::file::Config;
 use config::model::{RealServer, Service, Timeouts};
 use control::plan::{self, Change};
 use host::clock::monotonic;
+use weir_abi::sysctl::Sysctl;
 use weir_api as api;
 use weir_config as config;
 use weir_control as control;
@@ -168,8 +169,8 @@ fn settings<P: Plane>(plane: &P, config: &Config) -> Vec<String> {
     let cells = plane.settings();
     let Timeouts { tcp, tcp_fin, udp } = control::settings::timeouts(cells);
     let wanted = config.timeouts;
-    let reuse = cells.connection_reuse_mode.load();
-    let expire = cells.expire_without_destination.load();
+    let reuse = cells.sysctl(Sysctl::ConnReuseMode).load();
+    let expire = cells.sysctl(Sysctl::ExpireNodestConn).load();
     let sysctls = config.sysctls;
     [
         ("timeout tcp", tcp, Some(wanted.tcp).filter(|one| *one != 0)),
