@@ -17,16 +17,9 @@ use weir_forward::{begin, evict, schedule};
 
 use crate::tables::Maps;
 
-/// The slot of the real server picked, or [`NONE`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn weir_pick(service: u32, folded: u32) -> u64 {
-    schedule::pick(&Maps, service, folded).unwrap_or(NONE) as u64
-}
-
 /// The functions of one family.
 macro_rules! functions {
-    ($family:ty, $address:ty, $meet:ident, $begin:ident, $make:ident, $put:ident, $rival:ident,
+    ($family:ty, $address:ty, $meet:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $rival:ident,
      $remove:ident, $search:ident, $evict:ident, $end:ident) => {
         /// A [`Met`].
         #[unsafe(no_mangle)]
@@ -62,6 +55,20 @@ macro_rules! functions {
                     }
                 }
                 None => FAILED,
+            }
+        }
+
+        /// The slot of the real server picked, or [`NONE`].
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $pick(service: u32, flow: *const Flow<$address>, now: u32) -> u64 {
+            // SAFETY: null, or a flow.
+            match unsafe { flow.as_ref() } {
+                Some(flow) => {
+                    let picked = schedule::pick::<$family, Maps>(&Maps, service, flow, Tick(now));
+                    picked.unwrap_or(NONE) as u64
+                }
+                None => NONE as u64,
             }
         }
 
@@ -146,6 +153,7 @@ functions!(
     [u32; 1],
     weir_meet4,
     weir_begin4,
+    weir_pick4,
     weir_make4,
     weir_put4,
     weir_rival4,
@@ -159,6 +167,7 @@ functions!(
     [u32; 4],
     weir_meet6,
     weir_begin6,
+    weir_pick6,
     weir_make6,
     weir_put6,
     weir_rival6,
@@ -343,7 +352,12 @@ pub fn end<F: Family>(slot: u32, word: Word) -> bool {
 }
 
 #[inline(always)]
-pub fn pick(service: u32, folded: u32) -> Option<u32> {
-    let slot = weir_pick(service, folded) as u32;
+pub fn pick<F: Family>(service: u32, flow: &Flow<F::Address>, now: Tick) -> Option<u32> {
+    let flow = core::ptr::from_ref(flow);
+    let slot = if F::NUMBER == FAMILY_V4 {
+        weir_pick4(service, flow.cast(), now.0) as u32
+    } else {
+        weir_pick6(service, flow.cast(), now.0) as u32
+    };
     (slot != NONE).then_some(slot)
 }

@@ -141,8 +141,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn pick(&self, service: u32, folded: u32) -> Option<u32> {
-        calls::pick(service, folded)
+    fn pick<F: Family>(&self, service: u32, flow: &Flow<F::Address>, now: Tick) -> Option<u32> {
+        calls::pick::<F>(service, flow, now)
     }
 
     #[inline(always)]

@@ -8,7 +8,6 @@ use weir_abi::tick::Tick;
 use crate::family::{Family, Record};
 use crate::flow_table::Put;
 use crate::parse::Segment;
-use crate::schedule::fold;
 use crate::tables::Tables;
 
 /// Schedules a packet of a service, and makes the connection that it begins: its slot.
@@ -24,7 +23,7 @@ pub fn begin<F: Family, T: Tables>(
         return Err(Reason::MartianSource);
     }
     let destination = tables
-        .pick(service, fold::<F>(flow.destination))
+        .pick::<F>(service, flow, now)
         .ok_or(Reason::NoDestination)?;
     // In a full table it takes the place of one that has not proven to be anybody's.
     let slot = match tables.make::<F>(segment, destination, now) {

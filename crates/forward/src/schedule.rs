@@ -10,28 +10,34 @@ use weir_abi::service::{
     AVAILABLE, DH_BUCKETS, Destination, SCHEDULER_DH, SCHEDULER_LC, SCHEDULER_RR, SCHEDULER_WLC,
     SCHEDULER_WRR, Service,
 };
+use weir_abi::tick::Tick;
 
-use crate::family::Family;
+use crate::family::{Family, Flow};
 use crate::tables::{Step, Tables};
 
-/// The slot of the real server for a new connection to the service in a slot. `folded` is the
-/// [folded](fold) destination address.
+/// The slot of the real server for a connection that begins now, of the service in a slot. `flow` is
+/// the client's.
 #[inline(always)]
-pub fn pick<T: Tables>(tables: &T, slot: u32, folded: u32) -> Option<u32> {
+pub fn pick<F: Family, T: Tables>(
+    tables: &T,
+    slot: u32,
+    flow: &Flow<F::Address>,
+    _now: Tick,
+) -> Option<u32> {
     let service = tables.service(slot)?;
     match service.scheduler.load() {
         SCHEDULER_RR => round_robin(tables, service),
         SCHEDULER_WRR => weighted_round_robin(tables, service),
         SCHEDULER_LC => least_connection(tables, service, false),
         SCHEDULER_WLC => least_connection(tables, service, true),
-        SCHEDULER_DH => destination_hashing(tables, slot, folded),
+        SCHEDULER_DH => destination_hashing(tables, slot, fold::<F>(flow.destination)),
         _unknown => None,
     }
 }
 
 /// An address as the kernel's hashing schedulers take it: its words folded into one.
 #[inline(always)]
-pub fn fold<F: Family>(address: F::Address) -> u32 {
+fn fold<F: Family>(address: F::Address) -> u32 {
     let mut folded = 0;
     F::each_word(address, |word| folded ^= word);
     folded

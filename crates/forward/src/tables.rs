@@ -80,11 +80,11 @@ pub trait Tables {
     }
 
     /// [`schedule::pick`], as a function of its own.
-    fn pick(&self, service: u32, folded: u32) -> Option<u32>
+    fn pick<F: Family>(&self, service: u32, flow: &Flow<F::Address>, now: Tick) -> Option<u32>
     where
         Self: Sized,
     {
-        schedule::pick(self, service, folded)
+        schedule::pick::<F, Self>(self, service, flow, now)
     }
 
     /// [`connection::make`], as a function of its own.

@@ -14,8 +14,9 @@ use weir_abi::flow_table::FlowBucket;
 use weir_abi::keys::{BucketKey, ServiceKey as TableKey};
 use weir_abi::service::{Destination, Service as ServiceRecord};
 use weir_abi::settings::{InterfaceRecord, Settings};
+use weir_abi::tick::Tick;
 use weir_config::model::Scheduler;
-use weir_forward::family::Family;
+use weir_forward::family::{Family, Flow, V4};
 use weir_forward::schedule;
 use weir_forward::tables::{Step, Tables as PacketTables};
 
@@ -126,7 +127,14 @@ impl Replay {
         let tables = &self.world.tables;
         let slot = self.world.service_slot(&format!("udp:{}:53", self.vip));
         let address = tables.services()[slot as usize].key.load().address[0];
-        let Some(picked) = schedule::pick(&Packets(tables), slot, address) else {
+        let flow = Flow {
+            source: [u32::from_be_bytes([10, 1, 0, 100]).to_be()],
+            destination: [address],
+            source_port: 40_000u16.to_be(),
+            destination_port: 53u16.to_be(),
+            protocol: 17,
+        };
+        let Some(picked) = schedule::pick::<V4, _>(&Packets(tables), slot, &flow, Tick(0)) else {
             return "0".to_owned();
         };
         let record = &tables.destinations()[picked as usize];
