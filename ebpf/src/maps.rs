@@ -1,12 +1,14 @@
 //! The tables. Sizes here are the least; the loader sets those that are configured.
 
 use aya_ebpf::bindings::bpf_timer;
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, Stack};
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, ProgramArray, Stack};
 use aya_ebpf::macros::btf_map;
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
-use weir_abi::keys::{BucketKey, ServiceKey};
+use weir_abi::handover::Handover;
+use weir_abi::keys::{BucketKey, ServerKey, ServiceKey};
+use weir_abi::mark::{MARK_RULES, MarkRecord};
 use weir_abi::reason::REASONS;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACES, InterfaceRecord, Settings};
@@ -54,3 +56,13 @@ pub static INTERFACE_TABLE: Array<InterfaceRecord, { INTERFACES as usize }, SHAR
 pub static INTERFACE_INDEX: HashMap<u32, u32, { INTERFACES as usize }> = HashMap::new();
 #[btf_map(name = "reaper")]
 pub static REAPER: Array<Reaper, 1> = Array::new();
+#[btf_map(name = "marks")]
+pub static MARKS: Array<MarkRecord, { MARK_RULES as usize }, SHARED> = Array::new();
+#[btf_map(name = "server_index")]
+pub static SERVER_INDEX: HashMap<ServerKey, u32, 1, 1> = HashMap::new();
+#[btf_map(name = "parts_xdp")]
+pub static PARTS_XDP: ProgramArray<8> = ProgramArray::new();
+#[btf_map(name = "parts_tc")]
+pub static PARTS_TC: ProgramArray<8> = ProgramArray::new();
+#[btf_map(name = "handover")]
+pub static HANDOVER: PerCpuArray<Handover, 1> = PerCpuArray::new();

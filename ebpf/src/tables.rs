@@ -7,7 +7,9 @@ use aya_ebpf::helpers::bpf_loop;
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
-use weir_abi::keys::{BucketKey, Direction, FAMILY_V4, FlowValue, ServiceKey};
+use weir_abi::handover::Handover;
+use weir_abi::keys::{BucketKey, Direction, FAMILY_V4, FlowValue, ServerKey, ServiceKey};
+use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{InterfaceRecord, Settings};
@@ -37,6 +39,24 @@ impl Tables for Maps {
     #[inline(always)]
     fn settings(&self) -> Option<&Settings> {
         maps::SETTINGS.get(0)
+    }
+
+    #[inline(always)]
+    fn handover(&self) -> Option<&Handover> {
+        let handover = maps::HANDOVER.get_ptr(0)?;
+        // SAFETY: a value of this processor, made of cells, that lives as long as the map.
+        Some(unsafe { &*handover })
+    }
+
+    #[inline(always)]
+    fn mark_rule(&self, place: u32) -> Option<&MarkRecord> {
+        maps::MARKS.get(place)
+    }
+
+    #[inline(always)]
+    fn server(&self, key: &ServerKey) -> Option<u32> {
+        // SAFETY: the value is copied at once.
+        unsafe { maps::SERVER_INDEX.get(key) }.copied()
     }
 
     #[inline(always)]

@@ -18,6 +18,7 @@ use weir_abi::settings::Link;
 use weir_forward::family::Family;
 use weir_forward::hook::{Hook, Refused, Route};
 use weir_forward::parse::{Segment, Transport};
+use weir_forward::part::{self, Part};
 use weir_forward::process::process;
 use weir_forward::tables::Tables;
 use weir_forward::translate::End;
@@ -28,6 +29,7 @@ use weir_wire::transport::{TCP, Tcp, UDP, Udp};
 
 use crate::frame;
 use crate::link_header;
+use crate::maps::PARTS_TC;
 use crate::route::{Answer, Lookup};
 use crate::tables::{Maps, count_reason};
 
@@ -60,15 +62,7 @@ const HEADERS: u32 = 128;
 #[classifier]
 #[inline(always)]
 pub fn weir_tc(context: TcContext) -> i32 {
-    let mut frame = Frame {
-        skb: context.skb.skb,
-        interface: 0,
-        way: Way::Neighbour,
-        neighbour: MaybeUninit::uninit(),
-        hop: Link(0),
-        mtu: 0,
-        source: Link(0),
-    };
+    let mut frame = Frame::new(&context);
     frame.pull(frame.headers());
     if link_header::may_be_lost(&frame, frame.context().protocol)
         && link_header::restore(frame.skb).is_err()
@@ -79,7 +73,44 @@ pub fn weir_tc(context: TcContext) -> i32 {
     process(&mut frame, &Maps)
 }
 
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_length(context: TcContext) -> i32 {
+    part::run(&mut Frame::new(&context), &Maps, Part::Length)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_related(context: TcContext) -> i32 {
+    part::run(&mut Frame::new(&context), &Maps, Part::Related)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_fragment(context: TcContext) -> i32 {
+    part::run(&mut Frame::new(&context), &Maps, Part::Fragment)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_application(context: TcContext) -> i32 {
+    part::run(&mut Frame::new(&context), &Maps, Part::Application)
+}
+
 impl Frame {
+    #[inline(always)]
+    fn new(context: &TcContext) -> Self {
+        Self {
+            skb: context.skb.skb,
+            interface: 0,
+            way: Way::Neighbour,
+            neighbour: MaybeUninit::uninit(),
+            hop: Link(0),
+            mtu: 0,
+            source: Link(0),
+        }
+    }
+
     #[inline(always)]
     fn context(&self) -> &__sk_buff {
         // SAFETY: the context is a live `__sk_buff`.
@@ -242,6 +273,13 @@ impl Hook for Frame {
                 TC_ACT_SHOT
             }
         }
+    }
+
+    #[inline(always)]
+    fn go_on<T: Tables>(&mut self, _tables: &T, part: Part) -> i32 {
+        // SAFETY: the context is the one that this program was given.
+        unsafe { PARTS_TC.tail_call(&TcContext::new(self.skb), part as u32) };
+        self.conclude(Reason::PartMissing)
     }
 
     #[inline(always)]

@@ -13,6 +13,7 @@ use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link};
 use weir_forward::family::Family;
 use weir_forward::hook::{Hook, Refused, Route};
 use weir_forward::parse::Segment;
+use weir_forward::part::{self, Part};
 use weir_forward::process::process;
 use weir_forward::tables::Tables;
 use weir_forward::translate::{End, correct_in_place};
@@ -21,6 +22,7 @@ use weir_wire::ethernet::Ethernet;
 use weir_wire::packet::{Header, Packet};
 
 use crate::frame;
+use crate::maps::PARTS_XDP;
 use crate::route::{Answer, Lookup};
 use crate::tables::{Maps, count_reason};
 
@@ -37,17 +39,26 @@ struct Frame {
 
 #[xdp(frags)]
 pub fn weir_xdp(context: XdpContext) -> u32 {
-    let mut frame = Frame {
-        context: context.ctx,
-        interface: 0,
-        source: Link(0),
-        hop: Link(0),
-        mtu: 0,
-    };
-    process(&mut frame, &Maps)
+    process(&mut Frame::new(&context), &Maps)
+}
+
+#[xdp(frags)]
+pub fn weir_xdp_length(context: XdpContext) -> u32 {
+    part::run(&mut Frame::new(&context), &Maps, Part::Length)
 }
 
 impl Frame {
+    #[inline(always)]
+    fn new(context: &XdpContext) -> Self {
+        Self {
+            context: context.ctx,
+            interface: 0,
+            source: Link(0),
+            hop: Link(0),
+            mtu: 0,
+        }
+    }
+
     #[inline(always)]
     fn ingress(&self) -> u32 {
         // SAFETY: the context is a live `xdp_md`.
@@ -141,6 +152,19 @@ impl Hook for Frame {
                 count_reason(Reason::KernelRefused);
                 XDP_DROP
             }
+        }
+    }
+
+    #[inline(always)]
+    fn go_on<T: Tables>(&mut self, _tables: &T, part: Part) -> u32 {
+        match part {
+            Part::Length => {
+                // SAFETY: the context is the one that this program was given.
+                unsafe { PARTS_XDP.tail_call(&XdpContext::new(self.context), part as u32) };
+                self.conclude(Reason::PartMissing)
+            }
+            // TC's, which meets the packet again.
+            Part::Related | Part::Fragment | Part::Application => XDP_PASS,
         }
     }
 

@@ -2,8 +2,18 @@
 
 /// The XDP program.
 pub const PROGRAM_XDP: &str = "weir_xdp";
+/// XDP's part `length`.
+pub const PROGRAM_XDP_LENGTH: &str = "weir_xdp_length";
 /// The TC program.
 pub const PROGRAM_TC: &str = "weir_tc";
+/// TC's part `length`.
+pub const PROGRAM_TC_LENGTH: &str = "weir_tc_length";
+/// TC's part `related`.
+pub const PROGRAM_TC_RELATED: &str = "weir_tc_related";
+/// TC's part `fragment`.
+pub const PROGRAM_TC_FRAGMENT: &str = "weir_tc_fragment";
+/// TC's part `application`.
+pub const PROGRAM_TC_APPLICATION: &str = "weir_tc_application";
 /// Starts the reaper's timer; run once by the daemon.
 pub const PROGRAM_START_REAPER: &str = "weir_start_reaper";
 

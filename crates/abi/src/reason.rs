@@ -92,6 +92,10 @@ reasons! {
     Contended = 23, "contended", Dropped;
     /// An ICMP error in answer to a packet: no route to its real server.
     HostUnreachable = 24, "host-unreachable", Answered;
+    /// ICMP, and no error about a connection.
+    Icmp = 25, "icmp", Passed;
+    /// The program that would go on with the packet is not there: the kernel's stack has it.
+    PartMissing = 26, "part-missing", Passed;
 }
 
 impl Reason {
@@ -105,6 +109,8 @@ impl Reason {
             | Self::NotOurs
             | Self::NotConnected
             | Self::Fragment
+            | Self::Icmp
+            | Self::PartMissing
             | Self::OtherStation
             | Self::Malformed
             | Self::ReplyRefused

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aya::Ebpf;
-use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray, ProgramArray};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::reason::Reason;
@@ -71,6 +71,8 @@ pub struct Dataplane {
     interface_index: Mutex<HashMap<MapData, u32, u32>>,
     counters: Mutex<PerCpuArray<MapData, CountersRow>>,
     reasons: PerCpuArray<MapData, u64>,
+    /// The kernel empties these when nobody holds them open, here or by their pins.
+    _parts: [ProgramArray<MapData>; 2],
     /// The other tables: user space does not touch them, but holds them open.
     _others: Vec<Map>,
 }
@@ -89,6 +91,9 @@ impl Dataplane {
         let adopted = pins::prepare(bpffs)?;
         let mut object = object::load(bpffs, sizes)?;
         let settings: Shared<Settings> = shared(&mut object, names::MAP_SETTINGS)?;
+        let mut parts_xdp = ProgramArray::try_from(take(&mut object, names::MAP_PARTS_XDP)?)?;
+        let mut parts_tc = ProgramArray::try_from(take(&mut object, names::MAP_PARTS_TC)?)?;
+        object::connect_parts(&object, &mut parts_xdp, &mut parts_tc)?;
         let dataplane = Self {
             bpffs: bpffs.to_owned(),
             adopted,
@@ -115,10 +120,16 @@ impl Dataplane {
                 names::MAP_COUNTERS,
             )?)?),
             reasons: PerCpuArray::try_from(take(&mut object, names::MAP_REASONS)?)?,
-            _others: [names::MAP_FREE4, names::MAP_FREE6, names::MAP_REAPER]
-                .into_iter()
-                .map(|name| take(&mut object, name))
-                .collect::<Result<_, _>>()?,
+            _parts: [parts_xdp, parts_tc],
+            _others: [
+                names::MAP_FREE4,
+                names::MAP_FREE6,
+                names::MAP_REAPER,
+                names::MAP_HANDOVER,
+            ]
+            .into_iter()
+            .map(|name| take(&mut object, name))
+            .collect::<Result<_, _>>()?,
             object,
         };
         let settings = dataplane.settings.first();

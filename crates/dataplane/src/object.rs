@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use aya::maps::{MapData, ProgramArray};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use weir_abi::flow_table::buckets_for;
@@ -29,19 +30,59 @@ pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
         loader.map_pin_path(name, pins::table(bpffs, name));
     }
     let mut object = loader.load(bytes)?;
-    program::<Xdp>(&mut object, names::PROGRAM_XDP)?.load()?;
-    program::<SchedClassifier>(&mut object, names::PROGRAM_TC)?.load()?;
-    program::<Xdp>(&mut object, names::PROGRAM_START_REAPER)?.load()?;
+    for name in [
+        names::PROGRAM_XDP,
+        names::PROGRAM_XDP_LENGTH,
+        names::PROGRAM_START_REAPER,
+    ] {
+        program::<Xdp>(&mut object, name)?.load()?;
+    }
+    for name in [names::PROGRAM_TC].into_iter().chain(PARTS_TC) {
+        program::<SchedClassifier>(&mut object, name)?.load()?;
+    }
     Ok(object)
 }
 
+/// TC's parts, by their numbers (`weir_forward::part::Part`). XDP has the first of them.
+const PARTS_TC: [&str; 4] = [
+    names::PROGRAM_TC_LENGTH,
+    names::PROGRAM_TC_RELATED,
+    names::PROGRAM_TC_FRAGMENT,
+    names::PROGRAM_TC_APPLICATION,
+];
+
+/// Lets the programs go on to their parts. Parts of an earlier daemon's programs are replaced.
+pub fn connect_parts(
+    object: &Ebpf,
+    xdp: &mut ProgramArray<MapData>,
+    tc: &mut ProgramArray<MapData>,
+) -> Result<(), Error> {
+    let length: &Xdp = loaded(object, names::PROGRAM_XDP_LENGTH)?;
+    xdp.set(0, length.fd()?, 0)?;
+    for (number, name) in (0..).zip(PARTS_TC) {
+        let part: &SchedClassifier = loaded(object, name)?;
+        tc.set(number, part.fd()?, 0)?;
+    }
+    Ok(())
+}
+
+/// A program of the object, to be looked at.
+fn loaded<'o, P>(object: &'o Ebpf, name: &'static str) -> Result<&'o P, Error>
+where
+    &'o P: TryFrom<&'o aya::programs::Program, Error = aya::programs::ProgramError>,
+{
+    let program = object.program(name).ok_or(Error::NoSuchProgram(name))?;
+    Ok(program.try_into()?)
+}
+
 /// The sizes of all tables that have a choice.
-fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 11] {
+fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 12] {
     [
         (names::MAP_SERVICES, sizes.services),
         (names::MAP_SERVICE_INDEX, sizes.services),
         (names::MAP_DESTINATIONS, sizes.real_servers),
         (names::MAP_COUNTERS, sizes.real_servers),
+        (names::MAP_SERVER_INDEX, sizes.real_servers),
         // Allocated as used: room for a table of every service costs nothing.
         (
             names::MAP_BUCKETS,

@@ -8,6 +8,7 @@ use weir_wire::packet::Packet;
 
 use crate::family::Family;
 use crate::parse::Segment;
+use crate::part::Part;
 use crate::tables::Tables;
 use crate::translate::End;
 
@@ -41,6 +42,9 @@ pub trait Hook: Packet {
     ///
     /// Called at the end of each way, so that on the fast ones the reason is a constant.
     fn conclude(&mut self, reason: Reason) -> Self::Verdict;
+
+    /// Goes on with another part of the packet path, where this hook has it.
+    fn go_on<T: Tables>(&mut self, tables: &T, part: Part) -> Self::Verdict;
 
     /// Where the VLAN tags end and the network header begins is found by parsing; a hook that
     /// cannot rewrite tagged frames says so, and they are left to one that can.

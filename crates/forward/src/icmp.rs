@@ -43,6 +43,8 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::NotOurs
         | Reason::NotConnected
         | Reason::Fragment
+        | Reason::Icmp
+        | Reason::PartMissing
         | Reason::OtherStation
         | Reason::NoNeighbour
         | Reason::NotTransmittable

@@ -14,19 +14,23 @@
 #[cfg(any(test, feature = "memory"))]
 extern crate std;
 
+pub mod application;
 pub mod begin;
 pub mod connection;
 pub mod evict;
 pub mod family;
 pub mod flow_table;
+pub mod fragment;
 pub mod hook;
 pub mod icmp;
 pub mod meet;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod parse;
+pub mod part;
 pub mod process;
 pub mod reap;
+pub mod related;
 pub mod schedule;
 pub mod state;
 pub mod tables;

@@ -10,7 +10,9 @@ use std::vec::Vec;
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::{FlowBucket, buckets_for};
-use weir_abi::keys::{BucketKey, Direction, FAMILY_V4, ServiceKey};
+use weir_abi::handover::Handover;
+use weir_abi::keys::{BucketKey, Direction, FAMILY_V4, ServerKey, ServiceKey};
+use weir_abi::mark::MarkRecord;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, InterfaceRecord, Link, Settings};
@@ -21,6 +23,7 @@ use weir_wire::packet::{Buffer, Header, Packet};
 use crate::family::Family;
 use crate::hook::{Hook, Refused, Route};
 use crate::parse::Segment;
+use crate::part::{self, Part};
 use crate::process::process;
 use crate::tables::{Step, Tables};
 use crate::translate::{End, correct_in_place};
@@ -30,6 +33,12 @@ use crate::translate::{End, correct_in_place};
 pub struct Memory {
     /// The director's settings.
     pub settings: Settings,
+    /// What one part leaves for the next.
+    pub handover: Handover,
+    /// The rules for firewall marks.
+    pub marks: Vec<MarkRecord>,
+    /// The slots of real servers.
+    pub server_index: HashMap<ServerKey, u32>,
     /// All slots for services.
     pub services: Vec<Service>,
     /// All slots for real servers.
@@ -85,6 +94,9 @@ impl Memory {
         settings.routes_generation.store(1);
         Self {
             settings,
+            handover: Handover::default(),
+            marks: std::vec![MarkRecord::default(); 8],
+            server_index: HashMap::new(),
             services: std::vec![Service::default(); services],
             destinations: std::vec![Destination::default(); destinations],
             connections4: std::vec![Connection4::default(); connections4],
@@ -112,6 +124,18 @@ impl Memory {
 impl Tables for Memory {
     fn settings(&self) -> Option<&Settings> {
         Some(&self.settings)
+    }
+
+    fn handover(&self) -> Option<&Handover> {
+        Some(&self.handover)
+    }
+
+    fn mark_rule(&self, place: u32) -> Option<&MarkRecord> {
+        self.marks.get(place as usize)
+    }
+
+    fn server(&self, key: &ServerKey) -> Option<u32> {
+        self.server_index.get(key).copied()
     }
 
     fn service_slot(&self, key: &ServiceKey) -> Option<u32> {
@@ -272,6 +296,17 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
 
     fn conclude(&mut self, reason: Reason) -> Reason {
         reason
+    }
+
+    fn go_on<T: Tables>(&mut self, tables: &T, part: Part) -> Reason {
+        match part {
+            Part::Length => part::run(self, tables, part),
+            // As the programs do: XDP has the first part only, and leaves the others to TC.
+            Part::Related if XDP => Reason::Icmp,
+            Part::Fragment if XDP => Reason::Fragment,
+            Part::Application if XDP => Reason::PartMissing,
+            Part::Related | Part::Fragment | Part::Application => part::run(self, tables, part),
+        }
     }
 
     fn station<T: Tables>(&self, _tables: &T) -> Option<Link> {

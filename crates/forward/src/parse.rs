@@ -5,7 +5,7 @@ use weir_wire::ethernet::{EtherType, Ethernet, VlanTag};
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::{ExtensionHeader, Ipv6, NextHeader};
 use weir_wire::packet::Packet;
-use weir_wire::transport::{Ports, TCP, Tcp, TcpFlags, UDP, Udp};
+use weir_wire::transport::{ICMP, ICMP6, Ports, TCP, Tcp, TcpFlags, UDP, Udp};
 
 use crate::family::Flow;
 
@@ -212,6 +212,7 @@ fn transport<P: Packet, A: Copy>(
             &udp.ports
         }
         TCP | UDP => return Err(Reason::Malformed),
+        ICMP | ICMP6 => return Err(Reason::Icmp),
         _other => return Err(Reason::OtherProtocol),
     };
     segment.flow.source_port = ports.source();

@@ -15,6 +15,7 @@ use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, answer, problem_of};
 use crate::meet::Met;
 use crate::parse::{Parsed, Segment, Transport, parse};
+use crate::part::{Part, part_of};
 use crate::tables::Tables;
 use crate::translate::{End, Hop, Translate, delta, replacement, translate};
 
@@ -45,13 +46,17 @@ pub enum Lookup {
 /// Decides about one packet, rewrites it and sends it on its way.
 #[inline(always)]
 pub fn process<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
-    match at_once(hook, tables) {
-        Ok(verdict) => verdict,
-        Err(flow) => {
-            let reason = at_length(hook, tables, flow);
-            hook.conclude(reason)
-        }
+    let flow = match at_once(hook, tables) {
+        Ok(verdict) => return verdict,
+        Err(flow) => flow,
+    };
+    if let Some(handover) = tables.handover() {
+        handover.is_unknown.store(match flow {
+            Lookup::Unknown => 1,
+            Lookup::Perhaps => 0,
+        });
     }
+    hook.go_on(tables, Part::Length)
 }
 
 /// The fast way, which most packets go: those of a connection about which nothing is to be asked.
@@ -82,14 +87,27 @@ fn at_once<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Result<H::Verdict, L
             now,
             mtu: 0,
         }),
-        Parsed::Pass(reason) => Ok(hook.conclude(reason)),
+        Parsed::Pass(reason) => Ok(match part_of(reason) {
+            Some(part) => hook.go_on(tables, part),
+            None => hook.conclude(reason),
+        }),
     }
 }
 
 /// The way of all other packets. It begins anew: what the fast way has found out would have to go
 /// through memory, at the cost of every packet.
 #[inline(always)]
-fn at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T, flow: Lookup) -> Reason {
+pub fn at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
+    let flow = match tables.handover() {
+        Some(handover) if handover.is_unknown.load() != 0 => Lookup::Unknown,
+        Some(_) | None => Lookup::Perhaps,
+    };
+    let reason = reason_at_length(hook, tables, flow);
+    hook.conclude(reason)
+}
+
+#[inline(always)]
+fn reason_at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T, flow: Lookup) -> Reason {
     let Some(settings) = tables.settings() else {
         return Reason::NotOurs;
     };

@@ -5,7 +5,9 @@ use core::ops::ControlFlow;
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
-use weir_abi::keys::{BucketKey, Direction, FlowValue, ServiceKey};
+use weir_abi::handover::Handover;
+use weir_abi::keys::{BucketKey, Direction, FlowValue, ServerKey, ServiceKey};
+use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{InterfaceRecord, Settings};
@@ -31,6 +33,12 @@ pub trait Step<T: ?Sized> {
 pub trait Tables {
     /// The director's settings.
     fn settings(&self) -> Option<&Settings>;
+    /// What the part before has left for this one.
+    fn handover(&self) -> Option<&Handover>;
+    /// A rule for firewall marks.
+    fn mark_rule(&self, place: u32) -> Option<&MarkRecord>;
+    /// The slot of a real server that is there.
+    fn server(&self, key: &ServerKey) -> Option<u32>;
     /// The slot of a service.
     fn service_slot(&self, key: &ServiceKey) -> Option<u32>;
     /// The service in a slot.

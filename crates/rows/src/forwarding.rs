@@ -185,11 +185,7 @@ fn not_ours(family: Family) -> Vec<Row> {
         Family::V4 => frame[14 + 9] = 1,
         Family::V6 => frame[14 + 6] = 58,
     }
-    rows.push(raw(
-        format!("ICMP, {family:?}"),
-        frame,
-        Reason::OtherProtocol,
-    ));
+    rows.push(raw(format!("ICMP, {family:?}"), frame, Reason::Icmp));
     rows
 }
 

@@ -1,0 +1,70 @@
+//! The parts of the packet path.
+//!
+//! In the kernel each is a program, which another goes on to by a tail call: it has its own stack,
+//! and the verifier looks at it for itself. What most packets do not need costs them nothing.
+
+use weir_abi::reason::Reason;
+
+use crate::hook::Hook;
+use crate::process;
+use crate::tables::Tables;
+use crate::{application, fragment, related};
+
+/// A part that others go on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Part {
+    /// The way of packets about which something is to be asked: [`process::at_length`].
+    Length = 0,
+    /// ICMP errors about connections.
+    Related = 1,
+    /// Fragments.
+    Fragment = 2,
+    /// Connections whose payload speaks of addresses.
+    Application = 3,
+}
+
+/// Does one part's work.
+#[inline(always)]
+pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdict {
+    match part {
+        Part::Length => process::at_length(hook, tables),
+        Part::Related => related::related(hook, tables),
+        Part::Fragment => fragment::fragment(hook, tables),
+        Part::Application => application::application(hook, tables),
+    }
+}
+
+/// The part that packets with this reason are for, where parsing has found no more than that.
+#[inline(always)]
+pub const fn part_of(reason: Reason) -> Option<Part> {
+    match reason {
+        Reason::Icmp => Some(Part::Related),
+        Reason::Fragment => Some(Part::Fragment),
+        Reason::Request
+        | Reason::Reply
+        | Reason::NoDestination
+        | Reason::TimeExceeded
+        | Reason::TooBig
+        | Reason::NotInternet
+        | Reason::OtherProtocol
+        | Reason::NotOurs
+        | Reason::NotConnected
+        | Reason::OtherStation
+        | Reason::NoNeighbour
+        | Reason::NotTransmittable
+        | Reason::Tagged
+        | Reason::ToBeFragmented
+        | Reason::Malformed
+        | Reason::ReplyRefused
+        | Reason::MartianSource
+        | Reason::DestinationGone
+        | Reason::TableFull
+        | Reason::NoRoute
+        | Reason::ForwardingDisabled
+        | Reason::KernelRefused
+        | Reason::Contended
+        | Reason::HostUnreachable
+        | Reason::PartMissing => None,
+    }
+}
