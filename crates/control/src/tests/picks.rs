@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::handover::Handover;
+use weir_abi::keys::ServerKey;
 use weir_abi::keys::{BucketKey, ServiceKey as TableKey};
+use weir_abi::mark::MarkRecord;
 use weir_abi::service::{Destination, Service as ServiceRecord};
 use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
@@ -151,6 +154,18 @@ struct Packets<'a>(&'a MemoryTables);
 impl PacketTables for Packets<'_> {
     fn settings(&self) -> Option<&Settings> {
         Some(self.0.settings())
+    }
+
+    fn handover(&self) -> Option<&Handover> {
+        None
+    }
+
+    fn mark_rule(&self, _place: u32) -> Option<&MarkRecord> {
+        None
+    }
+
+    fn server(&self, _key: &ServerKey) -> Option<u32> {
+        None
     }
 
     fn service_slot(&self, key: &TableKey) -> Option<u32> {
