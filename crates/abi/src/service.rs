@@ -185,6 +185,8 @@ pub const REFUSE_RESET: u32 = 1;
 /// Nothing.
 pub const REFUSE_SILENTLY: u32 = 2;
 
+/// None: no connection finds a real server.
+pub const SCHEDULER_NONE: u32 = 0;
 /// Round robin.
 pub const SCHEDULER_RR: u32 = 1;
 /// Weighted round robin.

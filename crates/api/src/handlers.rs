@@ -144,7 +144,10 @@ async fn add_service(
     change(
         director,
         peer,
-        Change::AddService(Service { key, scheduler }),
+        Change::AddService(Service {
+            scheduler,
+            ..Service::new(key)
+        }),
     )
     .await
 }
@@ -204,13 +207,13 @@ async fn add_server(
     Body(new): Body<types::NewServer>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
+    let forwarding = new
+        .forwarding
+        .as_deref()
+        .map_or(Ok(Forwarding::Nat), forwarding)?;
     let server = RealServer {
-        address: parse_address(&new.address)?,
-        forwarding: new
-            .forwarding
-            .as_deref()
-            .map_or(Ok(Forwarding::Nat), forwarding)?,
         weight: new.weight.map_or(Ok(Weight::default()), weight)?,
+        ..RealServer::new(parse_address(&new.address)?, forwarding)
     };
     change(director, peer, Change::AddServer { key, server }).await
 }

@@ -369,11 +369,6 @@ fn names_that_nothing_has() {
 listen = ["tcp 192.0.2.10:80"]
 scheduler = "wlcc"
 forward = "masq"
-
-[[service]]
-listen = ["tcp 192.0.2.10:81"]
-scheduler = "sh"
-forward = "dr"
 "#,
         r#"
 error: there is no scheduler `wlcc`
@@ -386,19 +381,7 @@ error: there is no forwarding method `masq`
  --> weir.toml:4:11
   |
 4 | forward = "masq"
-  |           ^^^^^^ expected `nat`
-
-error: scheduler `sh` is known but still to come
- --> weir.toml:8:13
-  |
-8 | scheduler = "sh"
-  |             ^^^^ expected `rr`, `wrr`, `lc`, `wlc` or `dh`
-
-error: forwarding method `dr` is known but still to come
- --> weir.toml:9:11
-  |
-9 | forward = "dr"
-  |           ^^^^ expected `nat`
+  |           ^^^^^^ expected `nat`, `dr`, `tun` or `fullnat`
 "#,
     );
 }

@@ -19,16 +19,15 @@ fn read(text: &str) -> Config {
 
 fn service(key: &str, scheduler: Scheduler) -> Service {
     Service {
-        key: key.parse().unwrap(),
         scheduler,
+        ..Service::new(key.parse().unwrap())
     }
 }
 
 fn server(address: &str, weight: u32) -> RealServer {
     RealServer {
-        address: address.parse().unwrap(),
-        forwarding: Forwarding::Nat,
         weight: Weight::new(weight).unwrap(),
+        ..RealServer::new(address.parse().unwrap(), Forwarding::Nat)
     }
 }
 
@@ -201,9 +200,8 @@ fn address(family: bool) -> impl Strategy<Value = SocketAddr> {
 fn real_server(family: bool) -> impl Strategy<Value = RealServer> {
     let address = address(family).prop_filter("a host", |address| is_host(address.ip()));
     (address, 0..=Weight::MAX).prop_map(|(address, weight)| RealServer {
-        address,
-        forwarding: Forwarding::Nat,
         weight: Weight::new(weight).unwrap(),
+        ..RealServer::new(address, Forwarding::Nat)
     })
 }
 
@@ -215,7 +213,13 @@ fn services() -> impl Strategy<Value = Vec<(Service, Vec<RealServer>)>> {
             let servers = prop::collection::vec(real_server(v6), 0..5);
             (address(v6), servers).prop_map(move |(address, servers)| {
                 let key = ServiceKey::Address { protocol, address };
-                (Service { key, scheduler }, servers)
+                (
+                    Service {
+                        scheduler,
+                        ..Service::new(key)
+                    },
+                    servers,
+                )
             })
         });
     prop::collection::vec(service, 0..4)

@@ -135,8 +135,9 @@ impl Director {
 
 fn read_service<T: Tables>(tables: &T, slot: u32) -> Option<Service> {
     let record = &tables.services()[slot as usize];
+    let key = record::read_service_key(record.key.load())?;
     Some(Service {
-        key: record::read_service_key(record.key.load())?,
         scheduler: record::read_scheduler(record.scheduler.load())?,
+        ..Service::new(key)
     })
 }

@@ -1,13 +1,20 @@
 //! Between the model and the records: byte orders and numbers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
 
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::service::{
-    Destination, DestinationAddress, FORWARD_NAT, SCHEDULER_DH, SCHEDULER_LC, SCHEDULER_RR,
-    SCHEDULER_WLC, SCHEDULER_WRR,
+    Destination, DestinationAddress, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_NAT, FORWARD_TUNNEL,
+    SCHEDULER_DH, SCHEDULER_FO, SCHEDULER_LBLC, SCHEDULER_LBLCR, SCHEDULER_LC, SCHEDULER_MH,
+    SCHEDULER_NONE, SCHEDULER_NQ, SCHEDULER_OVF, SCHEDULER_RR, SCHEDULER_SED, SCHEDULER_SH,
+    SCHEDULER_TWOS, SCHEDULER_WLC, SCHEDULER_WRR, TUNNEL_CHECKSUM, TUNNEL_GRE, TUNNEL_GUE,
+    TUNNEL_IPIP, TUNNEL_REMOTE_CHECKSUM, Tunnel as TableTunnel,
 };
-use weir_config::model::{self, Family, Forwarding, Protocol, RealServer, Scheduler, Weight};
+use weir_config::model::{
+    self, Family, Forwarding, GueChecksum, Protocol, RealServer, Scheduler, Thresholds, Tunnel,
+    Weight,
+};
 
 /// What tells a real server from the others of its service: its address without the forwarding
 /// method.
@@ -95,6 +102,9 @@ pub fn destination_address(server: &RealServer) -> DestinationAddress {
         family: family_number(server.address.ip()),
         forwarding: match server.forwarding {
             Forwarding::Nat => FORWARD_NAT,
+            Forwarding::Direct => FORWARD_DIRECT,
+            Forwarding::Tunnel(_) => FORWARD_TUNNEL,
+            Forwarding::FullNat => FORWARD_FULL_NAT,
         },
     }
 }
@@ -102,14 +112,64 @@ pub fn destination_address(server: &RealServer) -> DestinationAddress {
 /// The real server in a record; nothing when the record was never written.
 pub fn read_server(destination: &Destination) -> Option<RealServer> {
     let address = destination.address.load();
+    let forwarding = match address.forwarding {
+        FORWARD_NAT => Forwarding::Nat,
+        FORWARD_DIRECT => Forwarding::Direct,
+        FORWARD_TUNNEL => Forwarding::Tunnel(read_tunnel(destination.tunnel.load())?),
+        FORWARD_FULL_NAT => Forwarding::FullNat,
+        _ => return None,
+    };
+    let address = read_address(&address.address, address.port, address.family)?;
     Some(RealServer {
-        address: read_address(&address.address, address.port, address.family)?,
-        forwarding: match address.forwarding {
-            FORWARD_NAT => Forwarding::Nat,
-            _ => return None,
-        },
         weight: Weight::new(destination.weight.load())?,
+        thresholds: Thresholds::new(
+            destination.upper_threshold.load(),
+            destination.lower_threshold.load(),
+        )?,
+        ..RealServer::new(address, forwarding)
     })
+}
+
+/// A tunnel as the tables have it, from that address of the director.
+pub fn tunnel(tunnel: Tunnel, source: [u32; 4]) -> TableTunnel {
+    let (kind, port, flags) = match tunnel {
+        Tunnel::Ipip => (TUNNEL_IPIP, 0, 0),
+        Tunnel::Gue { port, checksum } => {
+            let flags = match checksum {
+                GueChecksum::None => 0,
+                GueChecksum::Full => TUNNEL_CHECKSUM,
+                GueChecksum::Remote => TUNNEL_REMOTE_CHECKSUM,
+            };
+            (TUNNEL_GUE, port.get().to_be(), flags)
+        }
+        Tunnel::Gre { checksum: false } => (TUNNEL_GRE, 0, 0),
+        Tunnel::Gre { checksum: true } => (TUNNEL_GRE, 0, TUNNEL_CHECKSUM),
+    };
+    TableTunnel {
+        source,
+        port,
+        kind,
+        flags,
+    }
+}
+
+fn read_tunnel(tunnel: TableTunnel) -> Option<Tunnel> {
+    match (tunnel.kind, tunnel.flags) {
+        (TUNNEL_IPIP, _) => Some(Tunnel::Ipip),
+        (TUNNEL_GUE, flags) => Some(Tunnel::Gue {
+            port: NonZeroU16::new(u16::from_be(tunnel.port))?,
+            checksum: match flags {
+                0 => GueChecksum::None,
+                TUNNEL_CHECKSUM => GueChecksum::Full,
+                TUNNEL_REMOTE_CHECKSUM => GueChecksum::Remote,
+                _ => return None,
+            },
+        }),
+        (TUNNEL_GRE, flags) => Some(Tunnel::Gre {
+            checksum: flags & TUNNEL_CHECKSUM != 0,
+        }),
+        _ => None,
+    }
 }
 
 /// The number of a scheduler.
@@ -120,6 +180,17 @@ pub const fn scheduler_number(scheduler: Scheduler) -> u32 {
         Scheduler::LeastConnection => SCHEDULER_LC,
         Scheduler::WeightedLeastConnection => SCHEDULER_WLC,
         Scheduler::DestinationHashing => SCHEDULER_DH,
+        Scheduler::ShortestExpectedDelay => SCHEDULER_SED,
+        Scheduler::NeverQueue => SCHEDULER_NQ,
+        Scheduler::WeightedFailover => SCHEDULER_FO,
+        Scheduler::WeightedOverflow => SCHEDULER_OVF,
+        Scheduler::LocalityBasedLeastConnection => SCHEDULER_LBLC,
+        Scheduler::LocalityBasedLeastConnectionWithReplication => SCHEDULER_LBLCR,
+        Scheduler::SourceHashing => SCHEDULER_SH,
+        Scheduler::MaglevHashing => SCHEDULER_MH,
+        Scheduler::WeightedRandomTwosChoice => SCHEDULER_TWOS,
+        Scheduler::None => SCHEDULER_NONE,
+        Scheduler::None => SCHEDULER_NONE,
     }
 }
 

@@ -57,9 +57,19 @@ pub(crate) fn install<T: Tables>(
             write_buckets(tables, slot)?;
             memory(NONE, 0)
         }
-        Scheduler::RoundRobin | Scheduler::LeastConnection | Scheduler::WeightedLeastConnection => {
-            memory(NONE, 0)
-        }
+        Scheduler::RoundRobin
+        | Scheduler::LeastConnection
+        | Scheduler::WeightedLeastConnection
+        | Scheduler::ShortestExpectedDelay
+        | Scheduler::NeverQueue
+        | Scheduler::WeightedFailover
+        | Scheduler::WeightedOverflow
+        | Scheduler::LocalityBasedLeastConnection
+        | Scheduler::LocalityBasedLeastConnectionWithReplication
+        | Scheduler::SourceHashing
+        | Scheduler::MaglevHashing
+        | Scheduler::WeightedRandomTwosChoice
+        | Scheduler::None => memory(NONE, 0),
     };
     service.memory.store(fresh);
     service.scheduler.store(record::scheduler_number(scheduler));
@@ -85,7 +95,21 @@ pub(crate) fn notify<T: Tables>(tables: &T, slot: u32, event: Event) -> Result<(
             Event::Added | Event::Removed { .. } => write_buckets(tables, slot)?,
             Event::Edited => {}
         },
-        Some(Scheduler::LeastConnection | Scheduler::WeightedLeastConnection) | None => {}
+        Some(
+            Scheduler::LeastConnection
+            | Scheduler::WeightedLeastConnection
+            | Scheduler::ShortestExpectedDelay
+            | Scheduler::NeverQueue
+            | Scheduler::WeightedFailover
+            | Scheduler::WeightedOverflow
+            | Scheduler::LocalityBasedLeastConnection
+            | Scheduler::LocalityBasedLeastConnectionWithReplication
+            | Scheduler::SourceHashing
+            | Scheduler::MaglevHashing
+            | Scheduler::WeightedRandomTwosChoice
+            | Scheduler::None,
+        )
+        | None => {}
     }
     Ok(())
 }
@@ -118,7 +142,19 @@ pub(crate) fn mend<T: Tables>(tables: &T, slot: u32, list: &[u32]) -> Result<(),
         }
         Some(Scheduler::DestinationHashing) => write_buckets(tables, slot),
         Some(
-            Scheduler::RoundRobin | Scheduler::LeastConnection | Scheduler::WeightedLeastConnection,
+            Scheduler::RoundRobin
+            | Scheduler::LeastConnection
+            | Scheduler::WeightedLeastConnection
+            | Scheduler::ShortestExpectedDelay
+            | Scheduler::NeverQueue
+            | Scheduler::WeightedFailover
+            | Scheduler::WeightedOverflow
+            | Scheduler::LocalityBasedLeastConnection
+            | Scheduler::LocalityBasedLeastConnectionWithReplication
+            | Scheduler::SourceHashing
+            | Scheduler::MaglevHashing
+            | Scheduler::WeightedRandomTwosChoice
+            | Scheduler::None,
         )
         | None => remove_buckets(tables, slot),
     }

@@ -10,7 +10,7 @@ use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::service::{AVAILABLE, Destination, PRESENT};
-use weir_config::model::{Family, RealServer, ServiceKey, is_host};
+use weir_config::model::{Family, Forwarding, RealServer, ServiceKey, is_host};
 
 use crate::director::{Director, clear_flag};
 use crate::error::Error;
@@ -223,7 +223,13 @@ pub(crate) fn check_address<E>(server: SocketAddr) -> Result<(), Error<E>> {
 }
 
 fn write_server(record: &Destination, server: &RealServer) {
+    if let Forwarding::Tunnel(tunnel) = server.forwarding {
+        let source = record.tunnel.load().source;
+        record.tunnel.store(record::tunnel(tunnel, source));
+    }
     record.address.store(record::destination_address(server));
+    record.upper_threshold.store(server.thresholds.upper());
+    record.lower_threshold.store(server.thresholds.lower());
     record.weight.store(server.weight.get());
 }
 

@@ -74,8 +74,8 @@ impl Service {
         }
         match Scheduler::from_name(&self.scheduler) {
             Some(scheduler) => Ok(model::Service {
-                key: self.key,
                 scheduler,
+                ..model::Service::new(self.key)
             }),
             None if IPVS_SCHEDULERS.contains(&self.scheduler.as_str()) => {
                 let option = format!("-s {}", self.scheduler);
@@ -108,9 +108,8 @@ impl RealServer {
         let weight = Weight::new(self.weight)
             .ok_or_else(|| missing(format!("-w {}", self.weight), "a weight as great as this"))?;
         Ok(model::RealServer {
-            address: self.address,
-            forwarding,
             weight,
+            ..model::RealServer::new(self.address, forwarding)
         })
     }
 }

@@ -96,9 +96,13 @@ impl<P: Plane> Daemon<P> {
         let now: Duration = monotonic();
         match change {
             Change::AddService(service) => director.add_service(plane, service, now),
-            Change::EditService { key, scheduler } => {
-                director.edit_service(plane, Service { key, scheduler })
-            }
+            Change::EditService { key, scheduler } => director.edit_service(
+                plane,
+                Service {
+                    scheduler,
+                    ..Service::new(key)
+                },
+            ),
             Change::DeleteService(key) => director.delete_service(plane, &key, now),
             Change::Flush => director.flush(plane, now),
             Change::AddServer { key, server } => director.add_server(plane, &key, server, now),
@@ -110,9 +114,9 @@ impl<P: Plane> Daemon<P> {
             } => {
                 let old = director.server(plane, &key, address)?;
                 let server = RealServer {
-                    address,
                     forwarding: forwarding.unwrap_or(old.forwarding),
                     weight: weight.unwrap_or(old.weight),
+                    ..old
                 };
                 director.edit_server(plane, &key, server)
             }

@@ -30,10 +30,6 @@ const SERVER: Keys = Keys {
     known: &["address", "weight"],
     later: &["check", "forward", "lower_threshold", "upper_threshold"],
 };
-const SCHEDULERS_TO_COME: [&str; 9] = [
-    "sed", "nq", "fo", "ovf", "lblc", "lblcr", "sh", "mh", "twos",
-];
-const FORWARDING_TO_COME: [&str; 3] = ["dr", "tun", "fullnat"];
 const LIST_OF_SERVICES: &str = "expected sections that begin with [[service]]";
 const LIST_OF_LISTEN: &str = r#"expected a list like ["tcp 192.0.2.10:80"]"#;
 const LIST_OF_SERVERS: &str =
@@ -97,7 +93,13 @@ fn service(
             let key = ServiceKey::Address { protocol, address };
             let servers = real_servers(address, &servers, forwarding, problems);
             Placed {
-                value: (Service { key, scheduler }, servers),
+                value: (
+                    Service {
+                        scheduler,
+                        ..Service::new(key)
+                    },
+                    servers,
+                ),
                 span: listen.span,
             }
         })
@@ -113,7 +115,6 @@ fn scheduler(section: &Section<'_>, problems: &mut Problems) -> Scheduler {
             "scheduler",
             name,
             &Scheduler::ALL.map(Scheduler::name),
-            &SCHEDULERS_TO_COME,
             problems,
         );
         Scheduler::default()
@@ -132,38 +133,17 @@ fn forwarding(section: &Section<'_>, problems: &mut Problems) -> Forwarding {
         return Forwarding::Nat;
     };
     Forwarding::from_name(name.value).unwrap_or_else(|| {
-        let known = [Forwarding::Nat.name()];
-        refuse_name(
-            "forwarding method",
-            name,
-            &known,
-            &FORWARDING_TO_COME,
-            problems,
-        );
+        refuse_name("forwarding method", name, &Forwarding::NAMES, problems);
         Forwarding::Nat
     })
 }
 
-fn refuse_name(
-    what: &str,
-    name: Placed<&str>,
-    known: &[&'static str],
-    later: &[&'static str],
-    problems: &mut Problems,
-) {
-    if later.contains(&name.value) {
-        problems.add(
-            name.span,
-            format!("{what} `{}` is known but still to come", name.value),
-            suggestion("", known),
-        );
-    } else {
-        problems.add(
-            name.span,
-            format!("there is no {what} `{}`", name.value),
-            suggestion(name.value, known),
-        );
-    }
+fn refuse_name(what: &str, name: Placed<&str>, known: &[&'static str], problems: &mut Problems) {
+    problems.add(
+        name.span,
+        format!("there is no {what} `{}`", name.value),
+        suggestion(name.value, known),
+    );
 }
 
 fn listens(section: &Section<'_>, problems: &mut Problems) -> Vec<Listen> {
@@ -270,9 +250,8 @@ fn real_servers(
         }
         seen.insert(address, server);
         found.push(RealServer {
-            address,
-            forwarding,
             weight: server.weight,
+            ..RealServer::new(address, forwarding)
         });
     }
     found

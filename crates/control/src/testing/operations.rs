@@ -122,8 +122,8 @@ fn key(service: usize) -> ServiceKey {
 
 fn service(number: usize, scheduler: Scheduler) -> Service {
     Service {
-        key: key(number),
         scheduler,
+        ..Service::new(key(number))
     }
 }
 
@@ -137,9 +137,8 @@ fn address(service: usize, server: usize) -> SocketAddr {
 
 fn server(service: usize, number: usize, weight: u32) -> RealServer {
     RealServer {
-        address: address(service, number),
-        forwarding: Forwarding::Nat,
         weight: Weight::new(weight).unwrap(),
+        ..RealServer::new(address(service, number), Forwarding::Nat)
     }
 }
 
@@ -266,7 +265,7 @@ impl World {
         let services = snapshot.services.into_iter().map(|listing| {
             let servers = listing.servers.iter();
             let servers = servers.map(|s| (s.server, s.active, s.counters)).collect();
-            let Service { key, scheduler } = listing.service;
+            let Service { key, scheduler, .. } = listing.service;
             (key, (scheduler, listing.counters, servers))
         });
         Listing {

@@ -80,16 +80,15 @@ fn key(text: &str) -> ServiceKey {
 
 fn service(text: &str, scheduler: Scheduler) -> Service {
     Service {
-        key: key(text),
         scheduler,
+        ..Service::new(key(text))
     }
 }
 
 fn server(address: &str, weight: u32) -> RealServer {
     RealServer {
-        address: address.parse().unwrap(),
-        forwarding: Forwarding::Nat,
         weight: Weight::new(weight).unwrap(),
+        ..RealServer::new(address.parse().unwrap(), Forwarding::Nat)
     }
 }
 

@@ -126,7 +126,7 @@ fn records(world: &World) -> String {
 
 #[test]
 fn a_reload_without_change_writes_nothing() {
-    let mut world = World::new(8, 32);
+    let mut world = World::new(16, 64);
     assert_ne!(make_so(&mut world, &wanted(1), false), 0);
     // As packets leave it: in the middle of a round.
     for service in world.tables.services() {
@@ -142,7 +142,7 @@ fn a_reload_without_change_writes_nothing() {
 
 #[test]
 fn a_weight_is_changed_without_a_call_to_the_kernel() {
-    let mut world = World::new(8, 32);
+    let mut world = World::new(16, 64);
     make_so(&mut world, &wanted(1), false);
     let before = records(&world);
     assert_eq!(make_so(&mut world, &wanted(3), false), 0);

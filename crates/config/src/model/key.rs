@@ -1,7 +1,4 @@
-//! What is wanted of a director, whoever wrote it: `weir.toml`, the command line or the API.
-//!
-//! Everything here is plain data in the field's own words. Two services are the same service when
-//! their [`ServiceKey`]s are equal, two real servers of one service when their addresses are.
+//! What a virtual service is known by.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -46,109 +43,6 @@ pub enum ServiceKey {
     },
 }
 
-/// How a real server is picked for a new connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Scheduler {
-    /// Round robin.
-    RoundRobin,
-    /// Weighted round robin.
-    WeightedRoundRobin,
-    /// Least connection.
-    LeastConnection,
-    /// Weighted least connection: what ipvsadm takes when nothing is said.
-    #[default]
-    WeightedLeastConnection,
-    /// Destination hashing.
-    DestinationHashing,
-}
-
-/// How packets reach a real server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Forwarding {
-    /// Network address translation (`ipvsadm -m`, "Masq").
-    Nat,
-}
-
-/// A real server's share of new connections; 0 is quiesced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Weight(u32);
-
-/// A virtual service without its real servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Service {
-    /// What it is known by.
-    pub key: ServiceKey,
-    /// How it picks.
-    pub scheduler: Scheduler,
-}
-
-/// A real server of one service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RealServer {
-    /// RIP and port.
-    pub address: SocketAddr,
-    /// How packets reach it.
-    pub forwarding: Forwarding,
-    /// Its share.
-    pub weight: Weight,
-}
-
-/// The three timeouts that `ipvsadm --set` changes, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Timeouts {
-    /// TCP ESTABLISHED (default 900).
-    pub tcp: u32,
-    /// TCP FIN_WAIT (default 120).
-    pub tcp_fin: u32,
-    /// UDP (default 300).
-    pub udp: u32,
-}
-
-impl Timeouts {
-    /// Three times 0: as `ipvsadm --set 0 0 0`, which keeps what is.
-    pub const UNCHANGED: Self = Self {
-        tcp: 0,
-        tcp_fin: 0,
-        udp: 0,
-    };
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            tcp: 900,
-            tcp_fin: 120,
-            udp: 300,
-        }
-    }
-}
-
-impl Weight {
-    /// The greatest weight: `ipvsadm -w` takes as much, whatever its manual says, and the kernel
-    /// counts with signed numbers.
-    pub const MAX: u32 = i32::MAX as u32;
-
-    /// A weight, or nothing when it is above [`Weight::MAX`].
-    pub const fn new(value: u32) -> Option<Self> {
-        if value <= Self::MAX {
-            Some(Self(value))
-        } else {
-            None
-        }
-    }
-
-    /// The number.
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for Weight {
-    fn default() -> Self {
-        Self(1)
-    }
-}
-
 impl Protocol {
     /// The IANA protocol number.
     pub const fn number(self) -> u8 {
@@ -176,23 +70,6 @@ impl Protocol {
         Self::ALL
             .into_iter()
             .find(|protocol| protocol.name() == name)
-    }
-}
-
-/// Whether an address can be that of a real server: of one host, and not of one link only. IPVS
-/// refuses the others. (It also refuses the broadcast address of a network that it is in, and takes
-/// link-local addresses of its own: only a host's routes can tell.)
-pub const fn is_host(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast()
-        }
-        IpAddr::V6(address) => {
-            !address.is_unspecified()
-                && !address.is_multicast()
-                && !address.is_unicast_link_local()
-                && address.to_ipv4_mapped().is_none()
-        }
     }
 }
 
@@ -275,47 +152,6 @@ impl FromStr for ServiceKey {
     }
 }
 
-impl Forwarding {
-    /// The name in `weir.toml` and the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nat => "nat",
-        }
-    }
-
-    /// The forwarding method of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Nat].into_iter().find(|method| method.name() == name)
-    }
-}
-
-impl Scheduler {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::RoundRobin,
-        Self::WeightedRoundRobin,
-        Self::LeastConnection,
-        Self::WeightedLeastConnection,
-        Self::DestinationHashing,
-    ];
-
-    /// The name that ipvsadm and the kernel use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RoundRobin => "rr",
-            Self::WeightedRoundRobin => "wrr",
-            Self::LeastConnection => "lc",
-            Self::WeightedLeastConnection => "wlc",
-            Self::DestinationHashing => "dh",
-        }
-    }
-
-    /// The scheduler of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.name() == name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,27 +166,6 @@ mod tests {
             "fwmark6:4294967295",
         ] {
             assert_eq!(text.parse::<ServiceKey>().unwrap().to_string(), text);
-        }
-    }
-
-    #[test]
-    fn real_servers_have_the_addresses_that_ipvs_takes() {
-        // As Linux 6.12 answers.
-        for (address, taken) in [
-            ("0.0.0.0", false),
-            ("0.1.2.3", true),
-            ("127.0.0.1", true),
-            ("224.0.0.1", false),
-            ("240.0.0.1", true),
-            ("255.255.255.255", false),
-            ("::", false),
-            ("::1", true),
-            ("::ffff:1.2.3.4", false),
-            ("2001:db8::2", true),
-            ("fe80::1", false),
-            ("ff02::1", false),
-        ] {
-            assert_eq!(is_host(address.parse().unwrap()), taken, "{address}");
         }
     }
 

@@ -1,0 +1,20 @@
+//! What is wanted of a director, whoever wrote it: `weir.toml`, the command line or the API.
+//!
+//! Everything here is plain data in the field's own words. Two services are the same service when
+//! their [`ServiceKey`]s are equal, two real servers of one service when their addresses are.
+
+mod key;
+mod mark;
+mod persistence;
+mod scheduler;
+mod server;
+mod service;
+mod timeouts;
+
+pub use key::{BadServiceKey, Family, Protocol, ServiceKey};
+pub use mark::{InterfaceName, MarkRule, Ports, Prefix};
+pub use persistence::{Engine, Netmask, Persistence, PrefixLength6};
+pub use scheduler::{Scheduler, SchedulerFlags};
+pub use server::{Forwarding, GueChecksum, RealServer, Thresholds, Tunnel, Weight, is_host};
+pub use service::{LocalAddresses, Refusal, Service};
+pub use timeouts::{ServiceTimeouts, Timeouts};
