@@ -190,7 +190,6 @@ pub const fn scheduler_number(scheduler: Scheduler) -> u32 {
         Scheduler::MaglevHashing => SCHEDULER_MH,
         Scheduler::WeightedRandomTwosChoice => SCHEDULER_TWOS,
         Scheduler::None => SCHEDULER_NONE,
-        Scheduler::None => SCHEDULER_NONE,
     }
 }
 

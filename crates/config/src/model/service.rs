@@ -88,7 +88,7 @@ impl Refusal {
 
 impl LocalAddresses {
     /// How many there can be.
-    pub const MAX: usize = 16;
+    pub const MAX: usize = 8;
 
     /// Adds one at the end; false when it is there already or there is no room.
     pub fn add(&mut self, address: IpAddr) -> bool {
