@@ -23,6 +23,8 @@ pub mod flow_table;
 pub mod fragment;
 pub mod hook;
 pub mod icmp;
+mod job;
+pub mod length;
 pub mod meet;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;

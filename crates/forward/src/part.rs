@@ -6,7 +6,7 @@
 use weir_abi::reason::Reason;
 
 use crate::hook::Hook;
-use crate::process;
+use crate::length;
 use crate::tables::Tables;
 use crate::{application, fragment, related};
 
@@ -14,7 +14,7 @@ use crate::{application, fragment, related};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Part {
-    /// The way of packets about which something is to be asked: [`process::at_length`].
+    /// The way of packets about which something is to be asked: [`length::at_length`].
     Length = 0,
     /// ICMP errors about connections.
     Related = 1,
@@ -28,7 +28,7 @@ pub enum Part {
 #[inline(always)]
 pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdict {
     match part {
-        Part::Length => process::at_length(hook, tables),
+        Part::Length => length::at_length(hook, tables),
         Part::Related => related::related(hook, tables),
         Part::Fragment => fragment::fragment(hook, tables),
         Part::Application => application::application(hook, tables),

@@ -1,0 +1,299 @@
+//! The way of packets about which something is to be asked: whose they are, where they go.
+
+use weir_abi::connection::{HopCell, HopTerms};
+use weir_abi::keys::Direction;
+use weir_abi::reason::Reason;
+use weir_abi::service::Destination;
+use weir_abi::settings::Link;
+use weir_abi::tick::Tick;
+use weir_wire::ethernet::Ethernet;
+
+use crate::connection::{self, Found};
+use crate::family::{Record, V4, V6};
+use crate::hook::{Hook, Refused, Route};
+use crate::icmp::{Answer, answer, problem_of};
+use crate::job::{Job, advance, count, is_available, send};
+use crate::meet::Met;
+use crate::parse::{Parsed, parse};
+use crate::process::Lookup;
+use crate::tables::Tables;
+use crate::translate::{End, Translate, delta, replacement};
+
+/// The way of all other packets. It begins anew: what the fast way has found out would have to go
+/// through memory, at the cost of every packet.
+#[inline(always)]
+pub fn at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
+    let flow = match tables.handover() {
+        Some(handover) if handover.is_unknown.load() != 0 => Lookup::Unknown,
+        Some(_) | None => Lookup::Perhaps,
+    };
+    let reason = reason_at_length(hook, tables, flow);
+    hook.conclude(reason)
+}
+
+#[inline(always)]
+fn reason_at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T, flow: Lookup) -> Reason {
+    let Some(settings) = tables.settings() else {
+        return Reason::NotOurs;
+    };
+    let now = Tick(settings.now.load());
+    match parse(hook, H::TAGS) {
+        Parsed::V4(segment) => decide(
+            &mut Job::<V4, H, T> {
+                hook,
+                tables,
+                settings,
+                segment,
+                now,
+                mtu: 0,
+            },
+            flow,
+        ),
+        Parsed::V6(segment) => decide(
+            &mut Job::<V6, H, T> {
+                hook,
+                tables,
+                settings,
+                segment,
+                now,
+                mtu: 0,
+            },
+            flow,
+        ),
+        Parsed::Pass(reason) => reason,
+    }
+}
+
+#[inline(always)]
+fn decide<F: Translate + Answer, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    flow: Lookup,
+) -> Reason {
+    let reason = match connection_of(job, flow) {
+        Ok(Belongs::First(slot)) => request(job, slot, true),
+        Ok(Belongs::Request(slot)) => request(job, slot, false),
+        Ok(Belongs::Reply(slot)) => reply(job, slot),
+        Err(reason) => reason,
+    };
+    match problem_of(reason) {
+        Some(problem) => match answer::<F, H>(job.hook, &job.segment, problem, job.mtu) {
+            Ok(()) => reason,
+            Err(_) => Reason::KernelRefused,
+        },
+        None => reason,
+    }
+}
+
+/// The connection that a packet belongs to: its slot.
+pub(crate) enum Belongs {
+    /// The packet has begun it.
+    First(u32),
+    /// It comes from the client.
+    Request(u32),
+    /// It comes from the real server.
+    Reply(u32),
+}
+
+/// The connection that the packet belongs to, which it may have begun.
+#[inline(always)]
+pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    flow: Lookup,
+) -> Result<Belongs, Reason> {
+    match job.tables.meet::<F>(&job.segment, flow, job.now) {
+        Met::Connection(value) => match value.direction() {
+            Direction::Request => Ok(Belongs::Request(value.slot())),
+            Direction::Reply => Ok(Belongs::Reply(value.slot())),
+        },
+        Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
+        Met::Service(service) => {
+            let slot = job.tables.begin::<F>(&job.segment, service, job.now)?;
+            Ok(Belongs::First(slot))
+        }
+        Met::Nothing(reason) => Err(reason),
+    }
+}
+
+/// Whether the frame was sent to another station than the interface that took it.
+#[inline(always)]
+pub(crate) fn is_for_another<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> bool {
+    match (job.hook.station(job.tables), job.hook.header::<Ethernet>(0)) {
+        (Some(station), Some(link)) => link.destination != station.mac(),
+        (None, Some(_) | None) | (Some(_), None) => false,
+    }
+}
+
+/// A client's packet on its way to the real server.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    slot: u32,
+    is_first: bool,
+) -> Reason {
+    let Some(found) = connection::get::<F, T>(job.tables, slot) else {
+        return Reason::Contended;
+    };
+    let found = &found;
+    let end = replacement(&found.record.endpoints().load(), Direction::Request);
+    // Read before all else: what changes meanwhile raises it, and is asked again.
+    let generation = job.settings.routes_generation.load();
+    let destination = job.tables.destination(found.destination);
+    let is_available = is_available(destination);
+    let route = route(job, found, Direction::Request, end, generation, destination);
+    // Asked before anything is written: what is left to the slower hook is left as it came.
+    match route {
+        Route::NoNeighbour => return Reason::NoNeighbour,
+        Route::NotTransmittable => return Reason::NotTransmittable,
+        Route::Known | Route::Unreachable | Route::ForwardingDisabled | Route::TooBig(_) => {}
+    }
+    // Nothing is counted for a removed real server (`ip_vs_in_stats`, `ip_vs_out_stats`).
+    if is_available {
+        count(job, found, Direction::Request);
+    }
+    // What the first packet does to its connection was done when that was made.
+    if !is_first {
+        advance(job, found, job.segment.transport(), Direction::Request);
+    }
+    if job.segment.hops <= 1 {
+        return Reason::TimeExceeded;
+    }
+    let reason = match route {
+        Route::Known => Reason::Request,
+        // Rewritten, and left to the kernel, which fragments what it forwards.
+        Route::TooBig(_) if job.segment.fragmentable => Reason::ToBeFragmented,
+        Route::TooBig(mtu) => {
+            job.mtu = mtu;
+            return Reason::TooBig;
+        }
+        Route::ForwardingDisabled => return Reason::ForwardingDisabled,
+        Route::Unreachable | Route::NoNeighbour | Route::NotTransmittable => {
+            return Reason::HostUnreachable;
+        }
+    };
+    let (transport, delta) = (
+        job.segment.transport(),
+        delta::<F>(&job.segment, end, Direction::Request),
+    );
+    match send(job, transport, end, delta, Direction::Request, reason) {
+        Ok(()) => reason,
+        Err(Refused) => Reason::KernelRefused,
+    }
+}
+
+/// A real server's packet on its way to the client.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    slot: u32,
+) -> Reason {
+    // In IPVS the kernel's forwarding has judged hops and size before it sees a reply, and tells
+    // the real server itself.
+    if job.segment.hops <= 1 {
+        return Reason::ReplyRefused;
+    }
+    let Some(found) = connection::get::<F, T>(job.tables, slot) else {
+        return Reason::Contended;
+    };
+    let found = &found;
+    let end = replacement(&found.record.endpoints().load(), Direction::Reply);
+    let generation = job.settings.routes_generation.load();
+    let destination = job.tables.destination(found.destination);
+    let is_available = is_available(destination);
+    match route(job, found, Direction::Reply, end, generation, destination) {
+        Route::Known => {}
+        Route::NoNeighbour => return Reason::NoNeighbour,
+        Route::NotTransmittable => return Reason::NotTransmittable,
+        Route::TooBig(_) => return Reason::ReplyRefused,
+        Route::Unreachable => return Reason::NoRoute,
+        Route::ForwardingDisabled => return Reason::ForwardingDisabled,
+    }
+    if is_available {
+        count(job, found, Direction::Reply);
+    }
+    advance(job, found, job.segment.transport(), Direction::Reply);
+    let (transport, delta) = (
+        job.segment.transport(),
+        delta::<F>(&job.segment, end, Direction::Reply),
+    );
+    match send(job, transport, end, delta, Direction::Reply, Reason::Reply) {
+        Ok(()) => Reason::Reply,
+        Err(Refused) => Reason::KernelRefused,
+    }
+}
+
+/// Asks where the packet goes, and lets the connection remember it. `generation` was in force before the
+/// real server was looked at.
+#[inline(always)]
+pub(crate) fn route<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    found: &Found<'_, F>,
+    direction: Direction,
+    end: End<F::Address>,
+    generation: u32,
+    destination: Option<&Destination>,
+) -> Route {
+    let is_available = is_available(destination);
+    let to_server = match direction {
+        Direction::Request => destination.map(|destination| &destination.hop),
+        Direction::Reply => None,
+    };
+    if let Some(hop) = to_server
+        && let Some((link, mtu)) = way_to_server(job, hop, generation)
+    {
+        if is_available {
+            learn(job, found, direction, end, generation, (link, mtu));
+        }
+        return Route::Known;
+    }
+    let route = job
+        .hook
+        .route::<F, T>(job.tables, &job.segment, direction, end);
+    match route {
+        Route::Known => {
+            // Nothing of a removed real server is remembered: each packet of its asks.
+            if is_available && let Some((link, mtu)) = job.hook.learnt() {
+                learn(job, found, direction, end, generation, (link, mtu));
+                if let Some(hop) = to_server {
+                    hop.remember(link, HopTerms::new(generation, mtu, 0));
+                }
+            }
+        }
+        Route::NoNeighbour
+        | Route::NotTransmittable
+        | Route::Unreachable
+        | Route::ForwardingDisabled
+        | Route::TooBig(_) => {}
+    }
+    route
+}
+
+/// Goes the way that another connection's packet went to the same real server, if that still holds.
+/// As in IPVS, whose real servers keep their route (`ip_vs_dest_dst`), the client does not matter.
+#[inline(always)]
+pub(crate) fn way_to_server<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    hop: &HopCell,
+    generation: u32,
+) -> Option<(Link, u16)> {
+    let terms = HopTerms(hop.terms.load());
+    let link = Link(hop.link.load());
+    let goes = terms.generation() == generation
+        && job.hook.fits(&job.segment, terms.mtu())
+        && job.hook.recall(job.tables, link);
+    goes.then_some((link, terms.mtu()))
+}
+
+/// Lets a connection remember a hop.
+#[inline(always)]
+pub(crate) fn learn<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    found: &Found<'_, F>,
+    direction: Direction,
+    end: End<F::Address>,
+    generation: u32,
+    (link, mtu): (Link, u16),
+) {
+    let delta = delta::<F>(&job.segment, end, direction);
+    let hop = found.record.hop(direction);
+    hop.remember(link, HopTerms::new(generation, mtu, delta));
+}
