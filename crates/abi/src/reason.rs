@@ -96,6 +96,14 @@ reasons! {
     Icmp = 25, "icmp", Passed;
     /// The program that would go on with the packet is not there: the kernel's stack has it.
     PartMissing = 26, "part-missing", Passed;
+    /// An ICMP error about a reply, sent to the real server.
+    IcmpToServer = 27, "icmp-to-server", Forwarded;
+    /// An ICMP error about a request, sent to the client.
+    IcmpToClient = 28, "icmp-to-client", Forwarded;
+    /// An ICMP error that cannot be sent on; no ICMP error may say so (RFC 1122, 3.2.2).
+    IcmpUndeliverable = 29, "icmp-undeliverable", Dropped;
+    /// An ICMP error about a connection whose checksum is wrong.
+    IcmpDamaged = 30, "icmp-damaged", Dropped;
 }
 
 impl Reason {
@@ -130,7 +138,11 @@ impl Reason {
             | Self::ForwardingDisabled
             | Self::KernelRefused
             | Self::Contended
-            | Self::HostUnreachable => true,
+            | Self::HostUnreachable
+            | Self::IcmpToServer
+            | Self::IcmpToClient
+            | Self::IcmpUndeliverable
+            | Self::IcmpDamaged => true,
         }
     }
 }

@@ -45,6 +45,10 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::Fragment
         | Reason::Icmp
         | Reason::PartMissing
+        | Reason::IcmpToServer
+        | Reason::IcmpToClient
+        | Reason::IcmpUndeliverable
+        | Reason::IcmpDamaged
         | Reason::OtherStation
         | Reason::NoNeighbour
         | Reason::NotTransmittable

@@ -65,6 +65,10 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::KernelRefused
         | Reason::Contended
         | Reason::HostUnreachable
-        | Reason::PartMissing => None,
+        | Reason::PartMissing
+        | Reason::IcmpToServer
+        | Reason::IcmpToClient
+        | Reason::IcmpUndeliverable
+        | Reason::IcmpDamaged => None,
     }
 }
