@@ -14,7 +14,8 @@ use weir_abi::service::{AVAILABLE, Destination, DestinationAddress, PRESENT};
 use crate::director::{Director, Held, clear_flag};
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::record::ServerKey;
+use crate::kinds;
+use crate::record::{self, ServerKey};
 use crate::scheduling;
 use crate::settings;
 use crate::slots::{BySlot, Slots};
@@ -38,6 +39,9 @@ impl Director {
             settings::set_defaults(tables.settings());
         }
         director.find_services(tables, now);
+        let keys = director.services.keys().copied();
+        let keys: Vec<_> = keys.filter_map(record::read_service_key).collect();
+        kinds::recount(tables.settings(), keys.iter());
         for (slot, key) in director.by_slot() {
             let servers = mend_list(tables, slot, key).map_err(Error::Tables)?;
             tables.insert_service(key, slot).map_err(Error::Tables)?;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
-use weir_abi::service::{AVAILABLE, PRESENT};
+use weir_abi::service::AVAILABLE;
 use weir_abi::{NONE, service};
 use weir_config::file::Sysctls;
 use weir_config::model::{Protocol, Scheduler, Service, ServiceKey, Timeouts};
 
 use crate::error::Error;
 use crate::estimator::Estimator;
+use crate::kinds;
 use crate::record::{self, ServerKey};
 use crate::scheduling;
 use crate::settings;
@@ -20,6 +21,11 @@ use crate::slots::{BySlot, Slots};
 use crate::statistics;
 use crate::tables::Tables;
 use crate::trash::Trash;
+
+/// Places of mh's table (IPVS: the prime of `IP_VS_MH_TAB_INDEX` 12).
+const MAGLEV_SIZE: usize = 4093;
+
+pub(crate) const FULL_NAT: &str = "FULLNAT is still to come";
 
 /// The virtual services and real servers of one set of tables.
 ///
@@ -54,13 +60,15 @@ impl Director {
         wanted: Service,
         now: Duration,
     ) -> Result<(), Error<T::Error>> {
-        check_service(&wanted)?;
         let key = record::service_key(&wanted.key);
         if self.services.contains_key(&key) {
             return Err(Error::ServiceExists(wanted.key));
         }
+        check_service(&wanted)?;
         let slot = self.take_service(tables, now)?;
-        if let Err(error) = write_service(tables, slot, key, wanted.scheduler) {
+        kinds::count(tables.settings(), &wanted.key);
+        if let Err(error) = write_service(tables, slot, key, &wanted) {
+            kinds::uncount(tables.settings(), &wanted.key);
             self.forget_service_slot(tables, slot, now);
             return Err(Error::Tables(error));
         }
@@ -82,9 +90,16 @@ impl Director {
         tables: &T,
         wanted: Service,
     ) -> Result<(), Error<T::Error>> {
-        let slot = self.held(&wanted.key)?.slot;
-        let number = tables.services()[slot as usize].scheduler.load();
-        if record::read_scheduler(number) == Some(wanted.scheduler) {
+        let held = self.held(&wanted.key)?;
+        check_service(&wanted)?;
+        check_size(wanted.scheduler, held.servers.len())?;
+        let slot = held.slot;
+        let record = &tables.services()[slot as usize];
+        if record::write_service(record, &wanted) {
+            // Timeouts and flags of connections that go the fast way are looked up anew.
+            settings::forget_routes(tables.settings());
+        }
+        if record::read_scheduler(record.scheduler.load()) == Some(wanted.scheduler) {
             return Ok(());
         }
         scheduling::install(tables, slot, wanted.scheduler).map_err(Error::Tables)
@@ -176,6 +191,9 @@ impl Director {
         statistics::retire(&tables.settings().retired, record.retired.load());
         self.forget_service_slot(tables, slot, now);
         self.services.remove(&key);
+        if let Some(key) = record::read_service_key(key) {
+            kinds::uncount(tables.settings(), &key);
+        }
         Ok(())
     }
 
@@ -207,22 +225,50 @@ impl Director {
 
 /// Refuses what no director can have and what is still to come.
 pub(crate) fn check_service<E>(wanted: &Service) -> Result<(), Error<E>> {
-    match wanted.key {
-        ServiceKey::Address { protocol, address } => {
-            if protocol == Protocol::Sctp {
-                return Err(Error::NotSupported("SCTP services are still to come"));
-            }
-            if address.port() == 0 {
-                return Err(Error::NotSupported(
-                    "a service on all ports (port 0) needs persistence, which is still to come",
-                ));
-            }
-            Ok(())
-        }
-        ServiceKey::FirewallMark { .. } => Err(Error::NotSupported(
-            "services of a firewall mark are still to come",
-        )),
+    if !wanted.local_addresses.is_empty() {
+        return Err(Error::NotSupported(FULL_NAT));
     }
+    if let ServiceKey::Address { protocol, address } = wanted.key {
+        if address.port() == 0 && wanted.persistence.is_none() {
+            return Err(Error::Invalid(format!(
+                "virtual service {} takes every port, so it has to be persistent",
+                wanted.key
+            )));
+        }
+        if wanted.one_packet && protocol != Protocol::Udp {
+            return Err(Error::Invalid(format!(
+                "virtual service {} cannot be scheduled by single packets, only UDP can",
+                wanted.key
+            )));
+        }
+    }
+    let Some(persistence) = wanted.persistence else {
+        return Ok(());
+    };
+    if persistence.netmask.family() != wanted.family() {
+        return Err(Error::Invalid(format!(
+            "the netmask of virtual service {} is one of the other address family",
+            wanted.key
+        )));
+    }
+    if persistence.timeout > settings::MAX_TIMEOUT {
+        return Err(Error::OutOfRange(format!(
+            "a persistence of {} seconds is too long; the most is {}",
+            persistence.timeout,
+            settings::MAX_TIMEOUT
+        )));
+    }
+    Ok(())
+}
+
+/// Maglev hashing's table has a place for each real server at least.
+pub(crate) fn check_size<E>(scheduler: Scheduler, servers: usize) -> Result<(), Error<E>> {
+    if scheduler == Scheduler::MaglevHashing && servers > MAGLEV_SIZE {
+        return Err(Error::Invalid(format!(
+            "{servers} real servers are too many for mh, whose table has {MAGLEV_SIZE} places"
+        )));
+    }
+    Ok(())
 }
 
 /// Fills the slot, lets packets in last.
@@ -230,7 +276,7 @@ fn write_service<T: Tables>(
     tables: &T,
     slot: u32,
     key: TableKey,
-    scheduler: Scheduler,
+    wanted: &Service,
 ) -> Result<(), T::Error> {
     let record = &tables.services()[slot as usize];
     record.key.store(key);
@@ -241,8 +287,8 @@ fn write_service<T: Tables>(
     record.buckets.store(0);
     record.retired.store(Counters::default());
     record.zeroed.store(Counters::default());
-    scheduling::install(tables, slot, scheduler)?;
-    record.flags.store(PRESENT);
+    scheduling::install(tables, slot, wanted.scheduler)?;
+    record::write_service(record, wanted);
     tables.insert_service(key, slot)
 }
 

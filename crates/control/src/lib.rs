@@ -13,6 +13,7 @@ pub mod connection;
 mod director;
 mod error;
 mod estimator;
+mod kinds;
 mod listing;
 pub mod plan;
 pub mod record;

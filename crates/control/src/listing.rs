@@ -90,7 +90,10 @@ impl Director {
                         .filter_map(|server| record::read_server(&destinations[server as usize]))
                         .collect();
                 servers.reverse();
-                Some((read_service(tables, slot)?, servers))
+                Some((
+                    record::read_service(&tables.services()[slot as usize])?,
+                    servers,
+                ))
             })
             .collect()
     }
@@ -105,7 +108,7 @@ impl Director {
         let held = self.services.get(&record.key.load())?;
         let servers = scheduling::list(record, tables.destinations());
         Some(ServiceListing {
-            service: read_service(tables, slot)?,
+            service: record::read_service(&tables.services()[slot as usize])?,
             counters: counted.service(slot).minus(record.zeroed.load()),
             rates: held.estimator.rates(),
             servers: servers
@@ -131,13 +134,4 @@ impl Director {
             rates: estimator.rates(),
         })
     }
-}
-
-fn read_service<T: Tables>(tables: &T, slot: u32) -> Option<Service> {
-    let record = &tables.services()[slot as usize];
-    let key = record::read_service_key(record.key.load())?;
-    Some(Service {
-        scheduler: record::read_scheduler(record.scheduler.load())?,
-        ..Service::new(key)
-    })
 }

@@ -6,24 +6,24 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use weir_config::model::{RealServer, Service, ServiceKey};
+use weir_config::model::{RealServer, Service, ServiceKey, Words};
 
-use crate::director::{Director, check_service};
+use crate::director::{Director, check_service, check_size};
 use crate::error::Error;
 use crate::servers::{check_address, check_family};
 use crate::tables::Tables;
 
 /// One change, shown as a line of a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A virtual service is new.
     AddService(Service),
-    /// A virtual service has another scheduler.
+    /// Something else is said of a virtual service.
     EditService {
         /// As it is.
-        from: Service,
+        from: Box<Service>,
         /// As it will be.
-        to: Service,
+        to: Box<Service>,
     },
     /// A virtual service goes, with its real servers.
     DeleteService(Service),
@@ -34,7 +34,7 @@ pub enum Change {
         /// The real server.
         server: RealServer,
     },
-    /// A real server has another weight or forwarding method.
+    /// Something else is said of a real server.
     EditServer {
         /// Its virtual service.
         service: ServiceKey,
@@ -80,8 +80,8 @@ pub fn plan_named(
             Some((from, old)) => {
                 if from != service {
                     changes.push(Change::EditService {
-                        from: *from,
-                        to: *service,
+                        from: Box::new(*from),
+                        to: Box::new(*service),
                     });
                 }
                 plan_servers(&mut changes, service.key, old, servers);
@@ -143,7 +143,7 @@ impl Director {
         for change in changes {
             match change {
                 Change::AddService(service) => self.add_service(tables, *service, now)?,
-                Change::EditService { to, .. } => self.edit_service(tables, *to)?,
+                Change::EditService { to, .. } => self.edit_service(tables, **to)?,
                 Change::DeleteService(service) => {
                     self.delete_service(tables, &service.key, now)?;
                 }
@@ -178,14 +178,19 @@ impl Director {
                         return Err(Error::ServiceExists(service.key));
                     }
                 }
-                Change::EditService { to: service, .. } | Change::DeleteService(service) => {
+                Change::EditService { to: service, .. } => {
+                    let held = self.held(&service.key)?;
+                    check_service(service)?;
+                    check_size(service.scheduler, held.servers.len())?;
+                }
+                Change::DeleteService(service) => {
                     self.held(&service.key)?;
                 }
                 Change::AddServer { service, server } => {
                     if !new_services.contains(service) {
                         self.held(service)?;
                     }
-                    check_family(service, server.address)?;
+                    check_family(service, server)?;
                     check_address(server.address)?;
                     let is_new = new_servers.insert((*service, server.address));
                     if !is_new || self.server(tables, service, server.address).is_ok() {
@@ -195,12 +200,11 @@ impl Director {
                         });
                     }
                 }
-                Change::EditServer {
-                    service,
-                    to: server,
-                    ..
+                Change::EditServer { service, to, .. } => {
+                    self.find_server(service, to.address)?;
+                    check_family(service, to)?;
                 }
-                | Change::DeleteServer { service, server } => {
+                Change::DeleteServer { service, server } => {
                     self.find_server(service, server.address)?;
                 }
             }
@@ -213,52 +217,60 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddService(service) => {
-                write!(
-                    f,
-                    "+ {} scheduler {}",
-                    service.key,
-                    service.scheduler.name()
-                )
+                write!(f, "+ {}", service.key)?;
+                write_words(f, &service.words())
             }
-            Self::EditService { from, to } => write!(
-                f,
-                "~ {} scheduler {} -> {}",
-                to.key,
-                from.scheduler.name(),
-                to.scheduler.name()
-            ),
+            Self::EditService { from, to } => {
+                write!(f, "~ {}", to.key)?;
+                write_difference(f, &from.words(), &to.words())
+            }
             Self::DeleteService(service) => {
-                write!(
-                    f,
-                    "- {} scheduler {}",
-                    service.key,
-                    service.scheduler.name()
-                )
+                write!(f, "- {}", service.key)?;
+                write_words(f, &service.words())
             }
-            Self::AddServer { service, server } => write!(
-                f,
-                "+ {service} server {} {} weight {}",
-                server.address,
-                server.forwarding.name(),
-                server.weight.get()
-            ),
+            Self::AddServer { service, server } => {
+                let method = server.forwarding.name();
+                write!(f, "+ {service} server {} {method}", server.address)?;
+                write_words(f, &server.words())
+            }
             Self::EditServer { service, from, to } => {
                 write!(f, "~ {service} server {}", to.address)?;
-                if from.forwarding != to.forwarding {
-                    write!(f, " {} -> {}", from.forwarding.name(), to.forwarding.name())?;
+                let (old, new) = (from.forwarding.name(), to.forwarding.name());
+                if old != new {
+                    write!(f, " {old} -> {new}")?;
                 }
-                if from.weight != to.weight {
-                    write!(f, " weight {} -> {}", from.weight.get(), to.weight.get())?;
-                }
-                Ok(())
+                write_difference(f, &from.words(), &to.words())
             }
-            Self::DeleteServer { service, server } => write!(
-                f,
-                "- {service} server {} {} weight {}",
-                server.address,
-                server.forwarding.name(),
-                server.weight.get()
-            ),
+            Self::DeleteServer { service, server } => {
+                let method = server.forwarding.name();
+                write!(f, "- {service} server {} {method}", server.address)?;
+                write_words(f, &server.words())
+            }
         }
     }
+}
+
+fn write_words(f: &mut fmt::Formatter<'_>, words: &Words) -> fmt::Result {
+    words
+        .iter()
+        .try_for_each(|(name, value)| write!(f, " {name} {value}"))
+}
+
+/// What is said otherwise, and what is said no more or only now.
+fn write_difference(f: &mut fmt::Formatter<'_>, from: &Words, to: &Words) -> fmt::Result {
+    let find = |words: &Words, name: &str| {
+        let mut words = words.iter();
+        let found = words.find(|(known, _)| *known == name);
+        found.map_or("none".to_owned(), |(_, value)| value.clone())
+    };
+    let gone = from
+        .iter()
+        .filter(|(name, _)| to.iter().all(|(known, _)| known != name));
+    for (name, _) in to.iter().chain(gone) {
+        let (old, new) = (find(from, name), find(to, name));
+        if old != new {
+            write!(f, " {name} {old} -> {new}")?;
+        }
+    }
+    Ok(())
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
-use weir_abi::service::{AVAILABLE, Destination, PRESENT};
+use weir_abi::service::{AVAILABLE, PRESENT, Tunnel};
 use weir_config::model::{Family, Forwarding, RealServer, ServiceKey, is_host};
 
-use crate::director::{Director, clear_flag};
+use crate::director::{Director, FULL_NAT, clear_flag};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::record::{self, ServerKey};
@@ -35,7 +35,7 @@ impl Director {
         let service = held.slot;
         let table_key = record::service_key(key);
         let server_key = ServerKey::of_address(server.address);
-        check_family(key, server.address)?;
+        check_family(key, &server)?;
         if held.servers.contains_key(&server_key) {
             return Err(Error::ServerExists {
                 service: *key,
@@ -53,7 +53,7 @@ impl Director {
                 self.new_record(tables, service, table_key, now)?
             }
         };
-        write_server(&tables.destinations()[slot as usize], &server);
+        record::write_server(&tables.destinations()[slot as usize], &server);
         link(tables, service, slot);
         if let Some(held) = self.services.get_mut(&table_key) {
             held.servers.insert(server_key, slot);
@@ -72,7 +72,15 @@ impl Director {
         server: RealServer,
     ) -> Result<(), Error<T::Error>> {
         let (service, slot) = self.find_server(key, server.address)?;
-        write_server(&tables.destinations()[slot as usize], &server);
+        let record = &tables.destinations()[slot as usize];
+        let before = record::read_server(record);
+        check_family(key, &server)?;
+        record::write_server(record, &server);
+        if before.is_none_or(|before| before.forwarding != server.forwarding) {
+            // Another tunnel lets other sizes through; connections keep the method they began with.
+            record.hop.forget();
+            settings::forget_routes(tables.settings());
+        }
         scheduling::notify(tables, service, Event::Edited).map_err(Error::Tables)
     }
 
@@ -186,6 +194,8 @@ impl Director {
             &record.persistent,
             &record.upper_threshold,
             &record.lower_threshold,
+            &record.overloaded,
+            &record.local,
         ] {
             cell.store(0);
         }
@@ -193,8 +203,7 @@ impl Director {
         record.hop.forget();
         record.service_key.store(table_key);
         record.zeroed.store(Counters::default());
-        // The one before was elsewhere.
-        record.hop.forget();
+        record.tunnel.store(Tunnel::default());
         record.service.store(service);
         *self.estimators.at(slot) = Estimator::default();
         Ok(slot)
@@ -202,12 +211,18 @@ impl Director {
 }
 
 /// IPVS forwards between the families only through tunnels.
-pub(crate) fn check_family<E>(key: &ServiceKey, server: SocketAddr) -> Result<(), Error<E>> {
-    if Family::of(server.ip()) == key.family() {
+pub(crate) fn check_family<E>(key: &ServiceKey, server: &RealServer) -> Result<(), Error<E>> {
+    match server.forwarding {
+        Forwarding::Tunnel(_) => return Ok(()),
+        Forwarding::FullNat => return Err(Error::NotSupported(FULL_NAT)),
+        Forwarding::Nat | Forwarding::Direct => {}
+    }
+    if Family::of(server.address.ip()) == key.family() {
         return Ok(());
     }
     Err(Error::Invalid(format!(
-        "real server {server} and virtual service {key} are of different address families, which only tunnels can join"
+        "real server {} and virtual service {key} are of different address families, which only tunnels can join",
+        server.address
     )))
 }
 
@@ -220,17 +235,6 @@ pub(crate) fn check_address<E>(server: SocketAddr) -> Result<(), Error<E>> {
         "{} cannot be a real server: it is not the address of one host that can be reached from anywhere",
         server.ip()
     )))
-}
-
-fn write_server(record: &Destination, server: &RealServer) {
-    if let Forwarding::Tunnel(tunnel) = server.forwarding {
-        let source = record.tunnel.load().source;
-        record.tunnel.store(record::tunnel(tunnel, source));
-    }
-    record.address.store(record::destination_address(server));
-    record.upper_threshold.store(server.thresholds.upper());
-    record.lower_threshold.store(server.thresholds.lower());
-    record.weight.store(server.weight.get());
 }
 
 /// Puts a complete record at the head of the list.

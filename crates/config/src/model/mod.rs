@@ -10,6 +10,7 @@ mod scheduler;
 mod server;
 mod service;
 mod timeouts;
+mod words;
 
 pub use key::{BadServiceKey, Family, Protocol, ServiceKey};
 pub use mark::{InterfaceName, MarkRule, Ports, Prefix};
@@ -18,3 +19,4 @@ pub use scheduler::{Scheduler, SchedulerFlags};
 pub use server::{Forwarding, GueChecksum, RealServer, Thresholds, Tunnel, Weight, is_host};
 pub use service::{LocalAddresses, Refusal, Service};
 pub use timeouts::{ServiceTimeouts, Timeouts};
+pub use words::Words;

@@ -1,5 +1,6 @@
 //! Persistence: the connections of one client go to one real server.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::Family;
@@ -81,6 +82,16 @@ impl Netmask {
         match self {
             Self::V4(_) => Family::V4,
             Self::V6(_) => Family::V6,
+        }
+    }
+}
+
+/// The mask, or the prefix length.
+impl fmt::Display for Netmask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(mask) => mask.fmt(f),
+            Self::V6(length) => length.get().fmt(f),
         }
     }
 }

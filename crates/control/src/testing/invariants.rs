@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use weir_abi::NONE;
 use weir_abi::counters::Counters;
+use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::service::{AVAILABLE, DH_BUCKETS, PRESENT};
 use weir_config::model::Scheduler;
 
@@ -41,6 +42,7 @@ pub(crate) fn shape(director: &Director) -> Shape {
 
 pub(crate) fn check(world: &World) {
     check_services(world);
+    check_kinds(world);
     check_destinations(world);
     check_sums(world);
 }
@@ -60,7 +62,7 @@ fn check_services(world: &World) {
     assert_all_once(slots, tables.services().len());
     for (key, held) in &director.services {
         let record = &tables.services()[held.slot as usize];
-        assert_eq!(record.flags.load(), PRESENT);
+        assert_ne!(record.flags.load() & PRESENT, 0);
         assert_eq!(record.key.load(), *key);
         let list: Vec<u32> = scheduling::list(record, tables.destinations()).collect();
         assert_eq!(list.len(), held.servers.len());
@@ -69,6 +71,21 @@ fn check_services(world: &World) {
         assert_eq!(members, list.iter().copied().collect());
         check_scheduler(world, held.slot, &list);
     }
+}
+
+/// Packets look for services of these kinds only where there are any.
+fn check_kinds(world: &World) {
+    let count = |is: fn(&TableKey) -> bool| {
+        let keys = world.director.services.keys();
+        keys.filter(|key| is(key)).count() as u32
+    };
+    let settings = world.tables.settings();
+    let marks = count(|key| key.protocol == 0);
+    assert_eq!(settings.mark_services.load(), marks);
+    let any_port = count(|key| key.protocol != 0 && key.port == 0);
+    assert_eq!(settings.any_port_services.load(), any_port);
+    let ftp = count(|key| key.protocol == 6 && u16::from_be(key.port) == 21);
+    assert_eq!(settings.ftp_services.load(), ftp);
 }
 
 fn check_scheduler(world: &World, slot: u32, list: &[u32]) {

@@ -2,10 +2,14 @@
 //! always be true.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use weir_abi::counters::Counters;
-use weir_config::model::{Family, Forwarding, RealServer, Scheduler, Service, ServiceKey, Weight};
+use weir_config::model::{
+    Engine, Family, Forwarding, Persistence, RealServer, Refusal, Scheduler, SchedulerFlags,
+    Service, ServiceKey, ServiceTimeouts, Thresholds, Tunnel, Weight,
+};
 
 use super::MemoryTables;
 use super::invariants::{check, shape};
@@ -41,10 +45,12 @@ pub(crate) enum Operation {
     Restart,
 }
 
-pub(crate) const SERVICES: [&str; 3] = [
+pub(crate) const SERVICES: [&str; 5] = [
     "tcp:192.0.2.10:80",
     "udp:192.0.2.10:53",
     "tcp:[2001:db8::10]:80",
+    "tcp:192.0.2.10:21",
+    "fwmark:7",
 ];
 pub(crate) const SERVERS: usize = 4;
 
@@ -120,10 +126,31 @@ fn key(service: usize) -> ServiceKey {
     SERVICES[service].parse().unwrap()
 }
 
+/// A service of which more or less is said, as its scheduler's number has it.
 fn service(number: usize, scheduler: Scheduler) -> Service {
+    let key = key(number);
+    let kind = record::scheduler_number(scheduler);
+    let is = |bit: u32| kind & bit != 0;
+    let persistence = Persistence {
+        timeout: 60 * kind,
+        ..Persistence::of(key.family())
+    };
     Service {
         scheduler,
-        ..Service::new(key(number))
+        flags: SchedulerFlags {
+            flag1: is(8),
+            flag2: is(4),
+            flag3: is(1),
+        },
+        persistence: is(1).then_some(persistence),
+        engine: is(2).then_some(Engine::Sip),
+        one_packet: is(4) && key == "udp:192.0.2.10:53".parse().unwrap(),
+        timeouts: ServiceTimeouts {
+            udp: NonZeroU32::new(kind),
+            ..ServiceTimeouts::default()
+        },
+        refusal: Refusal::ALL[kind as usize % 3],
+        ..Service::new(key)
     }
 }
 
@@ -135,10 +162,19 @@ fn address(service: usize, server: usize) -> SocketAddr {
     text.parse().unwrap()
 }
 
+/// A real server of which more or less is said, as its weight has it.
 fn server(service: usize, number: usize, weight: u32) -> RealServer {
+    let forwarding = match weight % 3 {
+        0 => Forwarding::Direct,
+        1 => Forwarding::Nat,
+        _ => Forwarding::Tunnel(Tunnel::Gre {
+            checksum: weight.is_multiple_of(2),
+        }),
+    };
     RealServer {
         weight: Weight::new(weight).unwrap(),
-        ..RealServer::new(address(service, number), Forwarding::Nat)
+        thresholds: Thresholds::new(weight / 2, weight / 4).unwrap(),
+        ..RealServer::new(address(service, number), forwarding)
     }
 }
 
@@ -265,8 +301,8 @@ impl World {
         let services = snapshot.services.into_iter().map(|listing| {
             let servers = listing.servers.iter();
             let servers = servers.map(|s| (s.server, s.active, s.counters)).collect();
-            let Service { key, scheduler, .. } = listing.service;
-            (key, (scheduler, listing.counters, servers))
+            let service = listing.service;
+            (service.key, (service, listing.counters, servers))
         });
         Listing {
             services: services.collect(),

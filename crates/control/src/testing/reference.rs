@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use weir_abi::counters::Counters;
-use weir_config::model::{RealServer, Scheduler, Service, ServiceKey};
+use weir_config::model::{RealServer, Service, ServiceKey};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reference {
@@ -18,7 +18,7 @@ pub(crate) struct Reference {
 
 #[derive(Clone, Debug)]
 pub(crate) struct ReferenceService {
-    scheduler: Scheduler,
+    service: Service,
     incarnation: u64,
     /// Newest first.
     pub(crate) servers: Vec<ReferenceServer>,
@@ -44,7 +44,7 @@ struct Shown {
 /// What a listing shows.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Listing {
-    pub(crate) services: BTreeMap<ServiceKey, (Scheduler, Counters, Vec<ListedServer>)>,
+    pub(crate) services: BTreeMap<ServiceKey, (Service, Counters, Vec<ListedServer>)>,
     pub(crate) total: Counters,
 }
 
@@ -66,7 +66,7 @@ impl Reference {
         }
         self.incarnations += 1;
         let service = ReferenceService {
-            scheduler: wanted.scheduler,
+            service: wanted,
             incarnation: self.incarnations,
             servers: Vec::new(),
             shown: Shown::default(),
@@ -79,7 +79,7 @@ impl Reference {
         let Some(service) = self.services.get_mut(&wanted.key) else {
             return Answer::ServiceNotFound;
         };
-        service.scheduler = wanted.scheduler;
+        service.service = wanted;
         Answer::Done
     }
 
@@ -221,7 +221,7 @@ impl Reference {
         let services = self.services.iter();
         Listing {
             services: services
-                .map(|(key, s)| (*key, (s.scheduler, s.shown.get(), list(s))))
+                .map(|(key, s)| (*key, (s.service, s.shown.get(), list(s))))
                 .collect(),
             total: self.total.get(),
         }

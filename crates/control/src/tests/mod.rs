@@ -1,6 +1,7 @@
 //! Tests of the director as a whole.
 
 mod adoption;
+mod attributes;
 mod picks;
 mod plans;
 mod routes;

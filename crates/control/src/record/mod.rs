@@ -1,20 +1,18 @@
 //! Between the model and the records: byte orders and numbers.
 
+mod server;
+mod service;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroU16;
 
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
-use weir_abi::service::{
-    Destination, DestinationAddress, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_NAT, FORWARD_TUNNEL,
-    SCHEDULER_DH, SCHEDULER_FO, SCHEDULER_LBLC, SCHEDULER_LBLCR, SCHEDULER_LC, SCHEDULER_MH,
-    SCHEDULER_NONE, SCHEDULER_NQ, SCHEDULER_OVF, SCHEDULER_RR, SCHEDULER_SED, SCHEDULER_SH,
-    SCHEDULER_TWOS, SCHEDULER_WLC, SCHEDULER_WRR, TUNNEL_CHECKSUM, TUNNEL_GRE, TUNNEL_GUE,
-    TUNNEL_IPIP, TUNNEL_REMOTE_CHECKSUM, Tunnel as TableTunnel,
-};
-use weir_config::model::{
-    self, Family, Forwarding, GueChecksum, Protocol, RealServer, Scheduler, Thresholds, Tunnel,
-    Weight,
-};
+use weir_abi::service::DestinationAddress;
+use weir_config::model::{self, Family, Protocol};
+
+pub(crate) use server::write_server;
+pub use server::{destination_address, read_server, tunnel};
+pub(crate) use service::write_service;
+pub use service::{read_scheduler, read_service, scheduler_number};
 
 /// What tells a real server from the others of its service: its address without the forwarding
 /// method.
@@ -94,112 +92,6 @@ pub fn read_protocol(number: u8) -> Option<Protocol> {
         .find(|protocol| protocol.number() == number)
 }
 
-/// A real server's address as the tables have it.
-pub fn destination_address(server: &RealServer) -> DestinationAddress {
-    DestinationAddress {
-        address: address_words(server.address.ip()),
-        port: server.address.port().to_be(),
-        family: family_number(server.address.ip()),
-        forwarding: match server.forwarding {
-            Forwarding::Nat => FORWARD_NAT,
-            Forwarding::Direct => FORWARD_DIRECT,
-            Forwarding::Tunnel(_) => FORWARD_TUNNEL,
-            Forwarding::FullNat => FORWARD_FULL_NAT,
-        },
-    }
-}
-
-/// The real server in a record; nothing when the record was never written.
-pub fn read_server(destination: &Destination) -> Option<RealServer> {
-    let address = destination.address.load();
-    let forwarding = match address.forwarding {
-        FORWARD_NAT => Forwarding::Nat,
-        FORWARD_DIRECT => Forwarding::Direct,
-        FORWARD_TUNNEL => Forwarding::Tunnel(read_tunnel(destination.tunnel.load())?),
-        FORWARD_FULL_NAT => Forwarding::FullNat,
-        _ => return None,
-    };
-    let address = read_address(&address.address, address.port, address.family)?;
-    Some(RealServer {
-        weight: Weight::new(destination.weight.load())?,
-        thresholds: Thresholds::new(
-            destination.upper_threshold.load(),
-            destination.lower_threshold.load(),
-        )?,
-        ..RealServer::new(address, forwarding)
-    })
-}
-
-/// A tunnel as the tables have it, from that address of the director.
-pub fn tunnel(tunnel: Tunnel, source: [u32; 4]) -> TableTunnel {
-    let (kind, port, flags) = match tunnel {
-        Tunnel::Ipip => (TUNNEL_IPIP, 0, 0),
-        Tunnel::Gue { port, checksum } => {
-            let flags = match checksum {
-                GueChecksum::None => 0,
-                GueChecksum::Full => TUNNEL_CHECKSUM,
-                GueChecksum::Remote => TUNNEL_REMOTE_CHECKSUM,
-            };
-            (TUNNEL_GUE, port.get().to_be(), flags)
-        }
-        Tunnel::Gre { checksum: false } => (TUNNEL_GRE, 0, 0),
-        Tunnel::Gre { checksum: true } => (TUNNEL_GRE, 0, TUNNEL_CHECKSUM),
-    };
-    TableTunnel {
-        source,
-        port,
-        kind,
-        flags,
-    }
-}
-
-fn read_tunnel(tunnel: TableTunnel) -> Option<Tunnel> {
-    match (tunnel.kind, tunnel.flags) {
-        (TUNNEL_IPIP, _) => Some(Tunnel::Ipip),
-        (TUNNEL_GUE, flags) => Some(Tunnel::Gue {
-            port: NonZeroU16::new(u16::from_be(tunnel.port))?,
-            checksum: match flags {
-                0 => GueChecksum::None,
-                TUNNEL_CHECKSUM => GueChecksum::Full,
-                TUNNEL_REMOTE_CHECKSUM => GueChecksum::Remote,
-                _ => return None,
-            },
-        }),
-        (TUNNEL_GRE, flags) => Some(Tunnel::Gre {
-            checksum: flags & TUNNEL_CHECKSUM != 0,
-        }),
-        _ => None,
-    }
-}
-
-/// The number of a scheduler.
-pub const fn scheduler_number(scheduler: Scheduler) -> u32 {
-    match scheduler {
-        Scheduler::RoundRobin => SCHEDULER_RR,
-        Scheduler::WeightedRoundRobin => SCHEDULER_WRR,
-        Scheduler::LeastConnection => SCHEDULER_LC,
-        Scheduler::WeightedLeastConnection => SCHEDULER_WLC,
-        Scheduler::DestinationHashing => SCHEDULER_DH,
-        Scheduler::ShortestExpectedDelay => SCHEDULER_SED,
-        Scheduler::NeverQueue => SCHEDULER_NQ,
-        Scheduler::WeightedFailover => SCHEDULER_FO,
-        Scheduler::WeightedOverflow => SCHEDULER_OVF,
-        Scheduler::LocalityBasedLeastConnection => SCHEDULER_LBLC,
-        Scheduler::LocalityBasedLeastConnectionWithReplication => SCHEDULER_LBLCR,
-        Scheduler::SourceHashing => SCHEDULER_SH,
-        Scheduler::MaglevHashing => SCHEDULER_MH,
-        Scheduler::WeightedRandomTwosChoice => SCHEDULER_TWOS,
-        Scheduler::None => SCHEDULER_NONE,
-    }
-}
-
-/// The scheduler of a number.
-pub fn read_scheduler(number: u32) -> Option<Scheduler> {
-    Scheduler::ALL
-        .into_iter()
-        .find(|scheduler| scheduler_number(*scheduler) == number)
-}
-
 /// An address of `words` (one or four, network byte order) and a port in network byte order.
 pub(crate) fn read_address(words: &[u32], port: u16, family: u8) -> Option<SocketAddr> {
     let ip = match family {
@@ -216,7 +108,7 @@ pub(crate) fn read_address(words: &[u32], port: u16, family: u8) -> Option<Socke
     Some(SocketAddr::new(ip, u16::from_be(port)))
 }
 
-fn address_words(address: IpAddr) -> [u32; 4] {
+pub(crate) fn address_words(address: IpAddr) -> [u32; 4] {
     match address {
         IpAddr::V4(address) => [u32::from_ne_bytes(address.octets()), 0, 0, 0],
         IpAddr::V6(address) => {
@@ -238,6 +130,8 @@ const fn family_number(address: IpAddr) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use weir_abi::service::Destination;
+
     use super::*;
 
     #[test]

@@ -1,0 +1,44 @@
+//! How many services there are of the kinds that packets look for only where there are any.
+
+use weir_abi::settings::Settings;
+use weir_abi::shared::Shared32;
+use weir_config::model::{Protocol, ServiceKey};
+
+const FTP_PORT: u16 = 21;
+
+/// A service of that key is about to come.
+pub(crate) fn count(settings: &Settings, key: &ServiceKey) {
+    if let Some(cell) = cell(settings, key) {
+        cell.add(1);
+    }
+}
+
+/// A service of that key has gone.
+pub(crate) fn uncount(settings: &Settings, key: &ServiceKey) {
+    if let Some(cell) = cell(settings, key) {
+        cell.add(u32::MAX);
+    }
+}
+
+/// Those are all services.
+pub(crate) fn recount<'a>(settings: &Settings, keys: impl Iterator<Item = &'a ServiceKey>) {
+    for cell in [
+        &settings.mark_services,
+        &settings.any_port_services,
+        &settings.ftp_services,
+    ] {
+        cell.store(0);
+    }
+    keys.for_each(|key| count(settings, key));
+}
+
+fn cell<'a>(settings: &'a Settings, key: &ServiceKey) -> Option<&'a Shared32> {
+    match *key {
+        ServiceKey::FirewallMark { .. } => Some(&settings.mark_services),
+        ServiceKey::Address { protocol, address } => match (protocol, address.port()) {
+            (_, 0) => Some(&settings.any_port_services),
+            (Protocol::Tcp, FTP_PORT) => Some(&settings.ftp_services),
+            (Protocol::Tcp | Protocol::Udp | Protocol::Sctp, _) => None,
+        },
+    }
+}

@@ -1,0 +1,198 @@
+//! What is said of services and real servers beside their addresses.
+
+use std::convert::Infallible;
+
+use weir_config::model::{
+    Family, Netmask, Persistence, PrefixLength6, Scheduler, SchedulerFlags, Thresholds, Tunnel,
+};
+
+use super::*;
+use crate::Error;
+use crate::plan::{Change, plan};
+
+fn web() -> Service {
+    service(WEB, Scheduler::RoundRobin)
+}
+
+fn persistent(timeout: u32) -> Option<Persistence> {
+    Some(Persistence {
+        timeout,
+        ..Persistence::of(Family::V4)
+    })
+}
+
+#[test]
+fn an_edit_says_everything_anew() {
+    let mut world = World::new(1, 1);
+    let World {
+        tables,
+        director,
+        now,
+    } = &mut world;
+    let before = Service {
+        persistence: persistent(300),
+        flags: SchedulerFlags {
+            flag1: true,
+            ..SchedulerFlags::NONE
+        },
+        ..web()
+    };
+    director.add_service(tables, before, *now).unwrap();
+    let read = |director: &Director| director.service(tables, &key(WEB)).unwrap().service;
+    assert_eq!(read(director), before);
+    director.edit_service(tables, web()).unwrap();
+    assert_eq!(read(director), web());
+}
+
+#[test]
+fn what_connections_remember_is_forgotten_when_their_service_changes() {
+    let mut world = World::new(1, 1);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    let World {
+        tables, director, ..
+    } = &mut world;
+    let generation = || tables.settings().routes_generation.load();
+    let before = generation();
+    director.edit_service(tables, web()).unwrap();
+    assert_eq!(generation(), before);
+    let edited = Service {
+        persistence: persistent(300),
+        ..web()
+    };
+    director.edit_service(tables, edited).unwrap();
+    assert_ne!(generation(), before);
+}
+
+#[test]
+fn services_that_no_director_can_have() {
+    let mut world = World::new(1, 1);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    let World {
+        tables,
+        director,
+        now,
+    } = &mut world;
+    let of = |text: &str| service(text, Scheduler::RoundRobin);
+    for (service, message) in [
+        (of("tcp:192.0.2.11:0"), "has to be persistent"),
+        (
+            Service {
+                one_packet: true,
+                ..of("tcp:192.0.2.11:80")
+            },
+            "only UDP can",
+        ),
+        (
+            Service {
+                persistence: Some(Persistence {
+                    netmask: Netmask::V6(PrefixLength6::WHOLE),
+                    timeout: 300,
+                }),
+                ..of("tcp:192.0.2.11:80")
+            },
+            "other address family",
+        ),
+        (
+            Service {
+                persistence: persistent(8_589_935),
+                ..of("tcp:192.0.2.11:80")
+            },
+            "too long",
+        ),
+    ] {
+        let refused = director.add_service(tables, service, *now).unwrap_err();
+        assert!(refused.to_string().contains(message), "{refused}");
+        let change = [Change::AddService(service)];
+        let refused = director.apply(tables, &change, *now).unwrap_err();
+        assert!(refused.to_string().contains(message), "{refused}");
+    }
+}
+
+#[test]
+fn only_tunnels_join_address_families() {
+    let mut world = World::new(1, 4);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    let World {
+        tables,
+        director,
+        now,
+    } = &mut world;
+    let mut add = |forwarding| {
+        let server = RealServer::new(A6.parse().unwrap(), forwarding);
+        director.add_server(tables, &key(WEB), server, *now)
+    };
+    for forwarding in [Forwarding::Nat, Forwarding::Direct] {
+        assert!(matches!(add(forwarding), Err(Error::Invalid(_))));
+    }
+    assert_eq!(add(Forwarding::Tunnel(Tunnel::Ipip)), Ok(()));
+    let back = RealServer::new(A6.parse().unwrap(), Forwarding::Nat);
+    let refused: Result<(), Error<Infallible>> = director.edit_server(tables, &key(WEB), back);
+    assert!(matches!(refused, Err(Error::Invalid(_))));
+}
+
+#[test]
+fn a_server_from_the_trash_takes_what_is_said_now() {
+    let mut world = World::new(1, 1);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    let slot = world.server_slot(WEB, A) as usize;
+    world.tables.destinations()[slot].active.store(3);
+    world.delete_server(WEB, A);
+    let World {
+        tables,
+        director,
+        now,
+    } = &mut world;
+    let wanted = RealServer {
+        thresholds: Thresholds::new(3, 2).unwrap(),
+        ..RealServer::new(A.parse().unwrap(), Forwarding::Direct)
+    };
+    director
+        .add_server(tables, &key(WEB), wanted, *now)
+        .unwrap();
+    let listing = director.service(tables, &key(WEB)).unwrap();
+    assert_eq!(listing.servers[0].server, wanted);
+    assert_eq!(listing.servers[0].active, 3);
+}
+
+#[test]
+fn a_plan_says_each_difference() {
+    let persistent = Service {
+        persistence: Some(Persistence {
+            timeout: 300,
+            netmask: Netmask::V4([255, 255, 255, 0].into()),
+        }),
+        ..web()
+    };
+    let limited = RealServer {
+        thresholds: Thresholds::new(100, 80).unwrap(),
+        ..RealServer::new(
+            A.parse().unwrap(),
+            Forwarding::Tunnel(Tunnel::Gre { checksum: true }),
+        )
+    };
+    let before = [(web(), vec![server(A, 1)])];
+    let after = [(persistent, vec![limited])];
+    let lines = |from: &[_], to: &[_]| {
+        let changes = plan(from, to);
+        changes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(&before, &after),
+        [
+            "~ tcp:192.0.2.10:80 persistence none -> 300 netmask none -> 255.255.255.0",
+            "~ tcp:192.0.2.10:80 server 10.0.0.1:80 nat -> tun tunnel none -> gre:full upper_threshold none -> 100 lower_threshold none -> 80",
+        ]
+    );
+    assert_eq!(
+        lines(&after, &before)[0],
+        "~ tcp:192.0.2.10:80 persistence 300 -> none netmask 255.255.255.0 -> none"
+    );
+    assert_eq!(
+        lines(&[], &after),
+        [
+            "+ tcp:192.0.2.10:80 scheduler rr persistence 300 netmask 255.255.255.0",
+            "+ tcp:192.0.2.10:80 server 10.0.0.1:80 tun tunnel gre:full weight 1 upper_threshold 100 lower_threshold 80",
+        ]
+    );
+}
