@@ -1,15 +1,17 @@
 //! A packet on its way through the decision, and what is done with it on every way.
 
 use weir_abi::counters::Counters;
-use weir_abi::keys::Direction;
+use weir_abi::keys::{Direction, FAMILY_V6};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{AVAILABLE, Destination};
 use weir_abi::settings::Settings;
 use weir_abi::tick::Tick;
+use weir_wire::ipv6::FragmentHeader;
 
 use crate::connection::{self, Found};
+use crate::family::Family;
 use crate::hook::{Hook, Refused};
-use crate::parse::{Segment, Transport};
+use crate::parse::{Portion, Segment, Transport};
 use crate::tables::Tables;
 use crate::translate::{End, Hop, Translate, translate};
 
@@ -39,19 +41,33 @@ pub(crate) fn count<F: Translate, H: Hook, T: Tables>(
     let length = job
         .hook
         .network_length(segment.length as usize, segment.network as usize);
+    let (packets, length) = reassembled::<F>(segment, length);
     job.tables.count(
         found.destination,
         |counters: &mut Counters| match direction {
             Direction::Request => {
-                counters.in_packets += 1;
+                counters.in_packets += packets;
                 counters.in_bytes += length;
             }
             Direction::Reply => {
-                counters.out_packets += 1;
+                counters.out_packets += packets;
                 counters.out_bytes += length;
             }
         },
     );
+}
+
+/// What a fragment adds to the packet that IPVS counts, which is the reassembled one: the later ones
+/// their payload.
+#[inline(always)]
+fn reassembled<F: Family>(segment: &Segment<F::Address>, length: u64) -> (u64, u64) {
+    let is_v6 = F::NUMBER == FAMILY_V6;
+    match segment.portion() {
+        Portion::Whole => (1, length),
+        Portion::First | Portion::Headless if is_v6 => (1, length - FragmentHeader::LENGTH as u64),
+        Portion::First | Portion::Headless => (1, length),
+        Portion::Later => (0, length - (segment.payload - segment.network) as u64),
+    }
 }
 
 #[inline(always)]
@@ -61,6 +77,10 @@ pub(crate) fn advance<F: Translate, H: Hook, T: Tables>(
     transport: Transport,
     direction: Direction,
 ) {
+    // The first fragment has done it for the packet.
+    if job.segment.portion() == Portion::Later {
+        return;
+    }
     connection::advance::<F, T>(
         job.tables,
         job.settings,

@@ -160,7 +160,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     let reason = match route {
         Route::Known => Reason::Request,
         // Rewritten, and left to the kernel, which fragments what it forwards.
-        Route::TooBig(_) if job.segment.fragmentable => Reason::ToBeFragmented,
+        Route::TooBig(_) if job.segment.is_fragmentable() => Reason::ToBeFragmented,
         Route::TooBig(mtu) => {
             job.mtu = mtu;
             return Reason::TooBig;

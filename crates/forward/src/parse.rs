@@ -3,7 +3,7 @@
 use weir_abi::reason::Reason;
 use weir_wire::ethernet::{EtherType, Ethernet, VlanTag};
 use weir_wire::ipv4::Ipv4;
-use weir_wire::ipv6::{ExtensionHeader, Ipv6, NextHeader};
+use weir_wire::ipv6::{ExtensionHeader, FragmentHeader, Ipv6, NextHeader};
 use weir_wire::packet::Packet;
 use weir_wire::transport::{ICMP, ICMP6, Ports, TCP, Tcp, TcpFlags, UDP, Udp};
 
@@ -27,8 +27,28 @@ pub struct Segment<A> {
     pub hops: u8,
     /// IPv4: type of service. IPv6: traffic class and flow label as they lie.
     pub flow_information: u32,
-    /// Whether routers on the way may fragment it.
-    pub fragmentable: bool,
+    /// What has become of it on the way, and may.
+    fragmentation: Fragmentation,
+}
+
+/// Which part of a packet it is, and whether routers may cut it: [`Portion`]'s number, and [`FRAGMENTABLE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+struct Fragmentation(u8);
+
+const FRAGMENTABLE: u8 = 4;
+
+/// Which part of a packet a segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Portion {
+    /// All of it.
+    Whole,
+    /// A fragment: the first, with the transport header.
+    First,
+    /// A fragment: a later one, which says of the transport no more than its protocol.
+    Later,
+    /// The first fragment, without the transport header, or with one that no service has.
+    Headless,
 }
 
 /// A transport header.
@@ -58,6 +78,17 @@ const EXTENSION_HEADERS: usize = 6;
 /// Reads the headers of a frame. `tags` says whether frames with VLAN tags may be read.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P, tags: bool) -> Parsed {
+    read::<P, false>(packet, tags)
+}
+
+/// The same of fragments, too: their segments say which [`Portion`] they are.
+#[inline(always)]
+pub fn parse_fragment<P: Packet>(packet: &P, tags: bool) -> Parsed {
+    read::<P, true>(packet, tags)
+}
+
+#[inline(always)]
+fn read<P: Packet, const FRAGMENTS: bool>(packet: &P, tags: bool) -> Parsed {
     let Some(ethernet) = packet.header::<Ethernet>(0) else {
         return Parsed::Pass(Reason::Malformed);
     };
@@ -65,9 +96,9 @@ pub fn parse<P: Packet>(packet: &P, tags: bool) -> Parsed {
         return Parsed::Pass(Reason::OtherStation);
     }
     match ethernet.ether_type() {
-        EtherType::Ipv4 => ipv4(packet, Ethernet::LENGTH),
-        EtherType::Ipv6 => ipv6(packet, Ethernet::LENGTH),
-        EtherType::Vlan if tags => tagged(packet),
+        EtherType::Ipv4 => ipv4::<P, FRAGMENTS>(packet, Ethernet::LENGTH),
+        EtherType::Ipv6 => ipv6::<P, FRAGMENTS>(packet, Ethernet::LENGTH),
+        EtherType::Vlan if tags => tagged::<P, FRAGMENTS>(packet),
         EtherType::Vlan => Parsed::Pass(Reason::Tagged),
         EtherType::Other(_) => Parsed::Pass(Reason::NotInternet),
     }
@@ -75,7 +106,7 @@ pub fn parse<P: Packet>(packet: &P, tags: bool) -> Parsed {
 
 /// One tag or two (802.1ad).
 #[inline(always)]
-fn tagged<P: Packet>(packet: &P) -> Parsed {
+fn tagged<P: Packet, const FRAGMENTS: bool>(packet: &P) -> Parsed {
     let first = Ethernet::LENGTH;
     let second = first + VlanTag::LENGTH;
     let Some(tag) = packet.header::<VlanTag>(first) else {
@@ -89,14 +120,14 @@ fn tagged<P: Packet>(packet: &P) -> Parsed {
         other @ (EtherType::Ipv4 | EtherType::Ipv6 | EtherType::Other(_)) => (other, second),
     };
     match ether_type {
-        EtherType::Ipv4 => ipv4(packet, network),
-        EtherType::Ipv6 => ipv6(packet, network),
+        EtherType::Ipv4 => ipv4::<P, FRAGMENTS>(packet, network),
+        EtherType::Ipv6 => ipv6::<P, FRAGMENTS>(packet, network),
         EtherType::Vlan | EtherType::Other(_) => Parsed::Pass(Reason::NotInternet),
     }
 }
 
 #[inline(always)]
-fn ipv4<P: Packet>(packet: &P, network: usize) -> Parsed {
+fn ipv4<P: Packet, const FRAGMENTS: bool>(packet: &P, network: usize) -> Parsed {
     let Some(header) = packet.header::<Ipv4>(network) else {
         return Parsed::Pass(Reason::Malformed);
     };
@@ -109,9 +140,12 @@ fn ipv4<P: Packet>(packet: &P, network: usize) -> Parsed {
     {
         return Parsed::Pass(Reason::Malformed);
     }
-    if header.is_fragment() {
-        return Parsed::Pass(Reason::Fragment);
-    }
+    let portion = match (header.is_fragment(), header.fragment_offset()) {
+        (false, _) => Portion::Whole,
+        (true, _) if !FRAGMENTS => return Parsed::Pass(Reason::Fragment),
+        (true, 0) => Portion::First,
+        (true, _) => Portion::Later,
+    };
     let protocol = header.protocol();
     let segment = Segment {
         flow: Flow {
@@ -127,16 +161,16 @@ fn ipv4<P: Packet>(packet: &P, network: usize) -> Parsed {
         length,
         hops: header.time_to_live(),
         flow_information: header.type_of_service() as u32,
-        fragmentable: !header.do_not_fragment(),
+        fragmentation: Fragmentation::new(portion, !header.do_not_fragment()),
     };
-    match transport(packet, segment, length as usize - header_length) {
+    match transport_of(packet, segment, length as usize - header_length) {
         Ok(segment) => Parsed::V4(segment),
         Err(reason) => Parsed::Pass(reason),
     }
 }
 
 #[inline(always)]
-fn ipv6<P: Packet>(packet: &P, network: usize) -> Parsed {
+fn ipv6<P: Packet, const FRAGMENTS: bool>(packet: &P, network: usize) -> Parsed {
     let Some(header) = packet.header::<Ipv6>(network) else {
         return Parsed::Pass(Reason::Malformed);
     };
@@ -146,11 +180,30 @@ fn ipv6<P: Packet>(packet: &P, network: usize) -> Parsed {
     }
     let mut next = header.next_header();
     let mut extensions = 0usize;
+    let mut portion = Portion::Whole;
     let mut turn = 0;
     while turn < EXTENSION_HEADERS {
         match NextHeader::of(next) {
             NextHeader::Payload(_) => break,
-            NextHeader::Fragment => return Parsed::Pass(Reason::Fragment),
+            NextHeader::Fragment if !FRAGMENTS => return Parsed::Pass(Reason::Fragment),
+            NextHeader::Fragment => {
+                let at = network + Ipv6::LENGTH + extensions;
+                let Some(fragment) = packet.header::<FragmentHeader>(at) else {
+                    return Parsed::Pass(Reason::Malformed);
+                };
+                next = fragment.next_header;
+                extensions += FragmentHeader::LENGTH;
+                portion = match (fragment.offset(), fragment.more()) {
+                    // All of a packet in one fragment (RFC 6946).
+                    (0, false) => portion,
+                    (0, true) => Portion::First,
+                    (_, _) => Portion::Later,
+                };
+                // What follows it in a later fragment is no header.
+                if portion == Portion::Later {
+                    break;
+                }
+            }
             NextHeader::Extension => {
                 let at = network + Ipv6::LENGTH + extensions;
                 let Some(extension) = packet.header::<ExtensionHeader>(at) else {
@@ -165,8 +218,12 @@ fn ipv6<P: Packet>(packet: &P, network: usize) -> Parsed {
     if extensions + Ipv6::LENGTH > length {
         return Parsed::Pass(Reason::Malformed);
     }
-    let NextHeader::Payload(protocol) = NextHeader::of(next) else {
-        return Parsed::Pass(Reason::OtherProtocol);
+    let protocol = match NextHeader::of(next) {
+        NextHeader::Payload(protocol) => protocol,
+        NextHeader::Fragment | NextHeader::Extension if portion == Portion::Later => next,
+        NextHeader::Fragment | NextHeader::Extension => {
+            return Parsed::Pass(Reason::OtherProtocol);
+        }
     };
     let segment = Segment {
         flow: Flow {
@@ -182,11 +239,28 @@ fn ipv6<P: Packet>(packet: &P, network: usize) -> Parsed {
         length: length as u16,
         hops: header.hop_limit(),
         flow_information: header.flow_information(),
-        fragmentable: false,
+        fragmentation: Fragmentation::new(portion, false),
     };
-    match transport(packet, segment, length - Ipv6::LENGTH - extensions) {
+    match transport_of(packet, segment, length - Ipv6::LENGTH - extensions) {
         Ok(segment) => Parsed::V6(segment),
         Err(reason) => Parsed::Pass(reason),
+    }
+}
+
+/// Reads what of the transport is there: all of a whole packet, or nothing.
+#[inline(always)]
+fn transport_of<P: Packet, A: Copy>(
+    packet: &P,
+    segment: Segment<A>,
+    room: usize,
+) -> Result<Segment<A>, Reason> {
+    match segment.portion() {
+        Portion::Whole => transport(packet, segment, room),
+        Portion::First => match transport(packet, segment, room) {
+            Ok(segment) => Ok(segment),
+            Err(_) => Ok(segment.headless()),
+        },
+        Portion::Later | Portion::Headless => Ok(segment),
     }
 }
 
@@ -220,7 +294,49 @@ fn transport<P: Packet, A: Copy>(
     Ok(segment)
 }
 
+impl Fragmentation {
+    #[inline(always)]
+    const fn new(portion: Portion, fragmentable: bool) -> Self {
+        let portion = match portion {
+            Portion::Whole => 0,
+            Portion::First => 1,
+            Portion::Later => 2,
+            Portion::Headless => 3,
+        };
+        Self(if fragmentable {
+            portion | FRAGMENTABLE
+        } else {
+            portion
+        })
+    }
+}
+
 impl<A> Segment<A> {
+    /// Whether routers on the way may fragment it.
+    #[inline(always)]
+    pub const fn is_fragmentable(&self) -> bool {
+        self.fragmentation.0 & FRAGMENTABLE != 0
+    }
+
+    /// Which part of a packet it is.
+    #[inline(always)]
+    pub const fn portion(&self) -> Portion {
+        match self.fragmentation.0 & 3 {
+            0 => Portion::Whole,
+            1 => Portion::First,
+            2 => Portion::Later,
+            _headless => Portion::Headless,
+        }
+    }
+
+    #[inline(always)]
+    fn headless(self) -> Self {
+        Self {
+            fragmentation: Fragmentation::new(Portion::Headless, self.is_fragmentable()),
+            ..self
+        }
+    }
+
     /// What its transport says.
     #[inline(always)]
     pub const fn transport(&self) -> Transport {

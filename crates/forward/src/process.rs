@@ -10,7 +10,7 @@ use crate::connection::{self, Find, Found};
 use crate::family::{Record, V4, V6};
 use crate::hook::{Hook, Refused};
 use crate::job::{Job, advance, count, send};
-use crate::parse::{Parsed, Transport, parse};
+use crate::parse::{Parsed, Portion, Transport, parse};
 use crate::part::{Part, part_of};
 use crate::tables::Tables;
 use crate::translate::{Translate, replacement};
@@ -122,6 +122,8 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
     transport: Transport,
 ) -> Result<H::Verdict, Lookup> {
     let segment = &job.segment;
+    // SAFETY: `parse`, which all segments on the fast way come from, reads whole packets only.
+    unsafe { core::hint::assert_unchecked(segment.portion() == Portion::Whole) };
     let hop = found.record.hop(direction);
     let terms = HopTerms(hop.terms.load());
     let goes_on = terms.generation() == job.settings.routes_generation.load()

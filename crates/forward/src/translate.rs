@@ -11,7 +11,7 @@ use weir_wire::transport::{Ports, Tcp, Udp};
 
 use crate::family::{Family, V4, V6};
 use crate::hook::{Hook, Refused};
-use crate::parse::{Segment, Transport};
+use crate::parse::{Portion, Segment, Transport};
 
 /// A family whose headers can be rewritten.
 pub trait Translate: Family {
@@ -105,6 +105,10 @@ pub fn translate<F: Translate, H: Hook>(
         hop,
     )
     .ok_or(Refused)?;
+    // The transport's header, whose checksum is that of the whole packet, is in the first fragment.
+    if segment.portion() == Portion::Later {
+        return Ok(());
+    }
     let header = hook
         .header_mut::<Ports>(segment.payload as usize)
         .ok_or(Refused)?;

@@ -25,6 +25,7 @@ unsafe impl Header for Ipv4 {}
 
 const DO_NOT_FRAGMENT: u16 = 0x4000u16.to_be();
 const MORE_OR_OFFSET: u16 = 0x3fffu16.to_be();
+const OFFSET: u16 = 0x1fff;
 
 impl Ipv4 {
     /// Length of the fixed part in bytes.
@@ -80,6 +81,18 @@ impl Ipv4 {
     #[inline(always)]
     pub fn is_fragment(&self) -> bool {
         self.fragment.raw() & MORE_OR_OFFSET != 0
+    }
+
+    /// Where a fragment begins in the packet, in units of eight bytes.
+    #[inline(always)]
+    pub fn fragment_offset(&self) -> u16 {
+        self.fragment.get() & OFFSET
+    }
+
+    /// What fragments of one packet have in common, as it lies.
+    #[inline(always)]
+    pub fn identification(&self) -> u16 {
+        self.identification.raw()
     }
 
     /// Time to live.

@@ -24,6 +24,17 @@ pub struct ExtensionHeader {
     length: u8,
 }
 
+/// The fragment header (RFC 8200, 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct FragmentHeader {
+    /// What follows it in the first fragment.
+    pub next_header: u8,
+    reserved: u8,
+    offset_more: Be16,
+    identification: Be32,
+}
+
 /// What a next-header number leads to, for a balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextHeader {
@@ -39,6 +50,8 @@ pub enum NextHeader {
 unsafe impl Header for Ipv6 {}
 // SAFETY: bytes only.
 unsafe impl Header for ExtensionHeader {}
+// SAFETY: bytes only.
+unsafe impl Header for FragmentHeader {}
 
 impl Ipv6 {
     /// Its length in bytes.
@@ -130,6 +143,29 @@ impl ExtensionHeader {
     #[inline(always)]
     pub const fn length(&self) -> usize {
         (self.length as usize + 1) << 3
+    }
+}
+
+impl FragmentHeader {
+    /// Its length in bytes.
+    pub const LENGTH: usize = size_of::<Self>();
+
+    /// Where the fragment begins in the fragmentable part, in units of eight bytes.
+    #[inline(always)]
+    pub fn offset(&self) -> u16 {
+        self.offset_more.get() >> 3
+    }
+
+    /// Whether others follow it.
+    #[inline(always)]
+    pub fn more(&self) -> bool {
+        self.offset_more.get() & 1 != 0
+    }
+
+    /// What fragments of one packet have in common, as it lies.
+    #[inline(always)]
+    pub fn identification(&self) -> u32 {
+        self.identification.raw()
     }
 }
 
