@@ -5,6 +5,7 @@
 #![feature(asm_experimental_arch)]
 
 mod calls;
+mod decapsulate;
 mod frame;
 mod link_header;
 mod maps;

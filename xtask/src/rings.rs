@@ -12,8 +12,9 @@ const TABLE: &[(&str, &[&str])] = &[
     ("forward", &["wire", "abi"]),
     ("control", &["abi", "config"]),
     ("ipvsadm", &["config"]),
+    ("realserver", &[]),
     ("dataplane", &["abi", "control"]),
-    ("host", &["config"]),
+    ("host", &["config", "realserver"]),
     ("api", &["config"]),
     ("weir", RINGS_0_TO_2),
     ("lab", &[]),
@@ -31,6 +32,7 @@ const RINGS_0_TO_2: &[&str] = &[
     "config",
     "control",
     "ipvsadm",
+    "realserver",
     "dataplane",
     "host",
     "api",
@@ -128,7 +130,7 @@ fn ring(name: &str) -> u8 {
     match name {
         // `rows` is what tests of all rings are made of.
         "wire" | "abi" | "forward" | "rows" => 0,
-        "config" | "control" | "ipvsadm" => 1,
+        "config" | "control" | "ipvsadm" | "realserver" => 1,
         "dataplane" | "host" | "api" => 2,
         // Beside the rings, and the binary on top of them.
         _ => 3,

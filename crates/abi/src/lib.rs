@@ -19,6 +19,7 @@ pub mod handover;
 pub mod keys;
 pub mod mark;
 pub mod names;
+pub mod realserver;
 pub mod reason;
 pub mod service;
 pub mod settings;

@@ -10,6 +10,7 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{
     NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
@@ -17,7 +18,7 @@ use aya::programs::tc::{
 };
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::util::KernelVersion;
-use weir_abi::names;
+use weir_abi::{names, realserver};
 
 use crate::{Dataplane, Error, link, object, pins};
 
@@ -42,8 +43,24 @@ pub struct Pinned {
     is_filter: bool,
 }
 
+/// A classifier, and its place among the filters where the kernel has no links.
+pub struct Classifier {
+    pub program: &'static str,
+    priority: u16,
+}
+
+/// The director's.
+pub const DIRECTOR: Classifier = Classifier {
+    program: names::PROGRAM_TC,
+    priority: 1,
+};
+/// The real server's, after the director's: a host may be both.
+pub const REAL_SERVER: Classifier = Classifier {
+    program: realserver::PROGRAM_DECAPSULATE,
+    priority: 2,
+};
+
 const FILTER: &str = "tc-filter";
-const FILTER_PRIORITY: u16 = 1;
 const FILTER_HANDLE: TcHandle = TcHandle::new(0, 1);
 
 impl Attachment {
@@ -73,7 +90,7 @@ impl Dataplane {
     /// When the kernel refuses: the driver has no XDP, somebody else's XDP program is there.
     pub fn attach(&mut self, ifindex: u32, name: &str, how: Attachment) -> Result<(), Error> {
         // TC first: what XDP leaves over must find it.
-        self.attach_tc(ifindex, name)?;
+        attach_classifier(&mut self.object, &self.bpffs, ifindex, name, &DIRECTOR)?;
         for other in [Attachment::Xdp, Attachment::XdpGeneric] {
             if other != how {
                 remove_link(&self.link(ifindex, other.kind()))?;
@@ -114,14 +131,14 @@ impl Dataplane {
     pub fn detach_interface(&mut self, ifindex: u32) -> Result<(), Error> {
         for pinned in pinned(&self.bpffs)? {
             if pinned.ifindex == ifindex {
-                remove(&pinned)?;
+                remove(&pinned, &DIRECTOR)?;
             }
         }
         Ok(())
     }
 
     fn link(&self, ifindex: u32, kind: &str) -> PathBuf {
-        pins::links_directory(&self.bpffs).join(format!("{ifindex}-{kind}"))
+        link_path(&self.bpffs, ifindex, kind)
     }
 
     fn attach_xdp(&mut self, ifindex: u32, how: Attachment, mode: XdpMode) -> Result<(), Error> {
@@ -139,58 +156,75 @@ impl Dataplane {
         link.pin(&path)?;
         Ok(())
     }
+}
 
-    fn attach_tc(&mut self, ifindex: u32, name: &str) -> Result<(), Error> {
-        let has_links =
-            KernelVersion::current().is_ok_and(|running| running >= KernelVersion::new(6, 6, 0));
-        if !has_links {
-            return self.attach_filter(ifindex, name);
-        }
-        let path = self.link(ifindex, Attachment::Tc.kind());
-        let program: &mut SchedClassifier = object::program(&mut self.object, names::PROGRAM_TC)?;
-        if path.exists() {
-            let link = FdLink::from(PinnedLink::from_pin(&path)?);
-            let id = program.attach_to_link(link.try_into()?)?;
-            drop(program.take_link(id)?);
-            return Ok(());
-        }
-        let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-        let id = program.attach_with_options(name, TcAttachType::Ingress, order)?;
-        let link: FdLink = program.take_link(id)?.try_into()?;
-        link.pin(&path)?;
-        Ok(())
+/// Puts a classifier on an interface, in place of what was pinned there before.
+pub fn attach_classifier(
+    object: &mut Ebpf,
+    bpffs: &Path,
+    ifindex: u32,
+    name: &str,
+    classifier: &Classifier,
+) -> Result<(), Error> {
+    let has_links =
+        KernelVersion::current().is_ok_and(|running| running >= KernelVersion::new(6, 6, 0));
+    if !has_links {
+        return attach_filter(object, bpffs, ifindex, name, classifier);
     }
+    let path = link_path(bpffs, ifindex, Attachment::Tc.kind());
+    let program: &mut SchedClassifier = object::program(object, classifier.program)?;
+    if path.exists() {
+        let link = FdLink::from(PinnedLink::from_pin(&path)?);
+        let id = program.attach_to_link(link.try_into()?)?;
+        drop(program.take_link(id)?);
+        return Ok(());
+    }
+    let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+    let id = program.attach_with_options(name, TcAttachType::Ingress, order)?;
+    let link: FdLink = program.take_link(id)?.try_into()?;
+    link.pin(&path)?;
+    Ok(())
+}
 
-    fn attach_filter(&mut self, ifindex: u32, name: &str) -> Result<(), Error> {
-        let path = self.link(ifindex, FILTER);
-        let program: &mut SchedClassifier = object::program(&mut self.object, names::PROGRAM_TC)?;
-        let is_there = path.exists();
-        let id = if is_there {
-            let link = SchedClassifierLink::attached(
-                name,
-                TcAttachType::Ingress,
-                FILTER_PRIORITY,
-                FILTER_HANDLE,
-                None,
-            )
-            .map_err(|source| pins::at(&path, source))?;
-            program.attach_to_link(link)?
-        } else {
-            // There already is as good.
-            let _ = qdisc_add_clsact(name);
-            let options = TcAttachOptions::Netlink(NlOptions {
-                priority: FILTER_PRIORITY,
-                handle: FILTER_HANDLE,
-                classid: None,
-            });
-            program.attach_with_options(name, TcAttachType::Ingress, options)?
-        };
-        // Dropped, such a link detaches; and the filter is to stay.
-        std::mem::forget(program.take_link(id)?);
-        remove_pin(&path)?;
-        program.pin(&path)?;
-        Ok(())
-    }
+fn attach_filter(
+    object: &mut Ebpf,
+    bpffs: &Path,
+    ifindex: u32,
+    name: &str,
+    classifier: &Classifier,
+) -> Result<(), Error> {
+    let path = link_path(bpffs, ifindex, FILTER);
+    let program: &mut SchedClassifier = object::program(object, classifier.program)?;
+    let is_there = path.exists();
+    let id = if is_there {
+        let link = SchedClassifierLink::attached(
+            name,
+            TcAttachType::Ingress,
+            classifier.priority,
+            FILTER_HANDLE,
+            None,
+        )
+        .map_err(|source| pins::at(&path, source))?;
+        program.attach_to_link(link)?
+    } else {
+        // There already is as good.
+        let _ = qdisc_add_clsact(name);
+        let options = TcAttachOptions::Netlink(NlOptions {
+            priority: classifier.priority,
+            handle: FILTER_HANDLE,
+            classid: None,
+        });
+        program.attach_with_options(name, TcAttachType::Ingress, options)?
+    };
+    // Dropped, such a link detaches; and the filter is to stay.
+    std::mem::forget(program.take_link(id)?);
+    remove_pin(&path)?;
+    program.pin(&path)?;
+    Ok(())
+}
+
+fn link_path(bpffs: &Path, ifindex: u32, kind: &str) -> PathBuf {
+    pins::links_directory(bpffs).join(format!("{ifindex}-{kind}"))
 }
 
 /// All attachments that are pinned.
@@ -221,13 +255,13 @@ pub fn pinned(bpffs: &Path) -> Result<Vec<Pinned>, Error> {
 }
 
 /// Takes one attachment away.
-pub fn remove(pinned: &Pinned) -> Result<(), Error> {
+pub fn remove(pinned: &Pinned, classifier: &Classifier) -> Result<(), Error> {
     if !pinned.is_filter {
         return remove_link(&pinned.path);
     }
     if let Some(name) = &pinned.name {
         // Not found is as good: somebody has removed the qdisc.
-        let _ = qdisc_detach_program(name, TcAttachType::Ingress, names::PROGRAM_TC);
+        let _ = qdisc_detach_program(name, TcAttachType::Ingress, classifier.program);
     }
     remove_pin(&pinned.path)
 }

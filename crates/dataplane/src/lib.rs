@@ -17,6 +17,7 @@ mod link;
 mod memory;
 mod object;
 mod pins;
+pub mod realserver;
 mod tables;
 
 use std::os::fd::AsFd as _;

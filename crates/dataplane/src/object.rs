@@ -6,8 +6,8 @@ use aya::maps::{MapData, ProgramArray};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use weir_abi::flow_table::buckets_for;
-use weir_abi::names;
 use weir_abi::service::DH_BUCKETS;
+use weir_abi::{names, realserver};
 
 use crate::{Error, TableSizes, pins};
 
@@ -40,6 +40,22 @@ pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
     for name in [names::PROGRAM_TC].into_iter().chain(PARTS_TC) {
         program::<SchedClassifier>(&mut object, name)?.load()?;
     }
+    Ok(object)
+}
+
+/// Loads the program of a real server alone. Its tables are pinned in `directory`; those of a
+/// director, which the object has too, are made as small as can be, and go with the object.
+pub fn load_decapsulation(directory: &Path) -> Result<Ebpf, Error> {
+    let bytes = OBJECT.ok_or(Error::NoPrograms)?;
+    let mut loader = EbpfLoader::new();
+    for name in names::MAPS {
+        loader.map_max_entries(name, 1);
+    }
+    for name in [realserver::MAP_PREPARED, realserver::MAP_DECAPSULATIONS] {
+        loader.map_pin_path(name, directory.join(name));
+    }
+    let mut object = loader.load(bytes)?;
+    program::<SchedClassifier>(&mut object, realserver::PROGRAM_DECAPSULATE)?.load()?;
     Ok(object)
 }
 

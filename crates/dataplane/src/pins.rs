@@ -76,7 +76,7 @@ fn are_ready(bpffs: &Path) -> Result<bool, Error> {
 pub fn detach(bpffs: &Path) -> Result<Removed, Error> {
     let mut removed = Removed::default();
     for pinned in attach::pinned(bpffs)? {
-        attach::remove(&pinned)?;
+        attach::remove(&pinned, &attach::DIRECTOR)?;
         let Pinned {
             ifindex, name, how, ..
         } = pinned;
@@ -134,7 +134,7 @@ fn layout(directory: &Path) -> Option<u32> {
 }
 
 /// Removes all files of a directory; how many there were.
-fn remove_all(directory: &Path) -> Result<usize, Error> {
+pub fn remove_all(directory: &Path) -> Result<usize, Error> {
     let files = read_directory(directory)?;
     for path in &files {
         fs::remove_file(path).map_err(|source| at(path, source))?;

@@ -17,6 +17,7 @@ extern crate std;
 pub mod application;
 pub mod begin;
 pub mod connection;
+pub mod decapsulate;
 pub mod evict;
 pub mod family;
 pub mod flow_table;

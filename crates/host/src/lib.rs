@@ -17,5 +17,6 @@ pub mod neighbour;
 mod netdev;
 mod netlink;
 pub mod privilege;
+pub mod realserver;
 pub mod sysctl;
 pub mod watch;

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::exit::{self, Code, Outcome};
-use crate::verbs::{apply, connections, counters, detach, ipvsadm, plan, run, services, status};
+use crate::verbs::{
+    apply, connections, counters, detach, ipvsadm, plan, realserver, run, services, status,
+};
 
 /// The Linux Virtual Server, as one program: a director's daemon and its command line
 #[derive(Debug, Parser)]
@@ -39,6 +41,7 @@ enum Verb {
     Plan(plan::Arguments),
     Apply(apply::Arguments),
     Detach(detach::Arguments),
+    Realserver(realserver::Arguments),
 }
 
 /// Runs the program with those arguments, its own name first.
@@ -79,6 +82,7 @@ fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
         Verb::Plan(arguments) => done(plan::run(&arguments)),
         Verb::Apply(arguments) => done(apply::run(&arguments)),
         Verb::Detach(arguments) => done(detach::run(&arguments)),
+        Verb::Realserver(arguments) => done(realserver::run(&arguments)),
     }
 }
 
