@@ -7,19 +7,22 @@ use weir_abi::connection::Word;
 use weir_abi::keys::{Direction, FAMILY_V4, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::tick::Tick;
-use weir_forward::connection::{self, Appeared};
+use weir_forward::begin::Begun;
+use weir_forward::connection::{self, Appeared, TemplateOf, Terms};
 use weir_forward::family::{Family, Flow, V4, V6};
 use weir_forward::flow_table::{self, Put};
 use weir_forward::meet::{self, Met};
 use weir_forward::parse::Segment;
+use weir_forward::persist::Template;
 use weir_forward::process::Lookup;
-use weir_forward::{begin, evict, schedule};
+use weir_forward::{begin, evict, mark, persist, schedule};
 
 use crate::tables::Maps;
 
 /// The functions of one family.
 macro_rules! functions {
-    ($family:ty, $address:ty, $meet:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $rival:ident,
+    ($family:ty, $address:ty, $meet:ident, $mark:ident, $find_template:ident,
+     $give_up:ident, $template:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $rival:ident,
      $remove:ident, $search:ident, $evict:ident, $end:ident) => {
         /// A [`Met`].
         #[unsafe(no_mangle)]
@@ -28,6 +31,7 @@ macro_rules! functions {
             segment: *const Segment<$address>,
             is_unknown: u32,
             now: u32,
+            mark: u32,
         ) -> u64 {
             let flow = if is_unknown == 0 {
                 Lookup::Perhaps
@@ -37,8 +41,80 @@ macro_rules! functions {
             // SAFETY: null, or a segment, as the verifier has seen by its size and our one caller
             // by its type.
             match unsafe { segment.as_ref() } {
-                Some(segment) => met(meet::meet::<$family, Maps>(&Maps, segment, flow, Tick(now))),
+                Some(segment) => met(meet::meet::<$family, Maps>(
+                    &Maps,
+                    segment,
+                    flow,
+                    Tick(now),
+                    mark,
+                )),
                 None => met(Met::Nothing(Reason::NotOurs)),
+            }
+        }
+
+        /// The mark that a rule gives, or 0.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $mark(segment: *const Segment<$address>, interface: u32) -> u64 {
+            // SAFETY: as above.
+            match unsafe { segment.as_ref() } {
+                Some(segment) => mark::mark::<$family, Maps>(&Maps, segment, interface) as u64,
+                None => 0,
+            }
+        }
+
+        /// A [`Template`].
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $find_template(
+            flow: *const Flow<$address>,
+            service: u32,
+            now: u32,
+        ) -> u64 {
+            // SAFETY: null, or a flow.
+            let template = match unsafe { flow.as_ref() } {
+                Some(flow) => {
+                    persist::find_template::<$family, Maps>(&Maps, flow, service, Tick(now))
+                }
+                None => Template::Nothing,
+            };
+            match template {
+                Template::Holds(slot) => slot as u64,
+                Template::Outlived(slot) => OUTLIVED | slot as u64,
+                Template::Nothing => FAILED,
+            }
+        }
+
+        /// Lets a template be found no more.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $give_up(template: u32) -> u64 {
+            persist::give_up::<$family, Maps>(&Maps, template);
+            0
+        }
+
+        /// The slot of the template made, or a failure.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $template(
+            flow: *const Flow<$address>,
+            service: u32,
+            destination: u32,
+            now: u32,
+        ) -> u64 {
+            let of = TemplateOf {
+                service,
+                destination,
+            };
+            // SAFETY: null, or a flow.
+            match unsafe { flow.as_ref() } {
+                Some(flow) => slot(connection::make_template::<$family, Maps>(
+                    &Maps,
+                    flow,
+                    of,
+                    Tick(now),
+                )),
+                None => FAILED,
             }
         }
 
@@ -50,7 +126,8 @@ macro_rules! functions {
             match unsafe { segment.as_ref() } {
                 Some(segment) => {
                     match begin::begin::<$family, Maps>(&Maps, segment, service, Tick(now)) {
-                        Ok(slot) => slot as u64,
+                        Ok(begun) if begun.is_only => ONLY | begun.slot as u64,
+                        Ok(begun) => begun.slot as u64,
                         Err(reason) => FAILED | reason as u64,
                     }
                 }
@@ -62,6 +139,9 @@ macro_rules! functions {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $pick(service: u32, flow: *const Flow<$address>, now: u32) -> u64 {
+            // The compiler would leave an argument unset that nobody reads, which is refused.
+            // SAFETY: no instruction.
+            unsafe { core::arch::asm!("/* {0} */", in(reg) now) };
             // SAFETY: null, or a flow.
             match unsafe { flow.as_ref() } {
                 Some(flow) => {
@@ -72,24 +152,30 @@ macro_rules! functions {
             }
         }
 
-        /// The slot of the connection made, or a failure.
+        /// The slot of the connection made, or a failure. `how` is [`ONLY_ONE`] and [`KEEPS_PORT`].
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $make(
             segment: *const Segment<$address>,
             destination: u32,
+            control: u32,
+            how: u32,
             now: u32,
         ) -> u64 {
+            let terms = Terms {
+                control,
+                is_only: how & ONLY_ONE != 0,
+                keeps_port: how & KEEPS_PORT != 0,
+            };
             // SAFETY: as above.
             match unsafe { segment.as_ref() } {
-                Some(segment) => {
-                    let made =
-                        connection::make::<$family, Maps>(&Maps, segment, destination, Tick(now));
-                    match made {
-                        Ok(slot) => slot as u64,
-                        Err(reason) => FAILED | reason as u64,
-                    }
-                }
+                Some(segment) => slot(connection::make::<$family, Maps>(
+                    &Maps,
+                    segment,
+                    destination,
+                    terms,
+                    Tick(now),
+                )),
                 None => FAILED,
             }
         }
@@ -152,6 +238,10 @@ functions!(
     V4,
     [u32; 1],
     weir_meet4,
+    weir_mark4,
+    weir_find_template4,
+    weir_give_up4,
+    weir_template4,
     weir_begin4,
     weir_pick4,
     weir_make4,
@@ -166,6 +256,10 @@ functions!(
     V6,
     [u32; 4],
     weir_meet6,
+    weir_mark6,
+    weir_find_template6,
+    weir_give_up6,
+    weir_template6,
     weir_begin6,
     weir_pick6,
     weir_make6,
@@ -182,6 +276,30 @@ const FAILED: u64 = 1 << 32;
 const ALONE: u32 = 0;
 const BESIDE: u32 = 1;
 const FULL: u32 = 2;
+
+/// Beside a slot: the template there says nothing any more.
+const OUTLIVED: u64 = 1 << 33;
+/// Beside a slot: the connection ends with its first packet.
+const ONLY: u64 = 1 << 33;
+const ONLY_ONE: u32 = 1;
+const KEEPS_PORT: u32 = 2;
+
+#[inline(always)]
+fn slot(made: Result<u32, Reason>) -> u64 {
+    match made {
+        Ok(slot) => slot as u64,
+        Err(reason) => FAILED | reason as u64,
+    }
+}
+
+#[inline(always)]
+fn as_slot(made: u64) -> Result<u32, Reason> {
+    if made & FAILED == 0 {
+        Ok(made as u32)
+    } else {
+        Err(reason(made))
+    }
+}
 
 #[inline(always)]
 fn put(put: Put) -> u64 {
@@ -228,16 +346,16 @@ fn reason(failure: u64) -> Reason {
 }
 
 #[inline(always)]
-pub fn meet<F: Family>(segment: &Segment<F::Address>, flow: Lookup, now: Tick) -> Met {
+pub fn meet<F: Family>(segment: &Segment<F::Address>, flow: Lookup, now: Tick, mark: u32) -> Met {
     let segment = core::ptr::from_ref(segment);
     let is_unknown = match flow {
         Lookup::Unknown => 1,
         Lookup::Perhaps => 0,
     };
     let met = if F::NUMBER == FAMILY_V4 {
-        weir_meet4(segment.cast(), is_unknown, now.0)
+        weir_meet4(segment.cast(), is_unknown, now.0, mark)
     } else {
-        weir_meet6(segment.cast(), is_unknown, now.0)
+        weir_meet6(segment.cast(), is_unknown, now.0, mark)
     };
     if met & FAILED != 0 {
         Met::Nothing(reason(met))
@@ -249,41 +367,91 @@ pub fn meet<F: Family>(segment: &Segment<F::Address>, flow: Lookup, now: Tick) -
 }
 
 #[inline(always)]
+pub fn mark<F: Family>(segment: &Segment<F::Address>, interface: u32) -> u32 {
+    let segment = core::ptr::from_ref(segment);
+    if F::NUMBER == FAMILY_V4 {
+        weir_mark4(segment.cast(), interface) as u32
+    } else {
+        weir_mark6(segment.cast(), interface) as u32
+    }
+}
+
+#[inline(always)]
+pub fn find_template<F: Family>(flow: &Flow<F::Address>, service: u32, now: Tick) -> Template {
+    let flow = core::ptr::from_ref(flow);
+    let template = if F::NUMBER == FAMILY_V4 {
+        weir_find_template4(flow.cast(), service, now.0)
+    } else {
+        weir_find_template6(flow.cast(), service, now.0)
+    };
+    if template & FAILED != 0 {
+        Template::Nothing
+    } else if template & OUTLIVED != 0 {
+        Template::Outlived(template as u32)
+    } else {
+        Template::Holds(template as u32)
+    }
+}
+
+#[inline(always)]
+pub fn give_up<F: Family>(template: u32) {
+    if F::NUMBER == FAMILY_V4 {
+        weir_give_up4(template);
+    } else {
+        weir_give_up6(template);
+    }
+}
+
+#[inline(always)]
+pub fn make_template<F: Family>(
+    flow: &Flow<F::Address>,
+    of: TemplateOf,
+    now: Tick,
+) -> Result<u32, Reason> {
+    let flow = core::ptr::from_ref(flow);
+    as_slot(if F::NUMBER == FAMILY_V4 {
+        weir_template4(flow.cast(), of.service, of.destination, now.0)
+    } else {
+        weir_template6(flow.cast(), of.service, of.destination, now.0)
+    })
+}
+
+#[inline(always)]
 pub fn begin<F: Family>(
     segment: &Segment<F::Address>,
     service: u32,
     now: Tick,
-) -> Result<u32, Reason> {
+) -> Result<Begun, Reason> {
     let segment = core::ptr::from_ref(segment);
     let begun = if F::NUMBER == FAMILY_V4 {
         weir_begin4(segment.cast(), service, now.0)
     } else {
         weir_begin6(segment.cast(), service, now.0)
     };
-    if begun & FAILED == 0 {
-        Ok(begun as u32)
-    } else {
-        Err(reason(begun))
-    }
+    let slot = as_slot(begun)?;
+    let is_only = begun & ONLY != 0;
+    Ok(Begun { slot, is_only })
 }
 
 #[inline(always)]
 pub fn make<F: Family>(
     segment: &Segment<F::Address>,
     destination: u32,
+    terms: Terms,
     now: Tick,
 ) -> Result<u32, Reason> {
     let segment = core::ptr::from_ref(segment);
-    let made = if F::NUMBER == FAMILY_V4 {
-        weir_make4(segment.cast(), destination, now.0)
+    let Terms {
+        control,
+        is_only,
+        keeps_port,
+    } = terms;
+    let how = is_only as u32 * ONLY_ONE | keeps_port as u32 * KEEPS_PORT;
+    as_slot(if F::NUMBER == FAMILY_V4 {
+        weir_make4(segment.cast(), destination, control, how, now.0)
     } else {
-        weir_make6(segment.cast(), destination, now.0)
-    };
-    if made & FAILED == 0 {
-        Ok(made as u32)
-    } else {
-        Err(reason(made))
-    }
+        weir_make6(segment.cast(), destination, control, how, now.0)
+    })
 }
 
 #[inline(always)]

@@ -14,10 +14,12 @@ use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
-use weir_forward::connection::Appeared;
+use weir_forward::begin::Begun;
+use weir_forward::connection::{Appeared, TemplateOf, Terms};
 use weir_forward::family::{Family, Flow};
 use weir_forward::meet::Met;
 use weir_forward::parse::Segment;
+use weir_forward::persist::Template;
 use weir_forward::process::Lookup;
 use weir_forward::tables::{Step, Tables};
 
@@ -146,8 +148,44 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn meet<F: Family>(&self, segment: &Segment<F::Address>, flow: Lookup, now: Tick) -> Met {
-        calls::meet::<F>(segment, flow, now)
+    fn meet<F: Family>(
+        &self,
+        segment: &Segment<F::Address>,
+        flow: Lookup,
+        now: Tick,
+        mark: u32,
+    ) -> Met {
+        calls::meet::<F>(segment, flow, now, mark)
+    }
+
+    #[inline(always)]
+    fn mark<F: Family>(&self, segment: &Segment<F::Address>, interface: u32) -> u32 {
+        calls::mark::<F>(segment, interface)
+    }
+
+    #[inline(always)]
+    fn find_template<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        service: u32,
+        now: Tick,
+    ) -> Template {
+        calls::find_template::<F>(flow, service, now)
+    }
+
+    #[inline(always)]
+    fn give_up<F: Family>(&self, template: u32) {
+        calls::give_up::<F>(template);
+    }
+
+    #[inline(always)]
+    fn make_template<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        of: TemplateOf,
+        now: Tick,
+    ) -> Result<u32, Reason> {
+        calls::make_template::<F>(flow, of, now)
     }
 
     #[inline(always)]
@@ -156,7 +194,7 @@ impl Tables for Maps {
         segment: &Segment<F::Address>,
         service: u32,
         now: Tick,
-    ) -> Result<u32, Reason> {
+    ) -> Result<Begun, Reason> {
         calls::begin::<F>(segment, service, now)
     }
 
@@ -170,9 +208,10 @@ impl Tables for Maps {
         &self,
         segment: &Segment<F::Address>,
         destination: u32,
+        terms: Terms,
         now: Tick,
     ) -> Result<u32, Reason> {
-        calls::make::<F>(segment, destination, now)
+        calls::make::<F>(segment, destination, terms, now)
     }
 
     #[inline(always)]

@@ -75,8 +75,14 @@ pub fn weir_tc(context: TcContext) -> i32 {
 
 #[classifier]
 #[inline(always)]
-pub fn weir_tc_length(context: TcContext) -> i32 {
-    part::run(&mut Frame::new(&context), &Maps, Part::Length)
+pub fn weir_tc_length4(context: TcContext) -> i32 {
+    part::run(&mut Frame::new(&context), &Maps, Part::Length4)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_length6(context: TcContext) -> i32 {
+    part::run(&mut Frame::new(&context), &Maps, Part::Length6)
 }
 
 #[classifier]
@@ -280,6 +286,16 @@ impl Hook for Frame {
         // SAFETY: the context is the one that this program was given.
         unsafe { PARTS_TC.tail_call(&TcContext::new(self.skb), part as u32) };
         self.conclude(Reason::PartMissing)
+    }
+
+    #[inline(always)]
+    fn mark(&self) -> u32 {
+        self.context().mark
+    }
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        self.context().ifindex
     }
 
     #[inline(always)]

@@ -43,8 +43,13 @@ pub fn weir_xdp(context: XdpContext) -> u32 {
 }
 
 #[xdp(frags)]
-pub fn weir_xdp_length(context: XdpContext) -> u32 {
-    part::run(&mut Frame::new(&context), &Maps, Part::Length)
+pub fn weir_xdp_length4(context: XdpContext) -> u32 {
+    part::run(&mut Frame::new(&context), &Maps, Part::Length4)
+}
+
+#[xdp(frags)]
+pub fn weir_xdp_length6(context: XdpContext) -> u32 {
+    part::run(&mut Frame::new(&context), &Maps, Part::Length6)
 }
 
 impl Frame {
@@ -57,12 +62,6 @@ impl Frame {
             hop: Link(0),
             mtu: 0,
         }
-    }
-
-    #[inline(always)]
-    fn ingress(&self) -> u32 {
-        // SAFETY: the context is a live `xdp_md`.
-        unsafe { (*self.context).ingress_ifindex }
     }
 
     #[inline(always)]
@@ -158,7 +157,7 @@ impl Hook for Frame {
     #[inline(always)]
     fn go_on<T: Tables>(&mut self, _tables: &T, part: Part) -> u32 {
         match part {
-            Part::Length => {
+            Part::Length4 | Part::Length6 => {
                 // SAFETY: the context is the one that this program was given.
                 unsafe { PARTS_XDP.tail_call(&XdpContext::new(self.context), part as u32) };
                 self.conclude(Reason::PartMissing)
@@ -166,6 +165,17 @@ impl Hook for Frame {
             // TC's, which meets the packet again.
             Part::Related | Part::Fragment | Part::Application => XDP_PASS,
         }
+    }
+
+    #[inline(always)]
+    fn mark(&self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        // SAFETY: the context is a live `xdp_md`.
+        unsafe { (*self.context).ingress_ifindex }
     }
 
     #[inline(always)]

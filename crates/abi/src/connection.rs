@@ -72,10 +72,11 @@ pub struct Local<A> {
 #[derive(Debug, Default, Clone)]
 #[repr(C)]
 pub struct Company {
-    /// The slot of the connection that controls this one, of the same family: a persistence template,
-    /// or FTP's control connection; or [`crate::NONE`].
+    /// [`CONTROLLED`]: the slot of the connection that controls this one, of the same family: a
+    /// persistence template, or FTP's control connection.
     pub control: Shared32,
-    /// How many connections this one controls: as long as there are any, it does not end.
+    /// How many connections this one controls: as long as there are any, it does not end. So it is
+    /// 0 in every free record.
     pub controls: Shared32,
     /// Packets from the client, as far as somebody counts (the first ones, and when `drop_entry` asks).
     pub packets: Shared32,
@@ -182,6 +183,11 @@ pub const PROVEN: u8 = 16;
 pub const TEMPLATE: u8 = 32;
 /// Ends with the packet that began it (IPVS: `IP_VS_CONN_F_ONE_PACKET`).
 pub const ONE_PACKET: u8 = 64;
+/// Another connection controls it: [`Company::control`].
+pub const CONTROLLED: u8 = 128;
+
+/// A template is kept alive by a connection that has come to be (IPVS: `IP_VS_CTPL_S_ASSURED`).
+pub const TEMPLATE_ASSURED: u8 = 1;
 
 /// The protocol number under which templates of a protocol lie in the flow table: one that no packet's
 /// flow has (TCP 134, UDP 145, SCTP 4, IP 128). Its own inverse.

@@ -2,12 +2,16 @@
 
 /// The XDP program.
 pub const PROGRAM_XDP: &str = "weir_xdp";
-/// XDP's part `length`.
-pub const PROGRAM_XDP_LENGTH: &str = "weir_xdp_length";
+/// XDP's part for packets of IPv4 about which something is to be asked.
+pub const PROGRAM_XDP_LENGTH4: &str = "weir_xdp_length4";
+/// The same for IPv6.
+pub const PROGRAM_XDP_LENGTH6: &str = "weir_xdp_length6";
 /// The TC program.
 pub const PROGRAM_TC: &str = "weir_tc";
-/// TC's part `length`.
-pub const PROGRAM_TC_LENGTH: &str = "weir_tc_length";
+/// TC's part for packets of IPv4 about which something is to be asked.
+pub const PROGRAM_TC_LENGTH4: &str = "weir_tc_length4";
+/// The same for IPv6.
+pub const PROGRAM_TC_LENGTH6: &str = "weir_tc_length6";
 /// TC's part `related`.
 pub const PROGRAM_TC_RELATED: &str = "weir_tc_related";
 /// TC's part `fragment`.

@@ -104,6 +104,12 @@ reasons! {
     IcmpUndeliverable = 29, "icmp-undeliverable", Dropped;
     /// An ICMP error about a connection whose checksum is wrong.
     IcmpDamaged = 30, "icmp-damaged", Dropped;
+    /// A client's packet for a real server that is the director itself: the kernel's stack has it.
+    LocalServer = 31, "local-server", Passed;
+    /// `drop_packet` is in force, and this one's turn has come.
+    DropRate = 32, "drop-rate", Dropped;
+    /// Larger than the next link: sent by a method under which the kernel cannot fragment it.
+    NotFragmented = 33, "not-fragmented", Dropped;
 }
 
 impl Reason {
@@ -142,7 +148,10 @@ impl Reason {
             | Self::IcmpToServer
             | Self::IcmpToClient
             | Self::IcmpUndeliverable
-            | Self::IcmpDamaged => true,
+            | Self::IcmpDamaged
+            | Self::LocalServer
+            | Self::DropRate
+            | Self::NotFragmented => true,
         }
     }
 }

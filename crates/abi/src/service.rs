@@ -39,9 +39,8 @@ pub struct Service {
     pub zeroed: SharedCounters,
     /// [`PERSISTENT`]: how long a template lives after its last connection, in ticks.
     pub persistence_timeout: Shared32,
-    /// [`PERSISTENT`]: which bits of a client's address count. IPv4: the mask, network byte order.
-    /// IPv6: the prefix length.
-    pub netmask: Shared32,
+    /// [`PERSISTENT`]: which bits of a client's address count, network byte order. IPv4: the first word.
+    pub netmask: [Shared32; 4],
     /// The persistence engine: [`ENGINE_NONE`] or [`ENGINE_SIP`].
     pub engine: Shared32,
     /// The service's own timeouts of ESTABLISHED, FIN_WAIT and UDP, in ticks; 0 is the director's.
@@ -57,7 +56,7 @@ pub struct Service {
     /// Which of two hash tables in `buckets` is in force: 0 or 1.
     pub bucket_table: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 19],
+    pub reserved: [Shared32; 16],
 }
 
 /// A real server of a service.

@@ -30,11 +30,10 @@ pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
         loader.map_pin_path(name, pins::table(bpffs, name));
     }
     let mut object = loader.load(bytes)?;
-    for name in [
-        names::PROGRAM_XDP,
-        names::PROGRAM_XDP_LENGTH,
-        names::PROGRAM_START_REAPER,
-    ] {
+    for name in [names::PROGRAM_XDP, names::PROGRAM_START_REAPER]
+        .into_iter()
+        .chain(PARTS_XDP)
+    {
         program::<Xdp>(&mut object, name)?.load()?;
     }
     for name in [names::PROGRAM_TC].into_iter().chain(PARTS_TC) {
@@ -59,9 +58,13 @@ pub fn load_decapsulation(directory: &Path) -> Result<Ebpf, Error> {
     Ok(object)
 }
 
-/// TC's parts, by their numbers (`weir_forward::part::Part`). XDP has the first of them.
-const PARTS_TC: [&str; 4] = [
-    names::PROGRAM_TC_LENGTH,
+/// XDP's parts, by their numbers (`weir_forward::part::Part`).
+const PARTS_XDP: [&str; 2] = [names::PROGRAM_XDP_LENGTH4, names::PROGRAM_XDP_LENGTH6];
+
+/// TC's parts.
+const PARTS_TC: [&str; 5] = [
+    names::PROGRAM_TC_LENGTH4,
+    names::PROGRAM_TC_LENGTH6,
     names::PROGRAM_TC_RELATED,
     names::PROGRAM_TC_FRAGMENT,
     names::PROGRAM_TC_APPLICATION,
@@ -73,8 +76,10 @@ pub fn connect_parts(
     xdp: &mut ProgramArray<MapData>,
     tc: &mut ProgramArray<MapData>,
 ) -> Result<(), Error> {
-    let length: &Xdp = loaded(object, names::PROGRAM_XDP_LENGTH)?;
-    xdp.set(0, length.fd()?, 0)?;
+    for (number, name) in (0..).zip(PARTS_XDP) {
+        let part: &Xdp = loaded(object, name)?;
+        xdp.set(number, part.fd()?, 0)?;
+    }
     for (number, name) in (0..).zip(PARTS_TC) {
         let part: &SchedClassifier = loaded(object, name)?;
         tc.set(number, part.fd()?, 0)?;

@@ -1,45 +1,108 @@
 //! A packet that begins a connection.
 
+use weir_abi::NONE;
 use weir_abi::connection::Word;
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
+use weir_abi::service::{ONE_PACKET, PERSISTENT};
+use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Tick;
 
+use weir_wire::transport::UDP;
+
+use crate::connection::Terms;
 use crate::family::{Family, Record};
 use crate::flow_table::Put;
 use crate::parse::Segment;
+use crate::persist::persist;
 use crate::tables::Tables;
 
-/// Schedules a packet of a service, and makes the connection that it begins: its slot.
+/// What a packet has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The connection's slot.
+    pub slot: u32,
+    /// Whether it ends with this packet (`-o`).
+    pub is_only: bool,
+}
+
+/// Schedules a packet of a service, and makes the connection that it begins.
 #[inline(always)]
 pub fn begin<F: Family, T: Tables>(
     tables: &T,
     segment: &Segment<F::Address>,
     service: u32,
     now: Tick,
-) -> Result<u32, Reason> {
+) -> Result<Begun, Reason> {
     let flow = &segment.flow;
     if !F::can_be_source(flow.source) {
         return Err(Reason::MartianSource);
     }
-    let destination = tables
-        .pick::<F>(service, flow, now)
-        .ok_or(Reason::NoDestination)?;
+    let (destination, terms) = who_serves::<F, T>(tables, segment, service, now)?;
     // In a full table it takes the place of one that has not proven to be anybody's.
-    let slot = match tables.make::<F>(segment, destination, now) {
+    let slot = match tables.make::<F>(segment, destination, terms, now) {
         Err(Reason::TableFull) if tables.evict::<F>() => {
-            tables.make::<F>(segment, destination, now)?
+            tables.make::<F>(segment, destination, terms, now)?
         }
         made => made?,
     };
+    tables.count(destination, |counters| counters.connections += 1);
+    let begun = Begun {
+        slot,
+        is_only: terms.is_only,
+    };
+    // Nothing is to find a connection of one packet.
+    if terms.is_only {
+        return Ok(begun);
+    }
     if let Err(reason) = appear::<F, T>(tables, slot) {
         if let Some(record) = tables.connection::<F>(slot) {
             tables.end::<F>(slot, Word(record.word().load()));
         }
         return Err(reason);
     }
-    tables.count(destination, |counters| counters.connections += 1);
-    Ok(slot)
+    Ok(begun)
+}
+
+/// The real server that a packet goes to, and on which terms.
+#[inline(always)]
+fn who_serves<F: Family, T: Tables>(
+    tables: &T,
+    segment: &Segment<F::Address>,
+    slot: u32,
+    now: Tick,
+) -> Result<(u32, Terms), Reason> {
+    let service = tables.service(slot).ok_or(Reason::NotOurs)?;
+    let flags = service.flags.load();
+    let key = service.key.load();
+    let flow = &segment.flow;
+    let mut terms = Terms::PLAIN;
+    terms.is_only = flags & ONE_PACKET != 0 && flow.protocol as u8 == UDP;
+    if flags & PERSISTENT != 0 {
+        let template = persist::<F, T>(tables, flow, slot, now)?;
+        let record = tables.connection::<F>(template).ok_or(Reason::Contended)?;
+        terms.control = template;
+        terms.keeps_port = key.port != flow.destination_port;
+        return Ok((record.destination().load(), terms));
+    }
+    let is_marked = key.protocol == 0;
+    // Services of all ports are for clients that persist (`ip_vs_schedule`).
+    if !is_marked && key.port != flow.destination_port {
+        return Err(Reason::NoDestination);
+    }
+    match tables.pick::<F>(slot, flow, now) {
+        Some(destination) => Ok((destination, terms)),
+        None if is_marked && bypasses(tables) => Ok((NONE, terms)),
+        None => Err(Reason::NoDestination),
+    }
+}
+
+#[inline(always)]
+fn bypasses<T: Tables>(tables: &T) -> bool {
+    match tables.settings() {
+        Some(settings) => settings.sysctl(Sysctl::CacheBypass).load() != 0,
+        None => false,
+    }
 }
 
 /// Lets packets find a connection that has been made.

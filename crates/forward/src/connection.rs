@@ -3,16 +3,21 @@
 //! Whoever replaces the record's word owns what follows from it: ActiveConn and InActConn change
 //! after a successful compare-and-swap and nowhere else.
 
-use weir_abi::connection::{Endpoints, INACTIVE, LIVE, NO_OUTPUT, PROVEN, REPLIED, Word};
+use weir_abi::NONE;
+use weir_abi::connection::{
+    CONTROLLED, Endpoints, INACTIVE, LIVE, NO_OUTPUT, ONE_PACKET, PROVEN, REPLIED, TEMPLATE,
+    TEMPLATE_ASSURED, Word, template_protocol,
+};
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
-use weir_abi::service::FORWARD_NAT;
+use weir_abi::service::{Destination, FORWARD_BYPASS, FORWARD_NAT};
 use weir_abi::settings::Settings;
 use weir_abi::tick::{Tick, Ticks};
 
 use crate::family::{Family, Flow, Record};
 use crate::flow_table::{self, Put};
 use crate::parse::{Segment, Transport};
+use crate::persist::{template_address, template_port};
 use crate::state;
 use crate::tables::Tables;
 
@@ -75,54 +80,234 @@ pub fn get<F: Family, T: Tables>(tables: &T, slot: u32) -> Option<Found<'_, F>> 
     })
 }
 
+/// On which terms a connection begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The slot of the connection that controls it, or [`NONE`].
+    pub control: u32,
+    /// Whether it ends with its first packet.
+    pub is_only: bool,
+    /// Whether the real server gets the packet on the port that the client named, whatever its own.
+    pub keeps_port: bool,
+}
+
+impl Terms {
+    /// Those of most connections.
+    pub const PLAIN: Self = Self {
+        control: NONE,
+        is_only: false,
+        keeps_port: false,
+    };
+}
+
 /// Makes the connection that a packet begins, as that packet leaves it, and says its slot. Nothing
-/// finds it yet: its flows are to be [put](put_flows).
+/// finds it yet: its flows are to be [put](put_flows). Without a real server ([`NONE`]) its packets
+/// go where they were going (`cache_bypass`).
 #[inline(always)]
 pub fn make<F: Family, T: Tables>(
     tables: &T,
     segment: &Segment<F::Address>,
     slot: u32,
+    terms: Terms,
     now: Tick,
 ) -> Result<u32, Reason> {
-    let (Some(settings), Some(destination)) = (tables.settings(), tables.destination(slot)) else {
+    let Some(settings) = tables.settings() else {
         return Err(Reason::DestinationGone);
     };
+    let destination = tables.destination(slot);
     let flow = &segment.flow;
-    let address = destination.address.load();
+    let (server, port, forwarding) = match destination {
+        Some(destination) => {
+            let address = destination.address.load();
+            let own = address.port != 0 && !terms.keeps_port;
+            let port = if own {
+                address.port
+            } else {
+                flow.destination_port
+            };
+            (F::narrow(address.address), port, address.forwarding)
+        }
+        None if slot == NONE => (flow.destination, flow.destination_port, FORWARD_BYPASS),
+        None => return Err(Reason::DestinationGone),
+    };
     let endpoints = Endpoints {
         client: flow.source,
         virtual_address: flow.destination,
-        server: F::narrow(address.address),
+        server,
         client_port: flow.source_port,
         virtual_port: flow.destination_port,
-        server_port: if address.port == 0 {
-            flow.destination_port
-        } else {
-            address.port
-        },
+        server_port: port,
         protocol: flow.protocol as u8,
-        forwarding: FORWARD_NAT,
+        forwarding,
     };
     let connection = free_slot::<F, T>(tables, settings).ok_or(Reason::TableFull)?;
     let record = tables
         .connection::<F>(connection)
         .ok_or(Reason::TableFull)?;
+    let mut flags = LIVE | INACTIVE;
+    if forwarding != FORWARD_NAT {
+        flags |= NO_OUTPUT;
+    }
+    if terms.is_only {
+        flags |= ONE_PACKET;
+    }
+    if terms.control != NONE {
+        flags |= CONTROLLED;
+        record.company().control.store(terms.control);
+        if let Some(control) = tables.connection::<F>(terms.control) {
+            control.company().controls.add(1);
+        }
+    }
     let generation = Word(record.word().load()).generation().wrapping_add(1);
-    let new = Word::new(now, 0, LIVE | INACTIVE, generation);
+    let new = Word::new(now, 0, flags, generation);
     let word = after(settings, new, segment.transport(), Direction::Request, now);
     record.endpoints().store(endpoints);
     record.destination().store(slot);
     record.hop(Direction::Request).forget();
     record.hop(Direction::Reply).forget();
     record.word().store(word.0);
+    if let Some(destination) = destination {
+        occupy(destination, word);
+    }
+    F::live(settings).add(1);
+
+    Ok(connection)
+}
+
+/// Counts a connection that a real server gets (`ip_vs_bind_dest`).
+#[inline(always)]
+fn occupy(destination: &Destination, word: Word) {
     if word.flags() & INACTIVE != 0 {
         destination.inactive.add(1);
     } else {
         destination.active.add(1);
     }
-    F::live(settings).add(1);
+    let upper = destination.upper_threshold.load();
+    if upper != 0 && total(destination) >= upper {
+        destination.overloaded.store(1);
+    }
+}
 
+/// Counts a connection that a real server had (`ip_vs_unbind_dest`).
+#[inline(always)]
+fn vacate(destination: &Destination, word: Word) {
+    if word.flags() & TEMPLATE != 0 {
+        destination.persistent.add(1u32.wrapping_neg());
+    } else if word.flags() & INACTIVE != 0 {
+        destination.inactive.add(1u32.wrapping_neg());
+    } else {
+        destination.active.add(1u32.wrapping_neg());
+    }
+    if destination.overloaded.load() == 0 {
+        return;
+    }
+    let (upper, lower) = (
+        destination.upper_threshold.load() as u64,
+        destination.lower_threshold.load() as u64,
+    );
+    let total = total(destination) as u64;
+    let is_relieved = if lower != 0 {
+        total < lower
+    } else {
+        upper == 0 || total * 4 < upper * 3
+    };
+    if is_relieved {
+        destination.overloaded.store(0);
+    }
+}
+
+/// All of a real server's connections, as thresholds count them.
+#[inline(always)]
+fn total(destination: &Destination) -> u32 {
+    let (active, inactive) = (destination.active.load(), destination.inactive.load());
+    active.wrapping_add(inactive)
+}
+
+/// What a new template is about: whose clients, of which service, to which real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TemplateOf {
+    /// The service's slot.
+    pub service: u32,
+    /// The real server's slot.
+    pub destination: u32,
+}
+
+/// Makes the template for a packet of a service, and says its slot.
+#[inline(always)]
+pub fn make_template<F: Family, T: Tables>(
+    tables: &T,
+    flow: &Flow<F::Address>,
+    of: TemplateOf,
+    now: Tick,
+) -> Result<u32, Reason> {
+    let (Some(settings), Some(service), Some(destination)) = (
+        tables.settings(),
+        tables.service(of.service),
+        tables.destination(of.destination),
+    ) else {
+        return Err(Reason::DestinationGone);
+    };
+    let connection = free_slot::<F, T>(tables, settings).ok_or(Reason::TableFull)?;
+    let record = tables
+        .connection::<F>(connection)
+        .ok_or(Reason::TableFull)?;
+    let key = service.key.load();
+    let address = destination.address.load();
+    let port = template_port(&key, flow.destination_port);
+    record.endpoints().store(Endpoints {
+        client: F::masked(flow.source, &service.netmask),
+        virtual_address: template_address::<F>(&key, flow.destination),
+        server: F::narrow(address.address),
+        client_port: 0,
+        virtual_port: port,
+        // As IPVS shows it: no port where the template is for all of them.
+        server_port: if port == 0 { 0 } else { address.port },
+        protocol: template_protocol(key.protocol),
+        forwarding: address.forwarding,
+    });
+    record.destination().store(of.destination);
+    let timeout = Ticks(service.persistence_timeout.load());
+    record.company().timeout.store(timeout.0);
+    let generation = Word(record.word().load()).generation().wrapping_add(1);
+    // Nobody's place in a full table is worth a client's real server: it is never evicted.
+    let flags = LIVE | INACTIVE | TEMPLATE | PROVEN;
+    let expires = now.after(timeout).after(Ticks::REFRESH);
+    record
+        .word()
+        .store(Word::new(expires, 0, flags, generation).0);
+    destination.persistent.add(1);
+    F::live(settings).add(1);
     Ok(connection)
+}
+
+/// Lets a template live as long again, as each of its new connections does (`ip_vs_conn_put`).
+#[inline(always)]
+pub fn prolong<F: Family>(record: &F::Record, now: Tick) {
+    let word = Word(record.word().load());
+    let timeout = Ticks(record.company().timeout.load());
+    let expires = now.after(timeout).after(Ticks::REFRESH);
+    // Who is in between has prolonged it too, or ended it.
+    record
+        .word()
+        .replace(word.0, Word::of_halves(expires, word.upper()).0);
+}
+
+/// Tells a connection's template that the connection has come to be (`ip_vs_control_assure_ct`).
+#[inline(always)]
+fn assure<F: Family, T: Tables>(tables: &T, record: &F::Record) {
+    let Some(control) = tables.connection::<F>(record.company().control.load()) else {
+        return;
+    };
+    let word = Word(control.word().load());
+    if word.flags() & TEMPLATE != 0 && word.state() != TEMPLATE_ASSURED {
+        let assured = Word::new(
+            word.expires(),
+            TEMPLATE_ASSURED,
+            word.flags(),
+            word.generation(),
+        );
+        control.word().replace(word.0, assured.0);
+    }
 }
 
 /// What came of putting a connection's flows into their table.
@@ -145,8 +330,20 @@ pub fn put_flows<F: Family, T: Tables>(tables: &T, slot: u32) -> Appeared {
     };
     Appeared {
         request: put_flow::<F, T>(tables, settings, record, slot, Direction::Request),
-        reply: put_flow::<F, T>(tables, settings, record, slot, Direction::Reply),
+        // Replies past the director are no affair of its; nor are a template's.
+        reply: if has_replies::<F>(record) {
+            put_flow::<F, T>(tables, settings, record, slot, Direction::Reply)
+        } else {
+            Put::Alone
+        },
     }
+}
+
+/// Whether replies of the connection come by the director.
+#[inline(always)]
+fn has_replies<F: Family>(record: &F::Record) -> bool {
+    let is_template = Word(record.word().load()).flags() & TEMPLATE != 0;
+    !is_template && record.endpoints().load().forwarding == FORWARD_NAT
 }
 
 #[inline(always)]
@@ -226,6 +423,9 @@ pub fn advance<F: Family, T: Tables>(
         }
         if found.record.word().replace(word.0, next.0) {
             move_between(tables, found.destination, word, next);
+            if next.flags() & CONTROLLED != 0 && comes_to_be(word, next, transport, direction) {
+                assure::<F, T>(tables, found.record);
+            }
             return;
         }
         word = Word(found.record.word().load());
@@ -248,7 +448,7 @@ fn after(
     let (state, timeout) = match transport {
         Transport::Tcp(control) => {
             let unseen = word.flags() & NO_OUTPUT != 0;
-            let state = state::after_tcp(word.state(), control, direction, unseen) & 15;
+            let state = state::after_tcp(word.state(), control, direction, unseen, settings) & 15;
             (state, settings.tcp_timeouts[state as usize].load())
         }
         Transport::Udp => (state::STATELESS, settings.udp_timeout.load()),
@@ -285,6 +485,18 @@ fn is_as_good(old: Word, new: Word) -> bool {
     old.upper() == new.upper() && moved < Ticks::REFRESH.0
 }
 
+/// Whether a packet has made it a connection that keeps its template (TCP: ESTABLISHED, UDP: a reply).
+#[inline(always)]
+fn comes_to_be(old: Word, new: Word, transport: Transport, direction: Direction) -> bool {
+    match transport {
+        Transport::Tcp(_) => old.state() != new.state() && state::is_established(new.state()),
+        Transport::Udp => match direction {
+            Direction::Request => false,
+            Direction::Reply => true,
+        },
+    }
+}
+
 #[inline(always)]
 fn move_between<T: Tables>(tables: &T, destination: u32, old: Word, new: Word) {
     let was = (old.flags() / INACTIVE) as u32 & 1;
@@ -295,6 +507,25 @@ fn move_between<T: Tables>(tables: &T, destination: u32, old: Word, new: Word) {
         destination.active.add(was.wrapping_sub(is));
         destination.inactive.add(is.wrapping_sub(was));
     }
+}
+
+/// Ends a connection whose time has come, if its word is still that: one that controls others lives
+/// on for a minute (`ip_vs_conn_expire`).
+#[inline(always)]
+pub fn expire<F: Family, T: Tables>(tables: &T, slot: u32, word: Word, now: Tick) {
+    const AGAIN: Ticks = Ticks::from_seconds(60);
+    if let Some(record) = tables.connection::<F>(slot)
+        && word.flags() & TEMPLATE != 0
+        && record.company().controls.load() != 0
+    {
+        record.company().timeout.store(AGAIN.0);
+        let later = now.after(AGAIN).after(Ticks::REFRESH);
+        record
+            .word()
+            .replace(word.0, Word::of_halves(later, word.upper()).0);
+        return;
+    }
+    tables.end::<F>(slot, word);
 }
 
 /// Ends a connection, if its word is still that; whether it was.
@@ -314,11 +545,12 @@ pub fn end<F: Family, T: Tables>(tables: &T, slot: u32, word: Word) -> bool {
         F::live(settings).add(1u32.wrapping_neg());
     }
     if let Some(destination) = tables.destination(record.destination().load()) {
-        if word.flags() & INACTIVE != 0 {
-            destination.inactive.add(1u32.wrapping_neg());
-        } else {
-            destination.active.add(1u32.wrapping_neg());
-        }
+        vacate(destination, word);
+    }
+    if word.flags() & CONTROLLED != 0
+        && let Some(control) = tables.connection::<F>(record.company().control.load())
+    {
+        control.company().controls.add(1u32.wrapping_neg());
     }
     tables.return_slot::<F>(slot);
     true

@@ -1,6 +1,6 @@
 //! IPv4 and IPv6: what differs, so that the rest can be written once.
 
-use weir_abi::connection::{Connection4, Connection6, Endpoints, HopCell};
+use weir_abi::connection::{Company, Connection4, Connection6, Endpoints, HopCell};
 pub use weir_abi::keys::Flow;
 use weir_abi::keys::{Direction, FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::settings::Settings;
@@ -34,6 +34,8 @@ pub trait Family: Sized {
     fn high_water(settings: &Settings) -> &Shared32;
     /// How many connections there are now.
     fn live(settings: &Settings) -> &Shared32;
+    /// The part of an address that a service's netmask keeps.
+    fn masked(address: Self::Address, netmask: &[Shared32; 4]) -> Self::Address;
     /// Whether a packet may come from that address at all (not loopback, multicast, unspecified).
     fn can_be_source(address: Self::Address) -> bool;
 }
@@ -48,6 +50,8 @@ pub trait Record<A: Copy> {
     fn destination(&self) -> &Shared32;
     /// The next hop of one direction.
     fn hop(&self, direction: Direction) -> &HopCell;
+    /// What most packets do not ask for.
+    fn company(&self) -> &Company;
 }
 
 /// IPv4.
@@ -107,6 +111,11 @@ impl Family for V4 {
     #[inline(always)]
     fn live(settings: &Settings) -> &Shared32 {
         &settings.live4
+    }
+
+    #[inline(always)]
+    fn masked(address: [u32; 1], netmask: &[Shared32; 4]) -> [u32; 1] {
+        [address[0] & netmask[0].load()]
     }
 
     #[inline(always)]
@@ -171,6 +180,16 @@ impl Family for V6 {
     }
 
     #[inline(always)]
+    fn masked(address: [u32; 4], netmask: &[Shared32; 4]) -> [u32; 4] {
+        [
+            address[0] & netmask[0].load(),
+            address[1] & netmask[1].load(),
+            address[2] & netmask[2].load(),
+            address[3] & netmask[3].load(),
+        ]
+    }
+
+    #[inline(always)]
     fn can_be_source(address: [u32; 4]) -> bool {
         let multicast = u32::from_be(address[0]) >> 24 == 0xff;
         // ::/127 holds the unspecified and the loopback address.
@@ -199,6 +218,10 @@ impl Record<[u32; 1]> for Connection4 {
             Direction::Reply => &self.hops[1],
         }
     }
+    #[inline(always)]
+    fn company(&self) -> &Company {
+        &self.company
+    }
 }
 
 impl Record<[u32; 4]> for Connection6 {
@@ -220,6 +243,10 @@ impl Record<[u32; 4]> for Connection6 {
             Direction::Request => &self.hops[0],
             Direction::Reply => &self.hops[1],
         }
+    }
+    #[inline(always)]
+    fn company(&self) -> &Company {
+        &self.company
     }
 }
 

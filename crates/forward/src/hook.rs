@@ -46,6 +46,12 @@ pub trait Hook: Packet {
     /// Goes on with another part of the packet path, where this hook has it.
     fn go_on<T: Tables>(&mut self, tables: &T, part: Part) -> Self::Verdict;
 
+    /// The firewall mark that somebody before us has put on the packet; 0 for none.
+    fn mark(&self) -> u32;
+
+    /// The index of the interface that the packet came in by.
+    fn ingress(&self) -> u32;
+
     /// Where the VLAN tags end and the network header begins is found by parsing; a hook that
     /// cannot rewrite tagged frames says so, and they are left to one that can.
     const TAGS: bool;

@@ -62,6 +62,9 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::NoRoute
         | Reason::ForwardingDisabled
         | Reason::KernelRefused
+        | Reason::LocalServer
+        | Reason::DropRate
+        | Reason::NotFragmented
         | Reason::Contended => None,
     }
 }

@@ -3,7 +3,9 @@
 use weir_abi::counters::Counters;
 use weir_abi::keys::{Direction, FAMILY_V6};
 use weir_abi::reason::{Outcome, Reason};
-use weir_abi::service::{AVAILABLE, Destination};
+use weir_abi::service::{
+    AVAILABLE, Destination, FORWARD_BYPASS, FORWARD_DIRECT, FORWARD_LOCAL, FORWARD_NAT,
+};
 use weir_abi::settings::Settings;
 use weir_abi::tick::Tick;
 use weir_wire::ipv6::FragmentHeader;
@@ -100,10 +102,11 @@ pub(crate) fn is_available(destination: Option<&Destination>) -> bool {
     }
 }
 
-/// Translates the packet, for that reason.
+/// Makes the packet what the next hop is to get, for that reason.
 #[inline(always)]
 pub(crate) fn send<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
+    method: Method,
     transport: Transport,
     end: End<F::Address>,
     delta: u16,
@@ -114,13 +117,40 @@ pub(crate) fn send<F: Translate, H: Hook, T: Tables>(
         Outcome::Passed => Hop::Left,
         Outcome::Forwarded | Outcome::Answered | Outcome::Dropped => Hop::Taken,
     };
-    translate::<F, H>(
-        job.hook,
-        &job.segment,
-        transport,
-        end,
-        delta,
-        direction,
-        hop,
-    )
+    match (method, hop) {
+        (Method::Translated, Hop::Taken | Hop::Left) => translate::<F, H>(
+            job.hook,
+            &job.segment,
+            transport,
+            end,
+            delta,
+            direction,
+            hop,
+        ),
+        (Method::Unchanged, Hop::Taken) => {
+            let network = job.segment.network as usize;
+            F::take_hop(job.hook, network).ok_or(Refused)
+        }
+        (Method::Unchanged, Hop::Left) => Ok(()),
+    }
+}
+
+/// What becomes of the packets of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Addresses and ports are translated: NAT, and all replies that come by here.
+    Translated,
+    /// Nothing but the link addresses changes: DR, the director itself, past all real servers.
+    Unchanged,
+}
+
+/// What becomes of the requests of a connection with that forwarding method; nothing where this
+/// program does not know it.
+#[inline(always)]
+pub(crate) const fn method_of(forwarding: u8) -> Option<Method> {
+    match forwarding {
+        FORWARD_NAT => Some(Method::Translated),
+        FORWARD_DIRECT | FORWARD_LOCAL | FORWARD_BYPASS => Some(Method::Unchanged),
+        _unknown => None,
+    }
 }

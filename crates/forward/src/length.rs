@@ -1,6 +1,6 @@
 //! The way of packets about which something is to be asked: whose they are, where they go.
 
-use weir_abi::connection::{HopCell, HopTerms};
+use weir_abi::connection::{HopCell, HopTerms, Word};
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
 use weir_abi::service::Destination;
@@ -8,69 +8,66 @@ use weir_abi::settings::Link;
 use weir_abi::tick::Tick;
 use weir_wire::ethernet::Ethernet;
 
+use crate::begin::Begun;
 use crate::connection::{self, Found};
-use crate::family::{Record, V4, V6};
+use crate::family::{Family, Record, V4, V6};
 use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, answer, problem_of};
-use crate::job::{Job, advance, count, is_available, send};
+use crate::job::{Job, Method, advance, count, is_available, method_of, send};
 use crate::meet::Met;
 use crate::parse::{Parsed, parse};
 use crate::process::Lookup;
 use crate::tables::Tables;
 use crate::translate::{End, Translate, delta, replacement};
 
-/// The way of all other packets. It begins anew: what the fast way has found out would have to go
-/// through memory, at the cost of every packet.
+/// The way of those of IPv4.
 #[inline(always)]
-pub fn at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
-    let flow = match tables.handover() {
-        Some(handover) if handover.is_unknown.load() != 0 => Lookup::Unknown,
-        Some(_) | None => Lookup::Perhaps,
+pub fn at_length4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
+    let reason = match (tables.settings(), parse(hook, H::TAGS)) {
+        (Some(settings), Parsed::V4(segment)) => decide(&mut Job::<V4, H, T> {
+            hook,
+            tables,
+            settings,
+            segment,
+            now: Tick(settings.now.load()),
+            mtu: 0,
+        }),
+        (Some(_) | None, Parsed::V4(_) | Parsed::V6(_) | Parsed::Pass(_)) => Reason::NotOurs,
     };
-    let reason = reason_at_length(hook, tables, flow);
+    hook.conclude(reason)
+}
+
+/// The way of those of IPv6.
+#[inline(always)]
+pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
+    let reason = match (tables.settings(), parse(hook, H::TAGS)) {
+        (Some(settings), Parsed::V6(segment)) => decide(&mut Job::<V6, H, T> {
+            hook,
+            tables,
+            settings,
+            segment,
+            now: Tick(settings.now.load()),
+            mtu: 0,
+        }),
+        (Some(_) | None, Parsed::V4(_) | Parsed::V6(_) | Parsed::Pass(_)) => Reason::NotOurs,
+    };
     hook.conclude(reason)
 }
 
 #[inline(always)]
-fn reason_at_length<H: Hook, T: Tables>(hook: &mut H, tables: &T, flow: Lookup) -> Reason {
-    let Some(settings) = tables.settings() else {
-        return Reason::NotOurs;
+fn decide<F: Translate + Answer, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Reason {
+    let flow = match job.tables.handover() {
+        Some(handover) if handover.is_unknown.load() != 0 => Lookup::Unknown,
+        Some(_) | None => Lookup::Perhaps,
     };
-    let now = Tick(settings.now.load());
-    match parse(hook, H::TAGS) {
-        Parsed::V4(segment) => decide(
-            &mut Job::<V4, H, T> {
-                hook,
-                tables,
-                settings,
-                segment,
-                now,
-                mtu: 0,
-            },
-            flow,
-        ),
-        Parsed::V6(segment) => decide(
-            &mut Job::<V6, H, T> {
-                hook,
-                tables,
-                settings,
-                segment,
-                now,
-                mtu: 0,
-            },
-            flow,
-        ),
-        Parsed::Pass(reason) => reason,
-    }
-}
-
-#[inline(always)]
-fn decide<F: Translate + Answer, H: Hook, T: Tables>(
-    job: &mut Job<'_, F, H, T>,
-    flow: Lookup,
-) -> Reason {
     let reason = match connection_of(job, flow) {
-        Ok(Belongs::First(slot)) => request(job, slot, true),
+        Ok(Belongs::First(begun)) => {
+            let reason = request(job, begun.slot, true);
+            if begun.is_only {
+                end_at_once::<F, T>(job.tables, begun.slot);
+            }
+            reason
+        }
         Ok(Belongs::Request(slot)) => request(job, slot, false),
         Ok(Belongs::Reply(slot)) => reply(job, slot),
         Err(reason) => reason,
@@ -87,7 +84,7 @@ fn decide<F: Translate + Answer, H: Hook, T: Tables>(
 /// The connection that a packet belongs to: its slot.
 pub(crate) enum Belongs {
     /// The packet has begun it.
-    First(u32),
+    First(Begun),
     /// It comes from the client.
     Request(u32),
     /// It comes from the real server.
@@ -100,17 +97,39 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
     flow: Lookup,
 ) -> Result<Belongs, Reason> {
-    match job.tables.meet::<F>(&job.segment, flow, job.now) {
+    let mark = mark_of(job);
+    match job.tables.meet::<F>(&job.segment, flow, job.now, mark) {
         Met::Connection(value) => match value.direction() {
             Direction::Request => Ok(Belongs::Request(value.slot())),
             Direction::Reply => Ok(Belongs::Reply(value.slot())),
         },
         Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
         Met::Service(service) => {
-            let slot = job.tables.begin::<F>(&job.segment, service, job.now)?;
-            Ok(Belongs::First(slot))
+            let begun = job.tables.begin::<F>(&job.segment, service, job.now)?;
+            Ok(Belongs::First(begun))
         }
         Met::Nothing(reason) => Err(reason),
+    }
+}
+
+/// The packet's firewall mark, where services are named by such: of who was before us, or of a rule.
+#[inline(always)]
+fn mark_of<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> u32 {
+    if job.settings.mark_services.load() == 0 {
+        return 0;
+    }
+    let mark = job.hook.mark();
+    if mark != 0 || job.settings.marks.load() == 0 {
+        return mark;
+    }
+    job.tables.mark::<F>(&job.segment, job.hook.ingress())
+}
+
+/// Ends a connection of one packet (`-o`) with that packet.
+#[inline(always)]
+fn end_at_once<F: Family, T: Tables>(tables: &T, slot: u32) {
+    if let Some(record) = tables.connection::<F>(slot) {
+        tables.end::<F>(slot, Word(record.word().load()));
     }
 }
 
@@ -134,7 +153,11 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
         return Reason::Contended;
     };
     let found = &found;
-    let end = replacement(&found.record.endpoints().load(), Direction::Request);
+    let endpoints = found.record.endpoints().load();
+    let end = replacement(&endpoints, Direction::Request);
+    let Some(method) = method_of(endpoints.forwarding) else {
+        return Reason::KernelRefused;
+    };
     // Read before all else: what changes meanwhile raises it, and is asked again.
     let generation = job.settings.routes_generation.load();
     let destination = job.tables.destination(found.destination);
@@ -154,13 +177,18 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     if !is_first {
         advance(job, found, job.segment.transport(), Direction::Request);
     }
-    if job.segment.hops <= 1 {
+    let is_local = matches!(route, Route::Unreachable) && is_local(destination);
+    if job.segment.hops <= 1 && !is_local {
         return Reason::TimeExceeded;
     }
     let reason = match route {
         Route::Known => Reason::Request,
+        Route::Unreachable if is_local => Reason::LocalServer,
         // Rewritten, and left to the kernel, which fragments what it forwards.
-        Route::TooBig(_) if job.segment.is_fragmentable() => Reason::ToBeFragmented,
+        Route::TooBig(_) if job.segment.is_fragmentable() => match method {
+            Method::Translated => Reason::ToBeFragmented,
+            Method::Unchanged => return Reason::NotFragmented,
+        },
         Route::TooBig(mtu) => {
             job.mtu = mtu;
             return Reason::TooBig;
@@ -174,7 +202,15 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
         job.segment.transport(),
         delta::<F>(&job.segment, end, Direction::Request),
     );
-    match send(job, transport, end, delta, Direction::Request, reason) {
+    match send(
+        job,
+        method,
+        transport,
+        end,
+        delta,
+        Direction::Request,
+        reason,
+    ) {
         Ok(()) => reason,
         Err(Refused) => Reason::KernelRefused,
     }
@@ -215,9 +251,26 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
         job.segment.transport(),
         delta::<F>(&job.segment, end, Direction::Reply),
     );
-    match send(job, transport, end, delta, Direction::Reply, Reason::Reply) {
+    match send(
+        job,
+        Method::Translated,
+        transport,
+        end,
+        delta,
+        Direction::Reply,
+        Reason::Reply,
+    ) {
         Ok(()) => Reason::Reply,
         Err(Refused) => Reason::KernelRefused,
+    }
+}
+
+/// Whether a real server is the director itself.
+#[inline(always)]
+fn is_local(destination: Option<&Destination>) -> bool {
+    match destination {
+        Some(destination) => destination.local.load() != 0,
+        None => false,
     }
 }
 

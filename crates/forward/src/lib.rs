@@ -26,11 +26,13 @@ pub mod hook;
 pub mod icmp;
 mod job;
 pub mod length;
+pub mod mark;
 pub mod meet;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod parse;
 pub mod part;
+pub mod persist;
 pub mod process;
 pub mod reap;
 pub mod related;

@@ -1,9 +1,9 @@
 //! Whom a packet belongs to, where the fast way has not said it.
 
-use weir_abi::connection::Word;
-use weir_abi::keys::{Direction, FlowValue};
+use weir_abi::connection::{CONTROLLED, NO_OUTPUT, Word};
+use weir_abi::keys::{Direction, Flow, FlowValue, ServiceKey};
 use weir_abi::reason::Reason;
-use weir_abi::service::AVAILABLE;
+use weir_abi::service::{AVAILABLE, FORWARD_BYPASS};
 use weir_abi::settings::Settings;
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Tick;
@@ -33,6 +33,7 @@ pub fn meet<F: Family, T: Tables>(
     segment: &Segment<F::Address>,
     flow: Lookup,
     now: Tick,
+    mark: u32,
 ) -> Met {
     let Some(settings) = tables.settings() else {
         return Met::Nothing(Reason::NotOurs);
@@ -44,27 +45,74 @@ pub fn meet<F: Family, T: Tables>(
         match keep::<F, T>(tables, settings, segment, &found, value.direction(), now) {
             Keep::Yes => return Met::Connection(value),
             Keep::Drop => return Met::Nothing(Reason::DestinationGone),
+            Keep::Expired => {
+                let word = current_word::<F>(&found);
+                connection::expire::<F, T>(tables, found.slot, word, now);
+            }
             Keep::End => {
                 let word = current_word::<F>(&found);
                 tables.end::<F>(found.slot, word);
             }
         }
     }
-    let Some(service) = tables.service_slot(&service_of::<F>(&segment.flow)) else {
+    let Some(service) = service_for::<F, T>(tables, settings, &segment.flow, mark) else {
         return Met::Nothing(Reason::NotOurs);
     };
     // IPVS schedules nothing from the FTP data port: it waits for the control connection's helper.
     const FTP_DATA: u16 = 20u16.to_be();
-    if !segment.can_begin() || segment.flow.source_port == FTP_DATA {
+    if !segment.can_begin(settings) || segment.flow.source_port == FTP_DATA {
         return Met::Nothing(Reason::NotConnected);
     }
+    if is_in_turn(settings) {
+        return Met::Nothing(Reason::DropRate);
+    }
     Met::Service(service)
+}
+
+/// The service that a packet is for: of its firewall mark, of its address and port, of its address and
+/// all ports (`ip_vs_service_find`).
+#[inline(always)]
+fn service_for<F: Family, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    flow: &Flow<F::Address>,
+    mark: u32,
+) -> Option<u32> {
+    if mark != 0 {
+        let key = ServiceKey {
+            address: [mark, 0, 0, 0],
+            port: 0,
+            protocol: 0,
+            family: F::NUMBER,
+        };
+        if let Some(service) = tables.service_slot(&key) {
+            return Some(service);
+        }
+    }
+    let mut key = service_of::<F>(flow);
+    if let Some(service) = tables.service_slot(&key) {
+        return Some(service);
+    }
+    if settings.any_port_services.load() == 0 {
+        return None;
+    }
+    key.port = 0;
+    tables.service_slot(&key)
+}
+
+/// Whether this packet is the one of so many that `drop_packet` drops (`ip_vs_todrop`).
+#[inline(always)]
+fn is_in_turn(settings: &Settings) -> bool {
+    let rate = settings.drop_rate.load();
+    rate != 0 && settings.drop_count.add(1).is_multiple_of(rate)
 }
 
 /// What becomes of a connection that a packet has been found to belong to.
 enum Keep {
     /// It goes on.
     Yes,
+    /// It is over, and the packet may begin another.
+    Expired,
     /// It is ended, and the packet may begin another.
     End,
     /// The packet is dropped: the real server is gone.
@@ -82,23 +130,27 @@ fn keep<F: Family, T: Tables>(
     now: Tick,
 ) -> Keep {
     if now.since(found.word.expires()) >= 0 {
-        return Keep::End;
+        return Keep::Expired;
     }
     match direction {
         Direction::Request => {}
         Direction::Reply => return Keep::Yes,
     }
     let expire = settings.sysctl(Sysctl::ExpireNodestConn).load() != 0;
-    let Some(destination) = tables.destination(found.destination) else {
-        return Keep::Drop;
-    };
+    let destination = tables.destination(found.destination);
     if segment.is_new() {
-        let reuse = settings.sysctl(Sysctl::ConnReuseMode).load() != 0;
-        let quiesced = expire && destination.weight.load() == 0;
-        if quiesced || reuse && state::has_ended(found.word.state()) {
+        let quiesced = match destination {
+            Some(destination) => expire && destination.weight.load() == 0,
+            None => false,
+        };
+        if quiesced || gives_way::<F>(settings, found) {
             return Keep::End;
         }
     }
+    let Some(destination) = destination else {
+        let is_bypass = found.record.endpoints().load().forwarding == FORWARD_BYPASS;
+        return if is_bypass { Keep::Yes } else { Keep::Drop };
+    };
     if destination.flags.load() & AVAILABLE != 0 {
         Keep::Yes
     } else if expire {
@@ -106,6 +158,15 @@ fn keep<F: Family, T: Tables>(
     } else {
         Keep::Drop
     }
+}
+
+/// Whether a packet that looks like a new connection's may take this one's place. Connections that
+/// another controls never give way.
+#[inline(always)]
+fn gives_way<F: Family>(settings: &Settings, found: &Found<'_, F>) -> bool {
+    let mode = settings.sysctl(Sysctl::ConnReuseMode).load();
+    let flags = found.word.flags();
+    flags & CONTROLLED == 0 && state::gives_way(found.word.state(), flags & NO_OUTPUT != 0, mode)
 }
 
 /// The word to end a connection by: the one it has now, unless the slot has another tenant.

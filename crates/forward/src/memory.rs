@@ -226,6 +226,10 @@ pub struct BufferHook<'a, const XDP: bool> {
     pub station: Mac,
     /// The routing: what becomes of a packet to an address, of that length.
     pub routes: &'a dyn Fn(IpAddr, u16) -> Path,
+    /// The firewall mark that it came with.
+    pub mark: u32,
+    /// The index of the interface that it came in by.
+    pub ingress: u32,
     next: Option<Path>,
     remembered: bool,
     /// How often routing was asked.
@@ -239,6 +243,8 @@ impl<'a, const XDP: bool> BufferHook<'a, XDP> {
             frame: frame.to_vec(),
             station,
             routes,
+            mark: 0,
+            ingress: 1,
             next: None,
             remembered: false,
             asked: 0,
@@ -300,13 +306,22 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
 
     fn go_on<T: Tables>(&mut self, tables: &T, part: Part) -> Reason {
         match part {
-            Part::Length => part::run(self, tables, part),
-            // As the programs do: XDP has the first part only, and leaves the others to TC.
+            Part::Length4 | Part::Length6 => part::run(self, tables, part),
+            // As the programs do: XDP has the first two parts only, and leaves the others to TC.
             Part::Related if XDP => Reason::Icmp,
             Part::Fragment if XDP => Reason::Fragment,
             Part::Application if XDP => Reason::PartMissing,
             Part::Related | Part::Fragment | Part::Application => part::run(self, tables, part),
         }
+    }
+
+    fn mark(&self) -> u32 {
+        // XDP is before everybody who could mark.
+        if XDP { 0 } else { self.mark }
+    }
+
+    fn ingress(&self) -> u32 {
+        self.ingress
     }
 
     fn station<T: Tables>(&self, _tables: &T) -> Option<Link> {

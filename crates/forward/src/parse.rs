@@ -1,6 +1,8 @@
 //! What a packet is: ours to look up, somebody else's, or malformed.
 
 use weir_abi::reason::Reason;
+use weir_abi::settings::Settings;
+use weir_abi::sysctl::Sysctl;
 use weir_wire::ethernet::{EtherType, Ethernet, VlanTag};
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::{ExtensionHeader, FragmentHeader, Ipv6, NextHeader};
@@ -347,12 +349,14 @@ impl<A> Segment<A> {
         }
     }
 
-    /// Whether it can begin a connection: a SYN without RST, or any datagram (IPVS
-    /// `tcp_conn_schedule`, `udp_conn_schedule`).
+    /// Whether it can begin a connection: a SYN without RST (with `sloppy_tcp` any TCP packet
+    /// without), or any datagram (IPVS `tcp_conn_schedule`, `udp_conn_schedule`).
     #[inline(always)]
-    pub const fn can_begin(&self) -> bool {
+    pub fn can_begin(&self, settings: &Settings) -> bool {
         match self.transport() {
-            Transport::Tcp(flags) => flags.syn() && !flags.rst(),
+            Transport::Tcp(flags) => {
+                !flags.rst() && (flags.syn() || settings.sysctl(Sysctl::SloppyTcp).load() != 0)
+            }
             Transport::Udp => true,
         }
     }

@@ -14,21 +14,24 @@ use crate::{application, fragment, related};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Part {
-    /// The way of packets about which something is to be asked: [`length::at_length`].
-    Length = 0,
+    /// The way of packets of IPv4 about which something is to be asked: [`length::at_length`].
+    Length4 = 0,
+    /// The same for IPv6.
+    Length6 = 1,
     /// ICMP errors about connections.
-    Related = 1,
+    Related = 2,
     /// Fragments.
-    Fragment = 2,
+    Fragment = 3,
     /// Connections whose payload speaks of addresses.
-    Application = 3,
+    Application = 4,
 }
 
 /// Does one part's work.
 #[inline(always)]
 pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdict {
     match part {
-        Part::Length => length::at_length(hook, tables),
+        Part::Length4 => length::at_length4(hook, tables),
+        Part::Length6 => length::at_length6(hook, tables),
         Part::Related => related::related(hook, tables),
         Part::Fragment => fragment::fragment(hook, tables),
         Part::Application => application::application(hook, tables),
@@ -63,6 +66,9 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::NoRoute
         | Reason::ForwardingDisabled
         | Reason::KernelRefused
+        | Reason::LocalServer
+        | Reason::DropRate
+        | Reason::NotFragmented
         | Reason::Contended
         | Reason::HostUnreachable
         | Reason::PartMissing

@@ -9,7 +9,7 @@ use weir_abi::tick::Tick;
 use crate::connection::{self, Find, Found};
 use crate::family::{Record, V4, V6};
 use crate::hook::{Hook, Refused};
-use crate::job::{Job, advance, count, send};
+use crate::job::{Job, Method, advance, count, method_of, send};
 use crate::parse::{Parsed, Portion, Transport, parse};
 use crate::part::{Part, part_of};
 use crate::tables::Tables;
@@ -24,54 +24,60 @@ pub enum Lookup {
     Perhaps,
 }
 
-/// Decides about one packet, rewrites it and sends it on its way.
+/// Decides about one packet, rewrites it and sends it on its way: at once, which is the fast way that
+/// most packets go, those of a connection about which nothing is to be asked; or by another part,
+/// which begins anew where this one has changed nothing. (What it has found out would have to go
+/// through memory, at the cost of every packet.)
 #[inline(always)]
 pub fn process<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
-    let flow = match at_once(hook, tables) {
-        Ok(verdict) => return verdict,
-        Err(flow) => flow,
-    };
-    if let Some(handover) = tables.handover() {
-        handover.is_unknown.store(match flow {
-            Lookup::Unknown => 1,
-            Lookup::Perhaps => 0,
-        });
-    }
-    hook.go_on(tables, Part::Length)
-}
-
-/// The fast way, which most packets go: those of a connection about which nothing is to be asked.
-/// Where it does not apply nothing is changed, and [`crate::length`] is to be asked.
-#[inline(always)]
-fn at_once<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Result<H::Verdict, Lookup> {
     if hook.is_other_station() {
-        return Ok(hook.conclude(Reason::OtherStation));
+        return hook.conclude(Reason::OtherStation);
     }
     let Some(settings) = tables.settings() else {
-        return Ok(hook.conclude(Reason::NotOurs));
+        return hook.conclude(Reason::NotOurs);
     };
     let now = Tick(settings.now.load());
-    match parse(hook, H::TAGS) {
-        Parsed::V4(segment) => goes_on(&mut Job::<V4, H, T> {
-            hook,
-            tables,
-            settings,
-            segment,
-            now,
-            mtu: 0,
-        }),
-        Parsed::V6(segment) => goes_on_apart(&mut Job::<V6, H, T> {
-            hook,
-            tables,
-            settings,
-            segment,
-            now,
-            mtu: 0,
-        }),
-        Parsed::Pass(reason) => Ok(match part_of(reason) {
-            Some(part) => hook.go_on(tables, part),
-            None => hook.conclude(reason),
-        }),
+    let (went, part) = match parse(hook, H::TAGS) {
+        Parsed::V4(segment) => {
+            let went = goes_on(&mut Job::<V4, H, T> {
+                hook,
+                tables,
+                settings,
+                segment,
+                now,
+                mtu: 0,
+            });
+            (went, Part::Length4)
+        }
+        Parsed::V6(segment) => {
+            let went = goes_on_apart(&mut Job::<V6, H, T> {
+                hook,
+                tables,
+                settings,
+                segment,
+                now,
+                mtu: 0,
+            });
+            (went, Part::Length6)
+        }
+        Parsed::Pass(reason) => {
+            return match part_of(reason) {
+                Some(part) => hook.go_on(tables, part),
+                None => hook.conclude(reason),
+            };
+        }
+    };
+    match went {
+        Ok(verdict) => verdict,
+        Err(flow) => {
+            if let Some(handover) = tables.handover() {
+                handover.is_unknown.store(match flow {
+                    Lookup::Unknown => 1,
+                    Lookup::Perhaps => 0,
+                });
+            }
+            hook.go_on(tables, part)
+        }
     }
 }
 
@@ -124,6 +130,11 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
     let segment = &job.segment;
     // SAFETY: `parse`, which all segments on the fast way come from, reads whole packets only.
     unsafe { core::hint::assert_unchecked(segment.portion() == Portion::Whole) };
+    let endpoints = found.record.endpoints().load();
+    let method = match direction {
+        Direction::Request => method_of(endpoints.forwarding).ok_or(Lookup::Perhaps)?,
+        Direction::Reply => Method::Translated,
+    };
     let hop = found.record.hop(direction);
     let terms = HopTerms(hop.terms.load());
     let goes_on = terms.generation() == job.settings.routes_generation.load()
@@ -137,12 +148,20 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
     }
     count(job, found, direction);
     advance(job, found, transport, direction);
-    let end = replacement(&found.record.endpoints().load(), direction);
+    let end = replacement(&endpoints, direction);
     let reason = match direction {
         Direction::Request => Reason::Request,
         Direction::Reply => Reason::Reply,
     };
-    match send(job, transport, end, terms.delta(), direction, reason) {
+    match send(
+        job,
+        method,
+        transport,
+        end,
+        terms.delta(),
+        direction,
+        reason,
+    ) {
         Ok(()) => Ok(job.hook.conclude(reason)),
         Err(Refused) => Ok(job.hook.conclude(Reason::KernelRefused)),
     }

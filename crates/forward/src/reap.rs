@@ -9,6 +9,7 @@ use core::ops::ControlFlow;
 use weir_abi::connection::Word;
 use weir_abi::tick::{Tick, Ticks};
 
+use crate::connection;
 use crate::family::{Family, Record, V4, V6};
 use crate::tables::{Step, Tables};
 
@@ -111,6 +112,6 @@ fn end_if_over<F: Family, T: Tables>(tables: &T, slot: u32, now: Tick) {
     };
     let word = Word(record.word().load());
     if word.is_live() && now.since(word.expires()) >= 0 {
-        tables.end::<F>(slot, word);
+        connection::expire::<F, T>(tables, slot, word, now);
     }
 }

@@ -1,6 +1,7 @@
 //! The states of a connection, as IPVS has them (`ip_vs_proto_tcp.c`, Linux 5.10 to 6.18).
 
 use weir_abi::keys::Direction;
+use weir_abi::settings::Settings;
 use weir_wire::transport::TcpFlags;
 
 /// A TCP state; the numbers are the kernel's (`IP_VS_TCP_S_*`).
@@ -72,7 +73,7 @@ const SA: u8 = TcpState::SynAck as u8;
 const TO_CLOSE: [u8; 16] = [CL; 16];
 
 #[rustfmt::skip]
-static NEXT: [Rows; 4] = [
+static NEXT: [Rows; 8] = [
     // Requests.
     [
     //  NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
@@ -100,13 +101,46 @@ static NEXT: [Rows; 4] = [
     ],
     // Nothing: makes the number of tables a power of two.
     [TO_CLOSE; 8],
+    // Requests under attack.
+    [
+    //  NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA, CL, CL, CL, CL, CL],
+        [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, SA, CL, CL, CL, CL, CL],
+        [ES, ES, SS, SR, FW, TW, CL, CW, CL, LI, SA, CL, CL, CL, CL, CL],
+        [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, CL, CL, CL, CL, CL],
+        TO_CLOSE, TO_CLOSE, TO_CLOSE, TO_CLOSE,
+    ],
+    // Replies under attack.
+    [
+        [SS, ES, SS, SA, SS, SS, SS, SS, SS, LI, SA, CL, CL, CL, CL, CL],
+        [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, CL, CL, CL, CL, CL],
+        [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, CL, CL, CL, CL, CL],
+        [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL],
+        TO_CLOSE, TO_CLOSE, TO_CLOSE, TO_CLOSE,
+    ],
+    // Requests under attack where replies are not seen.
+    [
+        [SA, ES, ES, SR, SA, SA, SA, SA, SA, SA, SA, CL, CL, CL, CL, CL],
+        [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW, CL, CL, CL, CL, CL],
+        [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, CL, CL, CL, CL, CL],
+        [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, CL, CL, CL, CL, CL],
+        TO_CLOSE, TO_CLOSE, TO_CLOSE, TO_CLOSE,
+    ],
+    [TO_CLOSE; 8],
 ];
 
-/// The state after a TCP packet. `replies_unseen`: the director sees one direction only.
+/// The state after a TCP packet. `replies_unseen`: the director sees one direction only. Under attack
+/// (`secure_tcp`) the states are others (`tcp_states_dos`).
 ///
 /// Tables instead of branches: each branch would double what the verifier has to follow.
 #[inline(always)]
-pub fn after_tcp(state: u8, flags: TcpFlags, direction: Direction, replies_unseen: bool) -> u8 {
+pub fn after_tcp(
+    state: u8,
+    flags: TcpFlags,
+    direction: Direction,
+    replies_unseen: bool,
+    settings: &Settings,
+) -> u8 {
     // What nearly all packets are, and all tables say.
     if state == ES && flags.is_plain_acknowledgement() {
         return ES;
@@ -116,7 +150,8 @@ pub fn after_tcp(state: u8, flags: TcpFlags, direction: Direction, replies_unsee
         Direction::Request => (replies_unseen as usize) << 1,
     };
     let event = EVENTS[flags.0 as usize & 31] as usize & 7;
-    NEXT[rows & 3][event][state as usize & 15]
+    let secure = (settings.secure_tcp.load() as usize & 1) << 2;
+    NEXT[(rows | secure) & 7][event][state as usize & 15]
 }
 
 /// Whether connections of that TCP state count in ActiveConn.
@@ -126,8 +161,15 @@ pub const fn is_active(state: u8) -> bool {
     ACTIVE >> (state & 15) & 1 != 0
 }
 
-/// Whether a SYN may take the connection over (`conn_reuse_mode` 1): it has ended.
+/// Whether that TCP state is ESTABLISHED.
 #[inline(always)]
-pub const fn has_ended(state: u8) -> bool {
-    matches!(state, TW | CL)
+pub const fn is_established(state: u8) -> bool {
+    state == ES
+}
+
+/// Whether a SYN may take the connection over, by `conn_reuse_mode`: it has ended; or, from 2 on, has
+/// seen a FIN where replies are not seen (`is_new_conn_expected`).
+#[inline(always)]
+pub const fn gives_way(state: u8, replies_unseen: bool, mode: u32) -> bool {
+    mode != 0 && matches!(state, TW | CL) || mode & 2 != 0 && state == FW && replies_unseen
 }

@@ -13,13 +13,15 @@ use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
 
-use crate::connection::{self, Appeared};
+use crate::begin::Begun;
+use crate::connection::{self, Appeared, TemplateOf, Terms};
 use crate::family::{Family, Flow};
 use crate::flow_table;
 use crate::meet::{self, Met};
 use crate::parse::Segment;
+use crate::persist::Template;
 use crate::process::Lookup;
-use crate::{begin, evict, schedule};
+use crate::{begin, evict, mark, persist, schedule};
 
 /// A loop's body: the verifier wants loops of unknown length to be calls of `bpf_loop`.
 pub trait Step<T: ?Sized> {
@@ -67,11 +69,54 @@ pub trait Tables {
     ///
     /// This and the next ones take plain numbers and return one: in the kernel they are global
     /// functions, which the verifier checks once and not for every way that leads to them.
-    fn meet<F: Family>(&self, segment: &Segment<F::Address>, flow: Lookup, now: Tick) -> Met
+    fn meet<F: Family>(
+        &self,
+        segment: &Segment<F::Address>,
+        flow: Lookup,
+        now: Tick,
+        mark: u32,
+    ) -> Met
     where
         Self: Sized,
     {
-        meet::meet::<F, Self>(self, segment, flow, now)
+        meet::meet::<F, Self>(self, segment, flow, now, mark)
+    }
+
+    /// [`mark::mark`], as a function of its own.
+    fn mark<F: Family>(&self, segment: &Segment<F::Address>, interface: u32) -> u32
+    where
+        Self: Sized,
+    {
+        mark::mark::<F, Self>(self, segment, interface)
+    }
+
+    /// [`persist::find_template`], as a function of its own.
+    fn find_template<F: Family>(&self, flow: &Flow<F::Address>, service: u32, now: Tick) -> Template
+    where
+        Self: Sized,
+    {
+        persist::find_template::<F, Self>(self, flow, service, now)
+    }
+
+    /// [`persist::give_up`], as a function of its own.
+    fn give_up<F: Family>(&self, template: u32)
+    where
+        Self: Sized,
+    {
+        persist::give_up::<F, Self>(self, template);
+    }
+
+    /// [`connection::make_template`], as a function of its own.
+    fn make_template<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        of: TemplateOf,
+        now: Tick,
+    ) -> Result<u32, Reason>
+    where
+        Self: Sized,
+    {
+        connection::make_template::<F, Self>(self, flow, of, now)
     }
 
     /// [`begin::begin`], as a function of its own.
@@ -80,7 +125,7 @@ pub trait Tables {
         segment: &Segment<F::Address>,
         service: u32,
         now: Tick,
-    ) -> Result<u32, Reason>
+    ) -> Result<Begun, Reason>
     where
         Self: Sized,
     {
@@ -100,12 +145,13 @@ pub trait Tables {
         &self,
         segment: &Segment<F::Address>,
         destination: u32,
+        terms: Terms,
         now: Tick,
     ) -> Result<u32, Reason>
     where
         Self: Sized,
     {
-        connection::make::<F, Self>(self, segment, destination, now)
+        connection::make::<F, Self>(self, segment, destination, terms, now)
     }
 
     /// [`connection::put_flows`], as a function of its own.

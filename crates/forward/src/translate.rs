@@ -25,6 +25,9 @@ pub trait Translate: Family {
         hop: Hop,
     ) -> Option<()>;
 
+    /// Takes a hop from the time to live or hop limit, and changes nothing else.
+    fn take_hop<P: Packet>(packet: &mut P, network: usize) -> Option<()>;
+
     /// What the addresses' change means for checksums.
     fn delta(old: Self::Address, new: Self::Address) -> Delta;
 }
@@ -164,6 +167,14 @@ impl Translate for V4 {
     }
 
     #[inline(always)]
+    fn take_hop<P: Packet>(packet: &mut P, network: usize) -> Option<()> {
+        packet
+            .header_mut::<Ipv4>(network)?
+            .decrement_time_to_live(Delta::ZERO);
+        Some(())
+    }
+
+    #[inline(always)]
     fn delta(old: [u32; 1], new: [u32; 1]) -> Delta {
         Delta::ZERO.replace_address(&old, &new)
     }
@@ -187,6 +198,12 @@ impl Translate for V6 {
         if hop == Hop::Taken {
             header.decrement_hop_limit();
         }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn take_hop<P: Packet>(packet: &mut P, network: usize) -> Option<()> {
+        packet.header_mut::<Ipv6>(network)?.decrement_hop_limit();
         Some(())
     }
 

@@ -30,12 +30,17 @@ pub(crate) fn write_service(record: &Record, wanted: &Service) -> bool {
     let own = |timeout: Option<NonZeroU32>| {
         timeout.map_or(0, |seconds| Ticks::from_seconds(seconds.get()).0)
     };
+    let mask = netmask_words(persistence.netmask);
+    let [mask0, mask1, mask2, mask3] = &record.netmask;
     let before_flags = [
         (
             &record.persistence_timeout,
             Ticks::from_seconds(persistence.timeout).0,
         ),
-        (&record.netmask, netmask_word(persistence.netmask)),
+        (mask0, mask[0]),
+        (mask1, mask[1]),
+        (mask2, mask[2]),
+        (mask3, mask[3]),
         (&record.engine, engine_number(wanted.engine)),
         (tcp, own(timeouts.tcp)),
         (tcp_fin, own(timeouts.tcp_fin)),
@@ -58,7 +63,7 @@ pub fn read_service(record: &Record) -> Option<Service> {
     let seconds = |cell: &Shared32| NonZeroU32::new(Ticks(cell.load()).to_seconds());
     let persistence = Persistence {
         timeout: Ticks(record.persistence_timeout.load()).to_seconds(),
-        netmask: read_netmask(record.netmask.load(), key.family())?,
+        netmask: read_netmask(record.netmask.each_ref().map(Shared32::load), key.family())?,
     };
     Some(Service {
         key,
@@ -109,17 +114,25 @@ fn flags(wanted: &Service) -> u32 {
     .sum()
 }
 
-const fn netmask_word(netmask: Netmask) -> u32 {
+fn netmask_words(netmask: Netmask) -> [u32; 4] {
     match netmask {
-        Netmask::V4(mask) => u32::from_ne_bytes(mask.octets()),
-        Netmask::V6(length) => length.get() as u32,
+        Netmask::V4(mask) => [u32::from_ne_bytes(mask.octets()), 0, 0, 0],
+        Netmask::V6(length) => {
+            let host_bits = 128 - u32::from(length.get());
+            let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+            let [a, b, c, d] = [mask >> 96, mask >> 64, mask >> 32, mask].map(|word| word as u32);
+            [a, b, c, d].map(u32::to_be)
+        }
     }
 }
 
-fn read_netmask(word: u32, family: Family) -> Option<Netmask> {
+fn read_netmask(words: [u32; 4], family: Family) -> Option<Netmask> {
     match family {
-        Family::V4 => Some(Netmask::V4(Ipv4Addr::from(word.to_ne_bytes()))),
-        Family::V6 => PrefixLength6::new(u8::try_from(word).ok()?).map(Netmask::V6),
+        Family::V4 => Some(Netmask::V4(Ipv4Addr::from(words[0].to_ne_bytes()))),
+        Family::V6 => {
+            let ones: u32 = words.map(u32::count_ones).iter().sum();
+            PrefixLength6::new(u8::try_from(ones).ok()?).map(Netmask::V6)
+        }
     }
 }
 
@@ -220,15 +233,19 @@ mod tests {
     #[test]
     fn netmasks_lie_as_packets_are_masked() {
         let mut service = Service::new("tcp:192.0.2.10:80".parse().unwrap());
-        assert_eq!(written(&service).netmask.load(), u32::MAX);
+        assert_eq!(written(&service).netmask[0].load(), u32::MAX);
         service.persistence = Some(Persistence {
             timeout: 360,
             netmask: Netmask::V4(Ipv4Addr::new(255, 255, 0, 0)),
         });
-        let mask = written(&service).netmask.load();
+        let mask = written(&service).netmask[0].load();
         assert_eq!(mask.to_ne_bytes(), [255, 255, 0, 0]);
         let service = Service::new("tcp:[2001:db8::10]:80".parse().unwrap());
-        assert_eq!(written(&service).netmask.load(), 128);
+        assert_eq!(netmask_words(Netmask::V6(PrefixLength6::WHOLE)), [!0; 4]);
+        assert_eq!(written(&service).netmask[3].load(), !0);
+        let length = PrefixLength6::new(36).unwrap();
+        let [.., second, third, _] = netmask_words(Netmask::V6(length));
+        assert_eq!((second.to_ne_bytes(), third), ([0xf0, 0, 0, 0], 0));
     }
 
     #[test]
