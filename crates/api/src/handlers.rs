@@ -7,7 +7,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
-use config::model::{Forwarding, RealServer, Scheduler, Service, Weight};
+use config::model::ServiceKey;
 use serde::Deserialize;
 use weir_config as config;
 
@@ -21,7 +21,7 @@ mod extract;
 mod read;
 
 use extract::{Answer, Body, Path, Query, Refusal, ask};
-use read::{filter, forwarding, scheduler, weight};
+use read::filter;
 
 type Director = State<Arc<dyn Management>>;
 
@@ -126,30 +126,20 @@ async fn add_service(
     Body(new): Body<types::NewService>,
 ) -> Result<StatusCode, Refusal> {
     let key = new.key.0;
-    let scheduler = match new.scheduler.as_deref().map(scheduler) {
-        None => Scheduler::default(),
-        Some(Ok(scheduler)) => scheduler,
+    match read::new_service(&new) {
+        Ok(service) => change(director, peer, Change::AddService(service)).await,
         // As in IPVS, that the service is there is told first.
-        Some(Err(unknown)) => {
+        Err(refusal) => {
             let exists = move |d: &dyn Management| match d.service(key) {
                 Ok(_) => Err(Error::new(
                     Code::ServiceExists,
                     format!("virtual service {key} exists already"),
                 )),
-                Err(_) => Err(unknown),
+                Err(_) => Err(refusal),
             };
-            return ask(director, exists).await.map(|Answer(status)| status);
+            ask(director, exists).await.map(|Answer(status)| status)
         }
-    };
-    change(
-        director,
-        peer,
-        Change::AddService(Service {
-            scheduler,
-            ..Service::new(key)
-        }),
-    )
-    .await
+    }
 }
 
 /// Changes a service; its real servers and connections stay.
@@ -163,15 +153,10 @@ async fn edit_service(
     Body(edit): Body<types::ServiceEdit>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
-    let scheduler = match scheduler(&edit.scheduler) {
-        Ok(scheduler) => scheduler,
-        // As in IPVS, that the service is not there is told first.
-        Err(unknown) => {
-            let exists = move |d: &dyn Management| d.service(key).and(Err(unknown));
-            return ask(director, exists).await.map(|Answer(status)| status);
-        }
-    };
-    change(director, peer, Change::EditService { key, scheduler }).await
+    match read::service_edit(key, &edit) {
+        Ok(edit) => change(director, peer, Change::EditService { key, edit }).await,
+        Err(refusal) => first_of_service(director, key, refusal).await,
+    }
 }
 
 /// Deletes a service with its real servers.
@@ -207,15 +192,10 @@ async fn add_server(
     Body(new): Body<types::NewServer>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
-    let forwarding = new
-        .forwarding
-        .as_deref()
-        .map_or(Ok(Forwarding::Nat), forwarding)?;
-    let server = RealServer {
-        weight: new.weight.map_or(Ok(Weight::default()), weight)?,
-        ..RealServer::new(parse_address(&new.address)?, forwarding)
-    };
-    change(director, peer, Change::AddServer { key, server }).await
+    match read::new_server(&new) {
+        Ok(server) => change(director, peer, Change::AddServer { key, server }).await,
+        Err(refusal) => first_of_service(director, key, refusal).await,
+    }
 }
 
 /// Changes a real server; its connections stay.
@@ -229,13 +209,15 @@ async fn edit_server(
     Path((key, address)): Path<(String, String)>,
     Body(edit): Body<types::ServerEdit>,
 ) -> Result<StatusCode, Refusal> {
-    let edit = Change::EditServer {
-        key: key.parse::<Key>()?.0,
-        address: parse_address(&address)?,
-        forwarding: edit.forwarding.as_deref().map(forwarding).transpose()?,
-        weight: edit.weight.map(weight).transpose()?,
-    };
-    change(director, peer, edit).await
+    let key = key.parse::<Key>()?.0;
+    let address = parse_address(&address)?;
+    match read::server_edit(&edit) {
+        Ok(edit) => {
+            let edit = Change::EditServer { key, address, edit };
+            change(director, peer, edit).await
+        }
+        Err(refusal) => first_of_service(director, key, refusal).await,
+    }
 }
 
 /// Deletes a real server; its connections wait for it to come back, as in IPVS.
@@ -333,6 +315,16 @@ async fn apply(
 ) -> Result<Answer<types::Plan>, Refusal> {
     let document = document(name, text);
     ask(director, move |d| d.apply(peer, &document)).await
+}
+
+/// As in IPVS, that the service is not there is told first.
+async fn first_of_service(
+    director: Arc<dyn Management>,
+    key: ServiceKey,
+    refusal: Error,
+) -> Result<StatusCode, Refusal> {
+    let exists = move |d: &dyn Management| d.service(key).and(Err(refusal));
+    ask(director, exists).await.map(|Answer(status)| status)
 }
 
 async fn change(

@@ -11,6 +11,7 @@
 //! [`Management`] sees. The command line is a client like any other and uses nothing else.
 
 pub mod client;
+pub mod edit;
 pub mod error;
 mod handlers;
 pub mod key;

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use config::model::{
-    Forwarding, Protocol, RealServer, Scheduler, Service, ServiceKey, Timeouts, Weight,
-};
+use config::model::{Protocol, RealServer, Service, ServiceKey, Timeouts};
 use weir_config as config;
 
+use crate::edit::{ServerEdit, ServiceEdit, write_words};
 use crate::error::Error;
 use crate::status::Status;
 use crate::types;
@@ -44,8 +43,8 @@ pub enum Change {
     EditService {
         /// Which service.
         key: ServiceKey,
-        /// How it shall pick.
-        scheduler: Scheduler,
+        /// What shall be different.
+        edit: ServiceEdit,
     },
     /// `ipvsadm -D`
     DeleteService(ServiceKey),
@@ -64,10 +63,8 @@ pub enum Change {
         key: ServiceKey,
         /// Which real server.
         address: SocketAddr,
-        /// Nothing keeps what is there.
-        forwarding: Option<Forwarding>,
-        /// Nothing keeps what is there.
-        weight: Option<Weight>,
+        /// What shall be different.
+        edit: ServerEdit,
     },
     /// `ipvsadm -d`
     DeleteServer {
@@ -148,35 +145,19 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddService(service) => {
-                let scheduler = service.scheduler.name();
-                write!(f, "add service {} scheduler {scheduler}", service.key)
+                write!(f, "add service {}", service.key)?;
+                write_words(f, &service.words())
             }
-            Self::EditService { key, scheduler } => {
-                write!(f, "edit service {key} scheduler {}", scheduler.name())
-            }
+            Self::EditService { key, edit } => write!(f, "edit service {key}:{edit}"),
             Self::DeleteService(key) => write!(f, "delete service {key}"),
             Self::Flush => f.write_str("delete all services"),
-            Self::AddServer { key, server } => write!(
-                f,
-                "add server {} to {key}: {} weight {}",
-                server.address,
-                server.forwarding.name(),
-                server.weight.get()
-            ),
-            Self::EditServer {
-                key,
-                address,
-                forwarding,
-                weight,
-            } => {
-                write!(f, "edit server {address} of {key}:")?;
-                if let Some(forwarding) = forwarding {
-                    write!(f, " {}", forwarding.name())?;
-                }
-                match weight {
-                    Some(weight) => write!(f, " weight {}", weight.get()),
-                    None => Ok(()),
-                }
+            Self::AddServer { key, server } => {
+                let method = server.forwarding.name();
+                write!(f, "add server {} to {key}: {method}", server.address)?;
+                write_words(f, &server.words())
+            }
+            Self::EditServer { key, address, edit } => {
+                write!(f, "edit server {address} of {key}:{edit}")
             }
             Self::DeleteServer { key, address } => write!(f, "delete server {address} of {key}"),
             Self::Zero(Some(key)) => write!(f, "zero counters of {key}"),

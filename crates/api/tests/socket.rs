@@ -77,6 +77,13 @@ fn service() -> types::Service {
     types::Service {
         key: "tcp:192.0.2.10:80".parse().unwrap(),
         scheduler: "wlc".to_owned(),
+        scheduler_flags: Vec::new(),
+        persistence: None,
+        engine: None,
+        one_packet: false,
+        timeouts: types::ServiceTimeouts::default(),
+        refusal: "unreachable".to_owned(),
+        local_addresses: Vec::new(),
         counters: types::Counters::default(),
         rates: types::Rates::default(),
         servers: Vec::new(),
@@ -179,8 +186,8 @@ fn a_client_is_understood() {
             key.0,
             &types::NewServer {
                 address: "[2001:db8::a]:53".to_owned(),
-                forwarding: None,
                 weight: Some(0),
+                ..types::NewServer::default()
             },
         )
         .unwrap();
@@ -202,6 +209,61 @@ fn a_client_is_understood() {
 
     let plan = client.plan("a b.toml", "[director]\n").unwrap();
     assert_eq!(plan.changes, ["a b.toml 11"]);
+}
+
+#[test]
+fn what_is_said_of_services_and_servers_arrives() {
+    let world = World::new();
+    let client = world.client();
+    let key: Key = "tcp:192.0.2.77:80".parse().unwrap();
+    let wanted = types::NewService {
+        scheduler: Some("mh".to_owned()),
+        scheduler_flags: vec!["mh-port".to_owned(), "flag-3".to_owned()],
+        persistence: Some(types::Persistence {
+            timeout: 60,
+            netmask: Some("255.255.255.0".to_owned()),
+        }),
+        engine: Some("sip".to_owned()),
+        refusal: Some("reset".to_owned()),
+        timeouts: types::ServiceTimeouts {
+            tcp: Some(30),
+            ..types::ServiceTimeouts::default()
+        },
+        ..types::NewService::new(key)
+    };
+    client.add_service(&wanted).unwrap();
+    let request = format!(
+        "PATCH /v1/services/{key} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 40\r\n\r\n{:<40}",
+        r#"{"persistence": null, "scheduler": "rr"}"#
+    );
+    assert!(world.raw(request.as_bytes()).starts_with("HTTP/1.1 204 "));
+    let server = types::NewServer {
+        address: "[2001:db8::a]:80".to_owned(),
+        forwarding: Some("tun".to_owned()),
+        tunnel: Some(types::Tunnel {
+            r#type: "gue".to_owned(),
+            port: Some(6080),
+            checksum: Some("remote".to_owned()),
+        }),
+        upper_threshold: Some(10),
+        ..types::NewServer::default()
+    };
+    client.add_server(key.0, &server).unwrap();
+    let lines: Vec<String> = {
+        let changes = world.fake.changes.lock().unwrap();
+        changes
+            .iter()
+            .map(|(_, change)| change.to_string())
+            .collect()
+    };
+    assert_eq!(
+        lines,
+        [
+            "add service tcp:192.0.2.77:80 scheduler mh flags mh-port,flag-3 persistence 60 netmask 255.255.255.0 engine sip timeouts tcp=30 refusal reset",
+            "edit service tcp:192.0.2.77:80: scheduler rr persistence none",
+            "add server [2001:db8::a]:80 to tcp:192.0.2.77:80: tun tunnel gue:6080:remote weight 1 upper_threshold 10",
+        ]
+    );
 }
 
 #[test]
@@ -325,10 +387,11 @@ fn values_out_of_range_are_named() {
         address: "10.0.0.1:80".to_owned(),
         forwarding: forwarding.map(str::to_owned),
         weight,
+        ..types::NewServer::default()
     };
     let service = |key: &str, scheduler: &str| types::NewService {
-        key: key.parse().unwrap(),
         scheduler: Some(scheduler.to_owned()),
+        ..types::NewService::new(key.parse().unwrap())
     };
     let code = |result| match result {
         Err(ClientError::Refused(refusal)) => refusal.code,
@@ -342,6 +405,38 @@ fn values_out_of_range_are_named() {
     assert_eq!(code(added), Code::SchedulerNotFound);
     let added = client.add_service(&service("tcp:192.0.2.10:80", "fastest"));
     assert_eq!(code(added), Code::ServiceExists);
+    let edited = types::ServiceEdit {
+        engine: Some(Some("rtp".to_owned())),
+        ..types::ServiceEdit::default()
+    };
+    assert_eq!(
+        code(client.edit_service(key.0, &edited)),
+        Code::SchedulerNotFound
+    );
+    let missing: Key = "tcp:192.0.2.99:80".parse().unwrap();
+    assert_eq!(
+        code(client.edit_service(missing.0, &edited)),
+        Code::ServiceNotFound
+    );
+    let limited = types::NewServer {
+        upper_threshold: Some(1),
+        lower_threshold: Some(2),
+        ..server(None, None)
+    };
+    assert_eq!(code(client.add_server(key.0, &limited)), Code::OutOfRange);
+    assert_eq!(
+        code(client.add_server(missing.0, &limited)),
+        Code::ServiceNotFound
+    );
+    let gue = types::NewServer {
+        tunnel: Some(types::Tunnel {
+            r#type: "gue".to_owned(),
+            port: None,
+            checksum: None,
+        }),
+        ..server(Some("tun"), None)
+    };
+    assert_eq!(code(client.add_server(key.0, &gue)), Code::Invalid);
 }
 
 #[test]

@@ -1,21 +1,30 @@
 //! Connections, for listings.
 
+mod state;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{Ordering, fence};
 
-use weir_abi::connection::{Connection4, Connection6, Endpoints, INACTIVE, Word};
+use weir_abi::connection::{
+    Connection4, Connection6, Endpoints, INACTIVE, TEMPLATE, Word, template_protocol,
+};
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6};
+use weir_abi::service::{
+    FORWARD_BYPASS, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_LOCAL, FORWARD_NAT, FORWARD_TUNNEL,
+};
 use weir_abi::shared::{Shared, Shared64};
 use weir_abi::tick::{Tick, Ticks};
 use weir_config::model::Protocol;
 
 use crate::record;
+pub use state::State;
 
 /// A connection at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionView {
-    /// Its protocol.
-    pub protocol: Protocol,
+    /// Its protocol; nothing for the template of a service by mark (`IPPROTO_IP`), whose virtual
+    /// address is the mark.
+    pub protocol: Option<Protocol>,
     /// CIP and the client's port.
     pub client: SocketAddr,
     /// VIP and the virtual service's port.
@@ -24,95 +33,56 @@ pub struct ConnectionView {
     pub server: SocketAddr,
     /// Its state.
     pub state: State,
+    /// How packets reach the real server.
+    pub method: Method,
+    /// Whether it is no connection but what a persistent service remembers of a client.
+    pub template: bool,
     /// Counted in ActiveConn, not in InActConn.
     pub active: bool,
     /// Whole seconds until it ends unless a packet comes.
     pub seconds_left: u32,
 }
 
-/// The state of a connection, as IPVS's listings name it.
+/// How the packets of a connection reach its real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// TCP or SCTP, nothing seen yet.
-    None,
-    /// Open both ways.
-    Established,
-    /// The real server's SYN was seen first.
-    SynSent,
-    /// The client's SYN was seen.
-    SynReceived,
-    /// One side has sent FIN.
-    FinWait,
-    /// Both sides have.
-    TimeWait,
-    /// Reset, or never opened.
-    Close,
-    /// The client has sent FIN.
-    CloseWait,
-    /// The last FIN waits for its ACK.
-    LastAck,
-    /// Of IPVS's table; no packet leads there.
-    Listen,
-    /// Of IPVS's table of a client's SYN that was answered by the director.
-    SynAck,
-    /// UDP has one state only.
-    Udp,
-    /// Not a number that a state has.
-    Bug,
+pub enum Method {
+    /// By NAT.
+    Nat,
+    /// It is the director itself.
+    Local,
+    /// Wrapped.
+    Tunnel,
+    /// Unchanged.
+    Direct,
+    /// There is none: they go where they were going.
+    Bypass,
+    /// By NAT of both ends.
+    FullNat,
 }
 
-impl State {
-    /// All of them; the states of TCP first, by number.
-    pub const ALL: [Self; 13] = [
-        Self::None,
-        Self::Established,
-        Self::SynSent,
-        Self::SynReceived,
-        Self::FinWait,
-        Self::TimeWait,
-        Self::Close,
-        Self::CloseWait,
-        Self::LastAck,
-        Self::Listen,
-        Self::SynAck,
-        Self::Udp,
-        Self::Bug,
-    ];
-    const OF_TCP: usize = 11;
-
-    /// The name in IPVS's listings.
+impl Method {
+    /// The name in the API.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::None => "NONE",
-            Self::Established => "ESTABLISHED",
-            Self::SynSent => "SYN_SENT",
-            Self::SynReceived => "SYN_RECV",
-            Self::FinWait => "FIN_WAIT",
-            Self::TimeWait => "TIME_WAIT",
-            Self::Close => "CLOSE",
-            Self::CloseWait => "CLOSE_WAIT",
-            Self::LastAck => "LAST_ACK",
-            Self::Listen => "LISTEN",
-            Self::SynAck => "SYNACK",
-            Self::Udp => "UDP",
-            Self::Bug => "BUG!",
+            Self::Nat => "nat",
+            Self::Local => "local",
+            Self::Tunnel => "tun",
+            Self::Direct => "dr",
+            Self::Bypass => "bypass",
+            Self::FullNat => "fullnat",
         }
     }
 
-    /// The state of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
-    fn of(protocol: Protocol, number: u8) -> Self {
-        match protocol {
-            Protocol::Tcp => Self::ALL[..Self::OF_TCP]
-                .get(number as usize)
-                .copied()
-                .unwrap_or(Self::Bug),
-            Protocol::Udp => Self::Udp,
-            Protocol::Sctp => Self::None,
-        }
+    const fn of_number(number: u8) -> Option<Self> {
+        Some(match number {
+            FORWARD_NAT => Self::Nat,
+            FORWARD_LOCAL => Self::Local,
+            FORWARD_TUNNEL => Self::Tunnel,
+            FORWARD_DIRECT => Self::Direct,
+            FORWARD_BYPASS => Self::Bypass,
+            FORWARD_FULL_NAT => Self::FullNat,
+            _ => return None,
+        })
     }
 }
 
@@ -161,15 +131,28 @@ fn view<const WORDS: usize>(
     family: u8,
     now: Tick,
 ) -> Option<ConnectionView> {
-    let protocol = record::read_protocol(endpoints.protocol)?;
+    let template = word.flags() & TEMPLATE != 0;
+    let number = match template {
+        true => template_protocol(endpoints.protocol),
+        false => endpoints.protocol,
+    };
+    let protocol = match (template, number) {
+        (true, 0) => None,
+        (_, number) => Some(record::read_protocol(number)?),
+    };
     let address = |words: &[u32; WORDS], port| record::read_address(words, port, family);
     Some(ConnectionView {
         protocol,
         client: address(&endpoints.client, endpoints.client_port)?,
         virtual_address: address(&endpoints.virtual_address, endpoints.virtual_port)?,
         server: address(&endpoints.server, endpoints.server_port)?,
-        state: State::of(protocol, word.state()),
-        active: word.flags() & INACTIVE == 0,
+        state: match protocol {
+            Some(protocol) if !template => State::of(protocol, word.state()),
+            Some(_) | None => State::of_template(word.state()),
+        },
+        method: Method::of_number(endpoints.forwarding)?,
+        template,
+        active: !template && word.flags() & INACTIVE == 0,
         seconds_left: seconds_left(word.expires(), now),
     })
 }
@@ -182,10 +165,8 @@ fn seconds_left(expires: Tick, now: Tick) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use weir_abi::connection::LIVE;
-    use weir_abi::service::FORWARD_NAT;
-
     use super::*;
+    use weir_abi::connection::LIVE;
 
     fn record(protocol: u8, state: u8, flags: u8, expires: Tick) -> Connection4 {
         let record = Connection4::default();
@@ -208,7 +189,7 @@ mod tests {
         let now = Tick(u32::MAX - 5);
         let expires = now.after(Ticks::from_seconds(900)).after(Ticks::REFRESH);
         let view = describe4(&record(6, 1, LIVE, expires), now).unwrap();
-        assert_eq!(view.protocol, Protocol::Tcp);
+        assert_eq!(view.protocol, Some(Protocol::Tcp));
         assert_eq!(view.client, "198.51.100.7:51234".parse().unwrap());
         assert_eq!(view.virtual_address, "192.0.2.10:80".parse().unwrap());
         assert_eq!(view.server, "10.0.0.11:8080".parse().unwrap());
@@ -292,16 +273,18 @@ mod tests {
     }
 
     #[test]
-    fn states_have_the_names_of_ipvs() {
-        let names: Vec<&str> = (0..12)
-            .map(|n| State::of(Protocol::Tcp, n).name())
-            .collect();
-        assert_eq!(
-            names.join(" "),
-            "NONE ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN SYNACK BUG!"
-        );
-        for state in State::ALL {
-            assert_eq!(State::from_name(state.name()), Some(state));
+    fn a_template_reads_as_it_was_written() {
+        for (protocol, number, state, name) in [
+            (Some(Protocol::Tcp), 6, 0, "NONE"),
+            (Some(Protocol::Udp), 17, 1, "ASSURED"),
+            (Some(Protocol::Sctp), 132, 1, "ASSURED"),
+            (None, 0, 1, "ASSURED"),
+        ] {
+            let record = record(template_protocol(number), state, LIVE | TEMPLATE, Tick(100));
+            let view = describe4(&record, Tick(0)).unwrap();
+            assert_eq!(view.protocol, protocol);
+            assert_eq!(view.state.name(), name);
+            assert!(view.template && !view.active);
         }
     }
 }

@@ -46,6 +46,8 @@ pub struct ServerListing {
     pub inactive: u32,
     /// Persistence templates.
     pub persistent: u32,
+    /// Whether it is over its upper threshold.
+    pub overloaded: bool,
     /// Counted since it was added, or zeroed.
     pub counters: Counters,
     /// Its rates.
@@ -130,6 +132,7 @@ impl Director {
             active: record.active.load(),
             inactive: record.inactive.load(),
             persistent: record.persistent.load(),
+            overloaded: record.overloaded.load() != 0,
             counters: counted.server(slot).minus(record.zeroed.load()),
             rates: estimator.rates(),
         })

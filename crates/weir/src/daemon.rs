@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use api::management::{ConnectionFilter, Document};
 use api::status::Status;
 use api::{Change, Management, Peer, types};
-use config::model::{RealServer, Service, ServiceKey, Timeouts};
+use config::model::{ServiceKey, Timeouts};
 use control::Director;
 use host::clock::monotonic;
 use weir_api as api;
@@ -96,28 +96,18 @@ impl<P: Plane> Daemon<P> {
         let now: Duration = monotonic();
         match change {
             Change::AddService(service) => director.add_service(plane, service, now),
-            Change::EditService { key, scheduler } => director.edit_service(
-                plane,
-                Service {
-                    scheduler,
-                    ..Service::new(key)
-                },
-            ),
+            Change::EditService { key, edit } => {
+                let old = director.service(plane, &key)?.service;
+                director.edit_service(plane, edit.of(old))
+            }
             Change::DeleteService(key) => director.delete_service(plane, &key, now),
             Change::Flush => director.flush(plane, now),
             Change::AddServer { key, server } => director.add_server(plane, &key, server, now),
-            Change::EditServer {
-                key,
-                address,
-                forwarding,
-                weight,
-            } => {
+            Change::EditServer { key, address, edit } => {
                 let old = director.server(plane, &key, address)?;
-                let server = RealServer {
-                    forwarding: forwarding.unwrap_or(old.forwarding),
-                    weight: weight.unwrap_or(old.weight),
-                    ..old
-                };
+                let server = edit
+                    .of(old)
+                    .map_err(|refusal| control::Error::OutOfRange(refusal.message))?;
                 director.edit_server(plane, &key, server)
             }
             Change::DeleteServer { key, address } => {

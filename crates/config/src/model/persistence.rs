@@ -77,6 +77,14 @@ impl Netmask {
         }
     }
 
+    /// Reads what [`Display`](fmt::Display) writes of one that suits services of that family.
+    pub fn of_text(text: &str, family: Family) -> Option<Self> {
+        match family {
+            Family::V4 => text.parse().ok().map(Self::V4),
+            Family::V6 => PrefixLength6::new(text.parse().ok()?).map(Self::V6),
+        }
+    }
+
     /// The family of the services that it suits.
     pub const fn family(self) -> Family {
         match self {

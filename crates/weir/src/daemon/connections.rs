@@ -5,9 +5,11 @@ use std::time::Duration;
 use abi::tick::Tick;
 use api::management::{ConnectionFilter, Cursor};
 use api::types;
+use config::model::Protocol;
 use control::connection::{ConnectionView, describe4, describe6};
 use weir_abi as abi;
 use weir_api as api;
+use weir_config as config;
 use weir_control as control;
 
 use crate::plane::Plane;
@@ -79,7 +81,7 @@ impl Page<'_> {
 }
 
 fn is_wanted(filter: &ConnectionFilter, view: &ConnectionView) -> bool {
-    filter.protocol.is_none_or(|one| one == view.protocol)
+    filter.protocol.is_none_or(|one| Some(one) == view.protocol)
         && filter.client.is_none_or(|one| one.matches(view.client))
         && filter
             .virtual_address
@@ -92,13 +94,19 @@ fn is_wanted(filter: &ConnectionFilter, view: &ConnectionView) -> bool {
 }
 
 fn connection(view: &ConnectionView) -> types::Connection {
+    let protocol = view.protocol.map_or("ip", Protocol::name);
     types::Connection {
-        protocol: view.protocol.name().to_owned(),
+        protocol: protocol.to_owned(),
         expires: view.seconds_left,
         state: view.state.name().to_owned(),
         client: view.client,
         r#virtual: view.virtual_address,
         server: view.server,
+        forwarding: view.method.name().to_owned(),
+        template: view.template,
+        active: view.active,
+        synced: false,
+        engine: None,
     }
 }
 

@@ -3,18 +3,29 @@
 use abi::counters::Counters;
 use abi::reason::{Outcome, Reason};
 use api::{Code, Error, Key, types};
+use config::model::Forwarding;
 use control::{Director, ServerListing, ServiceListing};
 use weir_abi as abi;
 use weir_api as api;
+use weir_config as config;
 use weir_control as control;
 
 use crate::plane::Plane;
 
 /// A service with its real servers.
 pub fn service(listing: &ServiceListing) -> types::Service {
+    let service = &listing.service;
+    let flags = service.flags.names(service.scheduler);
     types::Service {
-        key: Key(listing.service.key),
-        scheduler: listing.service.scheduler.name().to_owned(),
+        key: Key(service.key),
+        scheduler: service.scheduler.name().to_owned(),
+        scheduler_flags: flags.into_iter().map(str::to_owned).collect(),
+        persistence: service.persistence.map(types::Persistence::from),
+        engine: service.engine.map(|engine| engine.name().to_owned()),
+        one_packet: service.one_packet,
+        timeouts: service.timeouts.into(),
+        refusal: service.refusal.name().to_owned(),
+        local_addresses: service.local_addresses.iter().collect(),
         counters: counters(listing.counters),
         rates: rates(listing.rates),
         servers: listing.servers.iter().map(server).collect(),
@@ -56,10 +67,18 @@ pub fn refusal<E: std::error::Error>(error: control::Error<E>) -> Error {
 }
 
 fn server(listing: &ServerListing) -> types::Server {
+    let server = &listing.server;
     types::Server {
-        address: listing.server.address,
-        forwarding: listing.server.forwarding.name().to_owned(),
-        weight: listing.server.weight.get(),
+        address: server.address,
+        forwarding: server.forwarding.name().to_owned(),
+        tunnel: match server.forwarding {
+            Forwarding::Tunnel(tunnel) => Some(tunnel.into()),
+            Forwarding::Nat | Forwarding::Direct | Forwarding::FullNat => None,
+        },
+        weight: server.weight.get(),
+        upper_threshold: server.thresholds.upper(),
+        lower_threshold: server.thresholds.lower(),
+        overloaded: listing.overloaded,
         active_connections: listing.active,
         inactive_connections: listing.inactive,
         persistent_connections: listing.persistent,

@@ -103,14 +103,15 @@ impl RemoteDirector<'_> {
 impl Director for RemoteDirector<'_> {
     fn add_service(&mut self, service: &Service) -> Result<(), Refused> {
         self.answer(self.client.add_service(&types::NewService {
-            key: Key(service.key),
             scheduler: Some(service.scheduler.clone()),
+            ..types::NewService::new(Key(service.key))
         }))
     }
 
     fn edit_service(&mut self, service: &Service) -> Result<(), Refused> {
         let edit = types::ServiceEdit {
-            scheduler: service.scheduler.clone(),
+            scheduler: Some(service.scheduler.clone()),
+            ..types::ServiceEdit::default()
         };
         self.answer(self.client.edit_service(service.key, &edit))
     }
@@ -132,6 +133,7 @@ impl Director for RemoteDirector<'_> {
             address: server.address.to_string(),
             forwarding: Some(forwarding_name(server.forwarding).to_owned()),
             weight: Some(server.weight),
+            ..Default::default()
         };
         self.answer(self.client.add_server(*key, &new))
     }
@@ -140,6 +142,7 @@ impl Director for RemoteDirector<'_> {
         let edit = types::ServerEdit {
             forwarding: Some(forwarding_name(server.forwarding).to_owned()),
             weight: Some(server.weight),
+            ..Default::default()
         };
         self.answer(self.client.edit_server(*key, server.address, &edit))
     }

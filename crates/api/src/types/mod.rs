@@ -1,5 +1,7 @@
 //! What travels: services, real servers, connections, counters, timeouts.
 
+mod service;
+
 use std::net::SocketAddr;
 
 use config::model;
@@ -7,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use weir_config as config;
 
-use crate::key::Key;
+pub use service::{
+    NewServer, NewService, Persistence, Server, ServerEdit, Service, ServiceEdit, ServiceTimeouts,
+    Services, Tunnel,
+};
 
 /// Connections, packets and bytes since they were last zeroed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -37,96 +42,6 @@ pub struct Rates {
     pub in_bytes: u64,
     /// Bytes to clients per second.
     pub out_bytes: u64,
-}
-
-/// A virtual service with its real servers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Service {
-    /// What it is known by.
-    pub key: Key,
-    /// How it picks: `rr`, `wrr`, `lc`, `wlc`, `dh`.
-    pub scheduler: String,
-    /// Counted for the service.
-    pub counters: Counters,
-    /// Per second.
-    pub rates: Rates,
-    /// Its real servers, in the order in which the scheduler walks them: newest first.
-    pub servers: Vec<Server>,
-}
-
-/// A real server of a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Server {
-    /// RIP and port.
-    #[schema(value_type = String, example = "10.0.0.11:8080")]
-    pub address: SocketAddr,
-    /// How packets reach it: `nat`.
-    pub forwarding: String,
-    /// Its share of new connections; 0 is quiesced.
-    pub weight: u32,
-    /// ActiveConn.
-    pub active_connections: u32,
-    /// InActConn.
-    pub inactive_connections: u32,
-    /// Persistence templates.
-    pub persistent_connections: u32,
-    /// Counted for the real server.
-    pub counters: Counters,
-    /// Per second.
-    pub rates: Rates,
-}
-
-/// All services.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Services {
-    /// Each with its real servers.
-    pub services: Vec<Service>,
-}
-
-/// A service to be added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewService {
-    /// What it shall be known by.
-    pub key: Key,
-    /// How it shall pick; `wlc` when not given, as with ipvsadm.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scheduler: Option<String>,
-}
-
-/// What shall be different about a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceEdit {
-    /// How it shall pick.
-    pub scheduler: String,
-}
-
-/// A real server to be added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewServer {
-    /// RIP and port.
-    #[schema(example = "10.0.0.11:8080")]
-    pub address: String,
-    /// How packets shall reach it; `nat` when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forwarding: Option<String>,
-    /// Its share, 0 to 2147483647; 1 when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u32>,
-}
-
-/// What shall be different about a real server; what is not given stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServerEdit {
-    /// How packets shall reach it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forwarding: Option<String>,
-    /// Its share, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u32>,
 }
 
 /// The timeouts that `ipvsadm --set` changes, in seconds.
@@ -183,7 +98,8 @@ pub enum Outcome {
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Connection {
-    /// `tcp`, `udp` or `sctp`.
+    /// `tcp`, `udp` or `sctp`; `ip` for the template of a service by mark, whose virtual address is
+    /// the mark.
     pub protocol: String,
     /// Seconds until it ends unless another packet comes.
     pub expires: u32,
@@ -198,6 +114,29 @@ pub struct Connection {
     /// RIP and port.
     #[schema(value_type = String, example = "10.0.0.11:8080")]
     pub server: SocketAddr,
+    /// How packets reach the real server: `nat`, `dr`, `tun`, `fullnat`, `local` or `bypass`.
+    pub forwarding: String,
+    /// Whether it is no connection but what a persistent service remembers of a client.
+    #[serde(default)]
+    pub template: bool,
+    /// Counted in ActiveConn, not in InActConn.
+    #[serde(default)]
+    pub active: bool,
+    /// Whether another director told of it.
+    #[serde(default)]
+    pub synced: bool,
+    /// What a persistence engine found in its packets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineData>,
+}
+
+/// What a persistence engine found in a connection's packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EngineData {
+    /// The engine: `sip`.
+    pub name: String,
+    /// What it found: the Call-ID.
+    pub data: String,
 }
 
 /// Some of the connections.
