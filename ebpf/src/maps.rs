@@ -7,7 +7,8 @@ use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::handover::Handover;
-use weir_abi::keys::{BucketKey, ServerKey, ServiceKey};
+use weir_abi::hash_table::BucketPage;
+use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::mark::{MARK_RULES, MarkRecord};
 use weir_abi::reason::REASONS;
 use weir_abi::service::{Destination, Service};
@@ -33,7 +34,7 @@ pub static SERVICE_INDEX: HashMap<ServiceKey, u32, 1> = HashMap::new();
 #[btf_map(name = "destinations")]
 pub static DESTINATIONS: Array<Destination, 1, SHARED> = Array::new();
 #[btf_map(name = "buckets")]
-pub static BUCKETS: HashMap<BucketKey, u32, 1, 1> = HashMap::new();
+pub static BUCKETS: Array<BucketPage, 1, SHARED> = Array::new();
 #[btf_map(name = "counters")]
 pub static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map(name = "reasons")]

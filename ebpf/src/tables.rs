@@ -3,12 +3,13 @@
 use core::ffi::c_void;
 use core::ops::ControlFlow;
 
-use aya_ebpf::helpers::bpf_loop;
+use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_loop};
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::handover::Handover;
-use weir_abi::keys::{BucketKey, Direction, FAMILY_V4, FlowValue, ServerKey, ServiceKey};
+use weir_abi::hash_table::BucketPage;
+use weir_abi::keys::{Direction, FAMILY_V4, FlowValue, ServerKey, ServiceKey};
 use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
@@ -78,9 +79,14 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn bucket(&self, key: &BucketKey) -> Option<u32> {
-        // SAFETY: the value is copied at once.
-        unsafe { maps::BUCKETS.get(key) }.copied()
+    fn bucket_page(&self, page: u32) -> Option<&BucketPage> {
+        maps::BUCKETS.get(page)
+    }
+
+    #[inline(always)]
+    fn random(&self) -> u32 {
+        // SAFETY: a helper without arguments.
+        unsafe { bpf_get_prandom_u32() }
     }
 
     #[inline(always)]

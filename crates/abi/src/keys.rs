@@ -62,16 +62,6 @@ pub struct ServerKey {
     pub family: u8,
 }
 
-/// An entry of a scheduler's hash table: which bucket of which service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
-#[repr(C)]
-pub struct BucketKey {
-    /// The service's slot.
-    pub service: u32,
-    /// The bucket.
-    pub bucket: u32,
-}
-
 /// IPv4, as `family` fields say it.
 pub const FAMILY_V4: u8 = 4;
 /// IPv6, as `family` fields say it.

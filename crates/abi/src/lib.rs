@@ -16,6 +16,7 @@ pub mod connection;
 pub mod counters;
 pub mod flow_table;
 pub mod handover;
+pub mod hash_table;
 pub mod keys;
 pub mod mark;
 pub mod names;

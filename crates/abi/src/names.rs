@@ -29,7 +29,7 @@ pub const MAP_SERVICES: &str = "services";
 pub const MAP_SERVICE_INDEX: &str = "service_index";
 /// Slot -> [`crate::service::Destination`].
 pub const MAP_DESTINATIONS: &str = "destinations";
-/// [`crate::keys::BucketKey`] -> slot of the real server.
+/// [`crate::hash_table::BucketPage`]s: the tables of the hashing schedulers.
 pub const MAP_BUCKETS: &str = "buckets";
 /// Slot of the real server -> [`crate::counters::Counters`], per processor.
 pub const MAP_COUNTERS: &str = "counters";

@@ -31,12 +31,14 @@ pub struct Service {
     pub weight_step: Shared32,
     /// What it is known by.
     pub key: Shared<ServiceKey>,
-    /// Buckets of its hash table (dh), or 0: entries of the `buckets` table.
-    pub buckets: Shared32,
+    /// lblc, lblcr: raised when all that the scheduler remembers is to be forgotten.
+    pub locality_epoch: Shared32,
     /// Counted for real servers that are gone.
     pub retired: SharedCounters,
     /// What had been counted when the counters were last zeroed.
     pub zeroed: SharedCounters,
+    /// dh, sh, mh: the [`HashTable`](crate::hash_table::HashTable) in force.
+    pub hash_table: Shared64,
     /// [`PERSISTENT`]: how long a template lives after its last connection, in ticks.
     pub persistence_timeout: Shared32,
     /// [`PERSISTENT`]: which bits of a client's address count, network byte order. IPv4: the first word.
@@ -53,10 +55,8 @@ pub struct Service {
     pub pool_length: Shared32,
     /// FULLNAT: where the next free port is looked for.
     pub pool_hand: Shared32,
-    /// Which of two hash tables in `buckets` is in force: 0 or 1.
-    pub bucket_table: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 16],
+    pub reserved: [Shared32; 15],
 }
 
 /// A real server of a service.
@@ -98,8 +98,13 @@ pub struct Destination {
     pub overloaded: Shared32,
     /// 1 where its address is the director's own.
     pub local: Shared32,
+    /// mh: the last weight that was not 0 (or that it was added with): a server that is only quiesced
+    /// keeps its buckets.
+    pub last_weight: Shared32,
+    /// Raised whenever another real server gets this slot.
+    pub tenant: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 13],
+    pub reserved: [Shared32; 11],
 }
 
 /// How packets are wrapped for a real server.
@@ -214,9 +219,6 @@ pub const SCHEDULER_SH: u32 = 12;
 pub const SCHEDULER_MH: u32 = 13;
 /// Weighted random twos choice.
 pub const SCHEDULER_TWOS: u32 = 14;
-
-/// Buckets of destination hashing (IPVS: `1 << IP_VS_DH_TAB_BITS`).
-pub const DH_BUCKETS: u32 = 256;
 
 const _: () = assert!(size_of::<Service>() == 256);
 const _: () = assert!(size_of::<Destination>() == 256);

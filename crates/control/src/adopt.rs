@@ -39,11 +39,12 @@ impl Director {
             settings::set_defaults(tables.settings());
         }
         director.find_services(tables, now);
+        scheduling::pages::mend(tables);
         let keys = director.services.keys().copied();
         let keys: Vec<_> = keys.filter_map(record::read_service_key).collect();
         kinds::recount(tables.settings(), keys.iter());
         for (slot, key) in director.by_slot() {
-            let servers = mend_list(tables, slot, key).map_err(Error::Tables)?;
+            let servers = mend_list(tables, slot, key)?;
             tables.insert_service(key, slot).map_err(Error::Tables)?;
             if let Some(held) = director.services.get_mut(&key) {
                 held.servers = servers;
@@ -124,7 +125,7 @@ fn mend_list<T: Tables>(
     tables: &T,
     slot: u32,
     key: TableKey,
-) -> Result<HashMap<ServerKey, u32>, T::Error> {
+) -> Result<HashMap<ServerKey, u32>, Error<T::Error>> {
     let service = &tables.services()[slot as usize];
     let destinations = tables.destinations();
     let found: Vec<u32> = scheduling::list(service, destinations).collect();

@@ -23,7 +23,7 @@ use crate::tables::Tables;
 use crate::trash::Trash;
 
 /// Places of mh's table (IPVS: the prime of `IP_VS_MH_TAB_INDEX` 12).
-const MAGLEV_SIZE: usize = 4093;
+const MAGLEV_SIZE: usize = weir_abi::hash_table::MH_BUCKETS as usize;
 
 pub(crate) const FULL_NAT: &str = "FULLNAT is still to come";
 
@@ -70,7 +70,7 @@ impl Director {
         if let Err(error) = write_service(tables, slot, key, &wanted) {
             kinds::uncount(tables.settings(), &wanted.key);
             self.forget_service_slot(tables, slot, now);
-            return Err(Error::Tables(error));
+            return Err(error);
         }
         self.services.insert(
             key,
@@ -102,7 +102,7 @@ impl Director {
         if record::read_scheduler(record.scheduler.load()) == Some(wanted.scheduler) {
             return Ok(());
         }
-        scheduling::install(tables, slot, wanted.scheduler).map_err(Error::Tables)
+        scheduling::install(tables, slot, wanted.scheduler)
     }
 
     /// Deletes a virtual service. Its real servers wait in the trash for their connections to end,
@@ -115,14 +115,12 @@ impl Director {
     ) -> Result<(), Error<T::Error>> {
         let slot = self.held(key)?.slot;
         self.remove_service(tables, record::service_key(key), slot, now)
-            .map_err(Error::Tables)
     }
 
     /// Deletes all virtual services.
     pub fn flush<T: Tables>(&mut self, tables: &T, now: Duration) -> Result<(), Error<T::Error>> {
         for (slot, key) in self.by_slot() {
-            self.remove_service(tables, key, slot, now)
-                .map_err(Error::Tables)?;
+            self.remove_service(tables, key, slot, now)?;
         }
         Ok(())
     }
@@ -183,9 +181,9 @@ impl Director {
         key: TableKey,
         slot: u32,
         now: Duration,
-    ) -> Result<(), T::Error> {
-        tables.remove_service(key)?;
-        scheduling::remove_buckets(tables, slot)?;
+    ) -> Result<(), Error<T::Error>> {
+        tables.remove_service(key).map_err(Error::Tables)?;
+        scheduling::remove_table(tables, slot)?;
         self.orphan_servers(tables, key, slot, now);
         let record = &tables.services()[slot as usize];
         statistics::retire(&tables.settings().retired, record.retired.load());
@@ -277,19 +275,18 @@ fn write_service<T: Tables>(
     slot: u32,
     key: TableKey,
     wanted: &Service,
-) -> Result<(), T::Error> {
+) -> Result<(), Error<T::Error>> {
     let record = &tables.services()[slot as usize];
     record.key.store(key);
     record.head.store(NONE);
     record.length.store(0);
     record.weight_limit.store(0);
     record.weight_step.store(1);
-    record.buckets.store(0);
     record.retired.store(Counters::default());
     record.zeroed.store(Counters::default());
     scheduling::install(tables, slot, wanted.scheduler)?;
     record::write_service(record, wanted);
-    tables.insert_service(key, slot)
+    tables.insert_service(key, slot).map_err(Error::Tables)
 }
 
 pub(crate) fn clear_flag(record: &service::Destination, flag: u32) {

@@ -53,7 +53,9 @@ impl Director {
                 self.new_record(tables, service, table_key, now)?
             }
         };
-        record::write_server(&tables.destinations()[slot as usize], &server);
+        let record = &tables.destinations()[slot as usize];
+        record::write_server(record, &server);
+        record.last_weight.store(server.weight.get());
         link(tables, service, slot);
         if let Some(held) = self.services.get_mut(&table_key) {
             held.servers.insert(server_key, slot);
@@ -61,7 +63,7 @@ impl Director {
         if removed.is_some() {
             settings::forget_routes(tables.settings());
         }
-        scheduling::notify(tables, service, Event::Added).map_err(Error::Tables)
+        scheduling::notify(tables, service, Event::Added)
     }
 
     /// Gives a real server another weight or forwarding method.
@@ -81,7 +83,7 @@ impl Director {
             record.hop.forget();
             settings::forget_routes(tables.settings());
         }
-        scheduling::notify(tables, service, Event::Edited).map_err(Error::Tables)
+        scheduling::notify(tables, service, Event::Edited)
     }
 
     /// Removes a real server. Its connections stay, without being served, until they end or it is
@@ -104,7 +106,7 @@ impl Director {
         settings::forget_routes(tables.settings());
         self.trash.put(table_key, server_key, slot, now);
         let removed = Event::Removed { slot, predecessor };
-        scheduling::notify(tables, service, removed).map_err(Error::Tables)
+        scheduling::notify(tables, service, removed)
     }
 
     /// A real server in the list of a service, as it is now.
@@ -201,6 +203,7 @@ impl Director {
         }
         // Another real server's way there, perhaps still under the generation in force.
         record.hop.forget();
+        record.tenant.add(1);
         record.service_key.store(table_key);
         record.zeroed.store(Counters::default());
         record.tunnel.store(Tunnel::default());

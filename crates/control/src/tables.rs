@@ -1,6 +1,7 @@
 //! What a director needs of the tables.
 
 use weir_abi::counters::Counters;
+use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
@@ -26,9 +27,8 @@ pub trait Tables {
     /// Lets packets find this service no more; not an error when there is no entry.
     fn remove_service(&self, key: ServiceKey) -> Result<(), Self::Error>;
 
-    /// The hash table of the service in that slot: bucket number -> real server's slot. Empty removes
-    /// it.
-    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Self::Error>;
+    /// The pages of the hashing schedulers' tables.
+    fn bucket_pages(&self) -> &[BucketPage];
 
     /// What the real server in this slot has counted, summed over processors.
     fn counters(&self, destination: u32) -> Result<Counters, Self::Error>;

@@ -28,6 +28,7 @@ use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, ProgramArray};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::hash_table::BucketPage;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{Interface, InterfaceRecord, Link, Settings};
@@ -38,7 +39,7 @@ pub use error::Error;
 pub use pins::{Removed, detach, other_layouts};
 
 use memory::Shared;
-use tables::{BucketRow, CountersRow, KeyRow};
+use tables::{CountersRow, KeyRow};
 
 /// How many entries the tables hold. Nothing is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +67,9 @@ pub struct Dataplane {
     flows4: Shared<FlowBucket>,
     flows6: Shared<FlowBucket>,
     interfaces: Shared<InterfaceRecord>,
+    bucket_pages: Shared<BucketPage>,
     // aya asks for unique access where the kernel does not.
     service_index: Mutex<HashMap<MapData, KeyRow, u32>>,
-    buckets: Mutex<HashMap<MapData, BucketRow, u32>>,
     interface_index: Mutex<HashMap<MapData, u32, u32>>,
     counters: Mutex<PerCpuArray<MapData, CountersRow>>,
     reasons: PerCpuArray<MapData, u64>,
@@ -111,7 +112,7 @@ impl Dataplane {
                 &mut object,
                 names::MAP_SERVICE_INDEX,
             )?)?),
-            buckets: Mutex::new(HashMap::try_from(take(&mut object, names::MAP_BUCKETS)?)?),
+            bucket_pages: shared(&mut object, names::MAP_BUCKETS)?,
             interface_index: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_INTERFACE_INDEX,

@@ -6,7 +6,6 @@ use aya::maps::{MapData, ProgramArray};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use weir_abi::flow_table::buckets_for;
-use weir_abi::service::DH_BUCKETS;
 use weir_abi::{names, realserver};
 
 use crate::{Error, TableSizes, pins};
@@ -96,6 +95,13 @@ where
     Ok(program.try_into()?)
 }
 
+/// A page for a table of every service and another for the one that takes its place: half as many
+/// services can have dh or sh, or a sixteenth of that mh.
+const fn bucket_pages(services: u32) -> u32 {
+    let pages = services.saturating_mul(2);
+    if pages < 64 { 64 } else { pages }
+}
+
 /// The sizes of all tables that have a choice.
 fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 12] {
     [
@@ -104,11 +110,7 @@ fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 12] {
         (names::MAP_DESTINATIONS, sizes.real_servers),
         (names::MAP_COUNTERS, sizes.real_servers),
         (names::MAP_SERVER_INDEX, sizes.real_servers),
-        // Allocated as used: room for a table of every service costs nothing.
-        (
-            names::MAP_BUCKETS,
-            sizes.services.saturating_mul(DH_BUCKETS),
-        ),
+        (names::MAP_BUCKETS, bucket_pages(sizes.services)),
         (names::MAP_CONNECTIONS4, sizes.connections4),
         (names::MAP_FREE4, sizes.connections4),
         (names::MAP_FLOWS4, buckets_for(sizes.connections4)),

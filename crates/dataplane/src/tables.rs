@@ -6,8 +6,9 @@ use aya::Pod;
 use aya::maps::{IterableMap as _, MapError, PerCpuValues};
 use aya::util::nr_cpus;
 use weir_abi::counters::Counters;
-use weir_abi::keys::{BucketKey, ServiceKey};
-use weir_abi::service::{DH_BUCKETS, Destination, PRESENT, Service};
+use weir_abi::hash_table::BucketPage;
+use weir_abi::keys::ServiceKey;
+use weir_abi::service::{Destination, PRESENT, Service};
 use weir_abi::settings::Settings;
 use weir_control::Tables;
 
@@ -29,11 +30,6 @@ row!(
     /// A key of the service index.
     KeyRow,
     ServiceKey
-);
-row!(
-    /// A key of the buckets.
-    BucketRow,
-    BucketKey
 );
 row!(
     /// A value of the counters.
@@ -64,16 +60,8 @@ impl Tables for Dataplane {
         gone(lock(&self.service_index).remove(&KeyRow(key)))
     }
 
-    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Error> {
-        let mut table = lock(&self.buckets);
-        for (bucket, slot) in (0..).zip(buckets) {
-            table.insert(BucketRow(BucketKey { service, bucket }), slot, 0)?;
-        }
-        let first_unused = buckets.len() as u32;
-        for bucket in first_unused..DH_BUCKETS {
-            gone(table.remove(&BucketRow(BucketKey { service, bucket })))?;
-        }
-        Ok(())
+    fn bucket_pages(&self) -> &[BucketPage] {
+        self.bucket_pages.all()
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Error> {

@@ -1,7 +1,7 @@
 //! Tables and a hook in plain memory: the packet path without a kernel, for tests and fuzzers.
 
 use core::any::Any;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::ControlFlow;
 use std::collections::HashMap;
@@ -11,7 +11,8 @@ use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::{FlowBucket, buckets_for};
 use weir_abi::handover::Handover;
-use weir_abi::keys::{BucketKey, Direction, FAMILY_V4, ServerKey, ServiceKey};
+use weir_abi::hash_table::BucketPage;
+use weir_abi::keys::{Direction, FAMILY_V4, ServerKey, ServiceKey};
 use weir_abi::mark::MarkRecord;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{Destination, Service};
@@ -50,7 +51,9 @@ pub struct Memory {
     /// The slots of services.
     pub service_index: HashMap<ServiceKey, u32>,
     /// The tables of the hashing schedulers.
-    pub buckets: HashMap<BucketKey, u32>,
+    pub bucket_pages: Vec<BucketPage>,
+    /// What the next random number follows from.
+    pub seed: Cell<u64>,
     /// What each real server has counted.
     pub counters: RefCell<Vec<Counters>>,
     /// What is known of interfaces, by slot.
@@ -102,7 +105,8 @@ impl Memory {
             connections4: std::vec![Connection4::default(); connections4],
             connections6: std::vec![Connection6::default(); connections6],
             service_index: HashMap::new(),
-            buckets: HashMap::new(),
+            bucket_pages: std::vec![BucketPage::default(); 64],
+            seed: Cell::new(1),
             counters: RefCell::new(std::vec![Counters::default(); destinations]),
             interfaces: std::vec![InterfaceRecord::default(); 8],
             flows4: std::vec![FlowBucket::default(); buckets4 as usize],
@@ -150,8 +154,19 @@ impl Tables for Memory {
         self.destinations.get(slot as usize)
     }
 
-    fn bucket(&self, key: &BucketKey) -> Option<u32> {
-        self.buckets.get(key).copied()
+    fn bucket_page(&self, page: u32) -> Option<&BucketPage> {
+        self.bucket_pages.get(page as usize)
+    }
+
+    fn random(&self) -> u32 {
+        // A linear congruential generator (Knuth's MMIX): here nobody guesses.
+        let next = self
+            .seed
+            .get()
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        self.seed.set(next);
+        (next >> 32) as u32
     }
 
     fn count(&self, destination: u32, count: impl FnOnce(&mut Counters)) {

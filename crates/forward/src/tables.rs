@@ -6,7 +6,8 @@ use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::handover::Handover;
-use weir_abi::keys::{BucketKey, Direction, FlowValue, ServerKey, ServiceKey};
+use weir_abi::hash_table::BucketPage;
+use weir_abi::keys::{Direction, FlowValue, ServerKey, ServiceKey};
 use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
@@ -47,8 +48,10 @@ pub trait Tables {
     fn service(&self, slot: u32) -> Option<&Service>;
     /// The real server in a slot.
     fn destination(&self, slot: u32) -> Option<&Destination>;
-    /// The real server of a bucket.
-    fn bucket(&self, key: &BucketKey) -> Option<u32>;
+    /// A page of the hashing schedulers' tables.
+    fn bucket_page(&self, page: u32) -> Option<&BucketPage>;
+    /// A random number.
+    fn random(&self) -> u32;
     /// This processor's counters of the real server in a slot, through `count`.
     fn count(&self, destination: u32, count: impl FnOnce(&mut Counters));
     /// The slot of an interface, by its index.

@@ -3,6 +3,7 @@
 use weir_abi::connection::{Connection4, Connection6, Word};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
@@ -56,8 +57,8 @@ pub trait Bench {
     fn flows6(&self) -> &[FlowBucket];
     /// Now.
     fn now(&self) -> Tick;
-    /// Gives a service the table of a hashing scheduler.
-    fn put_buckets(&mut self, service: u32, buckets: &[u32]);
+    /// The pages of the hashing schedulers' tables.
+    fn bucket_pages(&self) -> &[BucketPage];
     /// Lets the timer that ends connections look at every slot once.
     fn reap(&mut self);
 

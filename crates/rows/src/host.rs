@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
-use weir_abi::keys::{BucketKey, ServiceKey};
+use weir_abi::hash_table::BucketPage;
+use weir_abi::keys::ServiceKey;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link as HopLink, Settings};
 use weir_abi::tick::{Tick, Ticks};
@@ -100,12 +101,8 @@ impl Bench for Host {
     fn put_service(&mut self, key: ServiceKey, slot: u32) {
         self.memory.service_index.insert(key, slot);
     }
-    fn put_buckets(&mut self, service: u32, buckets: &[u32]) {
-        for (bucket, slot) in (0..).zip(buckets) {
-            self.memory
-                .buckets
-                .insert(BucketKey { service, bucket }, *slot);
-        }
+    fn bucket_pages(&self) -> &[BucketPage] {
+        &self.memory.bucket_pages
     }
     fn reap(&mut self) {
         for number in 0..reap::STEPS {

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use weir_abi::NONE;
+use weir_abi::hash_table::{DH_BUCKETS, HashTable};
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::service::{
-    AVAILABLE, DH_BUCKETS, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_DH, SCHEDULER_RR,
+    AVAILABLE, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_DH, SCHEDULER_RR,
 };
 use weir_abi::settings::Settings;
 use weir_abi::sysctl::Sysctl;
@@ -106,8 +107,12 @@ impl Setup {
                 let first = slot - service.servers.len() as u32;
                 // Newest first, round and round.
                 let servers = (first..slot).rev().cycle();
-                let buckets: Vec<u32> = servers.take(DH_BUCKETS as usize).collect();
-                bench.put_buckets(number, &buckets);
+                let page = &bench.bucket_pages()[number as usize];
+                for (bucket, server) in page.buckets.iter().zip(servers) {
+                    bucket.store(server);
+                }
+                let table = HashTable::new(number, DH_BUCKETS);
+                bench.services()[number as usize].hash_table.store(table.0);
             }
             bench.put_service(key, number);
         }

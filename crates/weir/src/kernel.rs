@@ -109,8 +109,8 @@ impl Tables for Kernel {
         self.0.remove_service(key)
     }
 
-    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Error> {
-        self.0.write_buckets(service, buckets)
+    fn bucket_pages(&self) -> &[BucketPage] {
+        self.0.bucket_pages()
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Error> {

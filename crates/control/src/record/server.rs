@@ -26,6 +26,9 @@ pub(crate) fn write_server(record: &Destination, server: &RealServer) {
     record.upper_threshold.store(upper);
     record.lower_threshold.store(server.thresholds.lower());
     record.weight.store(server.weight.get());
+    if server.weight.get() != 0 {
+        record.last_weight.store(server.weight.get());
+    }
 }
 
 /// A real server's address as the tables have it.

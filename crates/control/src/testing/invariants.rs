@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
-use weir_abi::service::{AVAILABLE, DH_BUCKETS, PRESENT};
-use weir_config::model::Scheduler;
+use weir_abi::service::{AVAILABLE, PRESENT};
 
 use super::world::World;
 use crate::director::Director;
@@ -90,13 +89,13 @@ fn check_kinds(world: &World) {
 
 fn check_scheduler(world: &World, slot: u32, list: &[u32]) {
     let record = &world.tables.services()[slot as usize];
-    let scheduler = record::read_scheduler(record.scheduler.load()).unwrap();
     let pointer = record.memory.load() as u32;
     assert!(pointer == NONE || list.contains(&pointer));
-    let hashed = scheduler == Scheduler::DestinationHashing && !list.is_empty();
-    assert_eq!(record.buckets.load(), if hashed { DH_BUCKETS } else { 0 });
-    let wanted = hashed.then(|| scheduling::destination_hashing_buckets(list));
-    assert_eq!(world.tables.buckets(slot), wanted);
+    let wanted = scheduling::wanted_table(&world.tables, slot);
+    assert_eq!(
+        world.tables.buckets(slot),
+        wanted.filter(|table| !table.is_empty())
+    );
 }
 
 fn check_destinations(world: &World) {

@@ -11,10 +11,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use weir_abi::counters::Counters;
+use weir_abi::hash_table::{BucketPage, HashTable};
 use weir_abi::keys::ServiceKey;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
 
+use crate::scheduling::pages;
 use crate::tables::Tables;
 
 pub use operations::fuzz;
@@ -26,7 +28,7 @@ pub struct MemoryTables {
     services: Vec<Service>,
     destinations: Vec<Destination>,
     index: Mutex<HashMap<ServiceKey, u32>>,
-    buckets: Mutex<HashMap<u32, Vec<u32>>>,
+    bucket_pages: Vec<BucketPage>,
     counters: Mutex<Vec<Counters>>,
     waits: AtomicU32,
 }
@@ -39,7 +41,7 @@ impl MemoryTables {
             services: vec![Service::default(); services],
             destinations: vec![Destination::default(); destinations],
             index: Mutex::default(),
-            buckets: Mutex::default(),
+            bucket_pages: vec![BucketPage::default(); (2 * services).max(64)],
             counters: Mutex::new(vec![Counters::default(); destinations]),
             waits: AtomicU32::default(),
         }
@@ -57,7 +59,8 @@ impl MemoryTables {
 
     /// The hash table of a service.
     pub fn buckets(&self, service: u32) -> Option<Vec<u32>> {
-        lock(&self.buckets).get(&service).cloned()
+        let table = HashTable(self.services[service as usize].hash_table.load());
+        pages::read(&self.bucket_pages, table)
     }
 
     /// How often somebody waited for packets.
@@ -97,14 +100,8 @@ impl Tables for MemoryTables {
         Ok(())
     }
 
-    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Infallible> {
-        let mut all = lock(&self.buckets);
-        if buckets.is_empty() {
-            all.remove(&service);
-        } else {
-            all.insert(service, buckets.to_vec());
-        }
-        Ok(())
+    fn bucket_pages(&self) -> &[BucketPage] {
+        &self.bucket_pages
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Infallible> {

@@ -120,12 +120,19 @@ fn killed_before_a_new_server_had_its_buckets() {
     let mut world = World::new(1, 2);
     world.add_service(WEB, Scheduler::DestinationHashing);
     world.add_server(WEB, A, 5);
-    let old = world.tables.buckets(0).unwrap();
+    let record = |world: &World| world.tables.services()[0].hash_table.load();
+    let old = record(&world);
     world.add_server(WEB, B, 4);
     let new = world.tables.buckets(0).unwrap();
-    world.tables.write_buckets(0, &old).unwrap();
+    for page in world.tables.bucket_pages() {
+        page.owner.store(1);
+    }
+    world.tables.services()[0].hash_table.store(old);
     let world = adopt(world);
     assert_eq!(world.tables.buckets(0), Some(new));
+    let pages = world.tables.bucket_pages().iter();
+    assert_eq!(pages.filter(|page| page.owner.load() != 0).count(), 1);
+    assert_ne!(record(&world), old);
 }
 
 #[test]

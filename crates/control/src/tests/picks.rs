@@ -12,8 +12,9 @@ use std::time::Duration;
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::handover::Handover;
+use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServerKey;
-use weir_abi::keys::{BucketKey, ServiceKey as TableKey};
+use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::mark::MarkRecord;
 use weir_abi::service::{Destination, Service as ServiceRecord};
 use weir_abi::settings::{InterfaceRecord, Settings};
@@ -180,9 +181,12 @@ impl PacketTables for Packets<'_> {
         self.0.destinations().get(slot as usize)
     }
 
-    fn bucket(&self, key: &BucketKey) -> Option<u32> {
-        let buckets = self.0.buckets(key.service)?;
-        buckets.get(key.bucket as usize).copied()
+    fn bucket_page(&self, page: u32) -> Option<&BucketPage> {
+        self.0.bucket_pages().get(page as usize)
+    }
+
+    fn random(&self) -> u32 {
+        unreachable!()
     }
 
     fn repeat<S: Step<Self>>(&self, limit: u32, step: &mut S) {

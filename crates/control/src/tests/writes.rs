@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 
+use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::service::{Destination, Service as ServiceRecord};
 use weir_abi::settings::Settings;
@@ -48,8 +49,8 @@ impl Tables for Counting<'_> {
         self.write().remove_service(key)
     }
 
-    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Infallible> {
-        self.write().write_buckets(service, buckets)
+    fn bucket_pages(&self) -> &[BucketPage] {
+        self.tables.bucket_pages()
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Infallible> {

@@ -9,6 +9,7 @@ use aya::maps::{Array, Map, MapData, Stack};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey;
 use weir_abi::names;
 use weir_abi::reason::{Outcome, Reason};
@@ -236,10 +237,8 @@ impl Bench for Kernel {
             .expect("room for a service");
         self.services.push(key);
     }
-    fn put_buckets(&mut self, service: u32, buckets: &[u32]) {
-        self.dataplane
-            .write_buckets(service, buckets)
-            .expect("room for buckets");
+    fn bucket_pages(&self) -> &[BucketPage] {
+        self.dataplane.bucket_pages()
     }
     fn reap(&mut self) {
         // The step that was under way may have passed the slots already; after a round and one more

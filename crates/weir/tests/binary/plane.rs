@@ -6,6 +6,7 @@ use std::sync::Arc;
 use weir::plane::Plane;
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
+use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
@@ -79,8 +80,8 @@ impl Tables for MemoryPlane {
         self.tables.remove_service(key)
     }
 
-    fn write_buckets(&self, service: u32, buckets: &[u32]) -> Result<(), Infallible> {
-        self.tables.write_buckets(service, buckets)
+    fn bucket_pages(&self) -> &[BucketPage] {
+        self.tables.bucket_pages()
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Infallible> {

@@ -4,10 +4,15 @@
 //! The packet programs change [`Service::memory`] at the same time, so it is only replaced by what
 //! follows from what was there.
 
+mod hash_tables;
+pub(crate) mod pages;
+
 use weir_abi::NONE;
-use weir_abi::service::{DH_BUCKETS, Destination, Service};
+use weir_abi::hash_table::MH_BUCKETS;
+use weir_abi::service::{Destination, Service};
 use weir_config::model::Scheduler;
 
+use crate::error::Error;
 use crate::record;
 use crate::tables::Tables;
 
@@ -44,72 +49,99 @@ pub(crate) fn install<T: Tables>(
     tables: &T,
     slot: u32,
     scheduler: Scheduler,
-) -> Result<(), T::Error> {
+) -> Result<(), Error<T::Error>> {
     let service = &tables.services()[slot as usize];
-    let fresh = match scheduler {
-        Scheduler::WeightedRoundRobin => {
+    let mut fresh = memory(NONE, 0);
+    match Memory::of(scheduler) {
+        Memory::Weights => {
             let (limit, step) = weight_limit_and_step(&weights(tables, service));
             service.weight_limit.store(limit);
             service.weight_step.store(step);
-            memory(NONE, limit)
+            fresh = memory(NONE, limit);
         }
-        Scheduler::DestinationHashing => {
-            write_buckets(tables, slot)?;
-            memory(NONE, 0)
+        Memory::Table(hashing) => write_table(tables, slot, hashing)?,
+        Memory::Localities => {
+            service.locality_epoch.add(1);
         }
-        Scheduler::RoundRobin
-        | Scheduler::LeastConnection
-        | Scheduler::WeightedLeastConnection
-        | Scheduler::ShortestExpectedDelay
-        | Scheduler::NeverQueue
-        | Scheduler::WeightedFailover
-        | Scheduler::WeightedOverflow
-        | Scheduler::LocalityBasedLeastConnection
-        | Scheduler::LocalityBasedLeastConnectionWithReplication
-        | Scheduler::SourceHashing
-        | Scheduler::MaglevHashing
-        | Scheduler::WeightedRandomTwosChoice
-        | Scheduler::None => memory(NONE, 0),
-    };
+        Memory::Nothing | Memory::Pointer => {}
+    }
     service.memory.store(fresh);
     service.scheduler.store(record::scheduler_number(scheduler));
     // The scheduler before may have remembered its pick in the meantime.
     service.memory.store(fresh);
-    if scheduler != Scheduler::DestinationHashing {
-        remove_buckets(tables, slot)?;
+    match Memory::of(scheduler) {
+        Memory::Table(_) => Ok(()),
+        Memory::Nothing | Memory::Pointer | Memory::Weights | Memory::Localities => {
+            remove_table(tables, slot)
+        }
     }
-    Ok(())
 }
 
-/// Lets the scheduler of the service in `slot` know.
-pub(crate) fn notify<T: Tables>(tables: &T, slot: u32, event: Event) -> Result<(), T::Error> {
-    let service = &tables.services()[slot as usize];
-    match record::read_scheduler(service.scheduler.load()) {
-        Some(Scheduler::RoundRobin) => {
-            if let Event::Removed { slot, predecessor } = event {
-                move_pointer(service, slot, predecessor.unwrap_or(NONE));
-            }
-        }
-        Some(Scheduler::WeightedRoundRobin) => weights_changed(tables, service),
-        Some(Scheduler::DestinationHashing) => match event {
-            Event::Added | Event::Removed { .. } => write_buckets(tables, slot)?,
-            Event::Edited => {}
-        },
-        Some(
+/// What a scheduler remembers.
+#[derive(Clone, Copy)]
+enum Memory {
+    /// All is in the list.
+    Nothing,
+    /// rr: the last pick.
+    Pointer,
+    /// wrr: the last pick, the current weight, and what follows from all weights.
+    Weights,
+    /// Which bucket has which server.
+    Table(Hashing),
+    /// Which address has which servers. Nobody but the packet programs writes it.
+    Localities,
+}
+
+#[derive(Clone, Copy)]
+enum Hashing {
+    Destination,
+    Source,
+    Maglev,
+}
+
+impl Memory {
+    const fn of(scheduler: Scheduler) -> Self {
+        match scheduler {
+            Scheduler::RoundRobin => Self::Pointer,
+            Scheduler::WeightedRoundRobin => Self::Weights,
+            Scheduler::DestinationHashing => Self::Table(Hashing::Destination),
+            Scheduler::SourceHashing => Self::Table(Hashing::Source),
+            Scheduler::MaglevHashing => Self::Table(Hashing::Maglev),
+            Scheduler::LocalityBasedLeastConnection
+            | Scheduler::LocalityBasedLeastConnectionWithReplication => Self::Localities,
             Scheduler::LeastConnection
             | Scheduler::WeightedLeastConnection
             | Scheduler::ShortestExpectedDelay
             | Scheduler::NeverQueue
             | Scheduler::WeightedFailover
             | Scheduler::WeightedOverflow
-            | Scheduler::LocalityBasedLeastConnection
-            | Scheduler::LocalityBasedLeastConnectionWithReplication
-            | Scheduler::SourceHashing
-            | Scheduler::MaglevHashing
             | Scheduler::WeightedRandomTwosChoice
-            | Scheduler::None,
-        )
-        | None => {}
+            | Scheduler::None => Self::Nothing,
+        }
+    }
+
+    /// Of the scheduler that a service has.
+    fn of_service(service: &Service) -> Self {
+        record::read_scheduler(service.scheduler.load()).map_or(Self::Nothing, Self::of)
+    }
+}
+
+/// Lets the scheduler of the service in `slot` know.
+pub(crate) fn notify<T: Tables>(
+    tables: &T,
+    slot: u32,
+    event: Event,
+) -> Result<(), Error<T::Error>> {
+    let service = &tables.services()[slot as usize];
+    match Memory::of_service(service) {
+        Memory::Pointer => {
+            if let Event::Removed { slot, predecessor } = event {
+                move_pointer(service, slot, predecessor.unwrap_or(NONE));
+            }
+        }
+        Memory::Weights => weights_changed(tables, service),
+        Memory::Table(hashing) => write_table(tables, slot, hashing)?,
+        Memory::Nothing | Memory::Localities => {}
     }
     Ok(())
 }
@@ -126,69 +158,63 @@ pub(crate) fn move_pointer(service: &Service, from: u32, to: u32) {
 
 /// Puts right what does not follow from the list: whoever changed it may have been killed before
 /// the scheduler knew.
-pub(crate) fn mend<T: Tables>(tables: &T, slot: u32, list: &[u32]) -> Result<(), T::Error> {
+pub(crate) fn mend<T: Tables>(tables: &T, slot: u32, list: &[u32]) -> Result<(), Error<T::Error>> {
     let service = &tables.services()[slot as usize];
     let pointed = pointer(service.memory.load());
     if !list.contains(&pointed) {
         move_pointer(service, pointed, NONE);
     }
-    match record::read_scheduler(service.scheduler.load()) {
-        Some(Scheduler::WeightedRoundRobin) => {
+    match Memory::of_service(service) {
+        Memory::Weights => {
             let known = (service.weight_limit.load(), service.weight_step.load());
             if known != weight_limit_and_step(&weights(tables, service)) {
                 weights_changed(tables, service);
             }
             Ok(())
         }
-        Some(Scheduler::DestinationHashing) => write_buckets(tables, slot),
-        Some(
-            Scheduler::RoundRobin
-            | Scheduler::LeastConnection
-            | Scheduler::WeightedLeastConnection
-            | Scheduler::ShortestExpectedDelay
-            | Scheduler::NeverQueue
-            | Scheduler::WeightedFailover
-            | Scheduler::WeightedOverflow
-            | Scheduler::LocalityBasedLeastConnection
-            | Scheduler::LocalityBasedLeastConnectionWithReplication
-            | Scheduler::SourceHashing
-            | Scheduler::MaglevHashing
-            | Scheduler::WeightedRandomTwosChoice
-            | Scheduler::None,
-        )
-        | None => remove_buckets(tables, slot),
+        Memory::Table(hashing) => write_table(tables, slot, hashing),
+        Memory::Nothing | Memory::Pointer | Memory::Localities => remove_table(tables, slot),
     }
 }
 
 /// Takes the service's hash table away, if it has one.
-pub(crate) fn remove_buckets<T: Tables>(tables: &T, slot: u32) -> Result<(), T::Error> {
-    let service = &tables.services()[slot as usize];
-    if service.buckets.load() != 0 {
-        service.buckets.store(0);
-        tables.write_buckets(slot, &[])?;
-    }
-    Ok(())
+pub(crate) fn remove_table<T: Tables>(tables: &T, slot: u32) -> Result<(), Error<T::Error>> {
+    pages::put(tables, slot, &[])
 }
 
-/// Destination hashing: the list over and over, whatever the weights.
-pub fn destination_hashing_buckets(servers: &[u32]) -> Vec<u32> {
-    servers
-        .iter()
-        .copied()
-        .cycle()
-        .take(DH_BUCKETS as usize)
-        .collect()
+/// The table that the service is to have; none where the one that it has is to stay.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn wanted_table<T: Tables>(tables: &T, slot: u32) -> Option<Vec<u32>> {
+    let service = &tables.services()[slot as usize];
+    match Memory::of_service(service) {
+        Memory::Table(hashing) => table(tables, service, hashing),
+        Memory::Nothing | Memory::Pointer | Memory::Weights | Memory::Localities => {
+            Some(Vec::new())
+        }
+    }
 }
 
-fn write_buckets<T: Tables>(tables: &T, slot: u32) -> Result<(), T::Error> {
-    let service = &tables.services()[slot as usize];
-    let servers: Vec<u32> = list(service, tables.destinations()).collect();
-    if servers.is_empty() {
-        return remove_buckets(tables, slot);
+fn table<T: Tables>(tables: &T, service: &Service, hashing: Hashing) -> Option<Vec<u32>> {
+    let destinations = tables.destinations();
+    let servers: Vec<u32> = list(service, destinations).collect();
+    match hashing {
+        Hashing::Destination => Some(hash_tables::destination_hashing(&servers)),
+        Hashing::Source => Some(hash_tables::source_hashing(&servers, destinations)),
+        // As in IPVS, which then leaves the table as it is and says nothing.
+        Hashing::Maglev if servers.len() > MH_BUCKETS as usize => None,
+        Hashing::Maglev => {
+            let family = service.key.load().family;
+            Some(hash_tables::maglev_hashing(&servers, destinations, family))
+        }
     }
-    tables.write_buckets(slot, &destination_hashing_buckets(&servers))?;
-    service.buckets.store(DH_BUCKETS);
-    Ok(())
+}
+
+fn write_table<T: Tables>(tables: &T, slot: u32, hashing: Hashing) -> Result<(), Error<T::Error>> {
+    let service = &tables.services()[slot as usize];
+    match table(tables, service, hashing) {
+        Some(table) => pages::put(tables, slot, &table),
+        None => Ok(()),
+    }
 }
 
 /// wrr begins at the list's head again and takes the current weight along as far as the new weights
@@ -264,14 +290,5 @@ mod tests {
         ] {
             assert_eq!(weight_limit_and_step(weights), (limit, step), "{weights:?}");
         }
-    }
-
-    #[test]
-    fn buckets_go_round_the_list() {
-        let buckets = destination_hashing_buckets(&[7, 5, 6]);
-        assert_eq!(buckets.len(), 256);
-        assert_eq!(buckets[..4], [7, 5, 6, 7]);
-        assert_eq!(buckets[255], 7);
-        assert!(destination_hashing_buckets(&[]).is_empty());
     }
 }
