@@ -109,7 +109,7 @@ impl Tables for Kernel {
         self.0.remove_service(key)
     }
 
-    fn bucket_pages(&self) -> &[BucketPage] {
+    fn bucket_pages(&self) -> &[abi::hash_table::BucketPage] {
         self.0.bucket_pages()
     }
 
