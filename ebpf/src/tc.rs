@@ -59,6 +59,9 @@ enum Way {
 /// Headers of the longest packet that is read: link, tags, IPv6, some extension headers, TCP.
 const HEADERS: u32 = 128;
 
+/// An ICMP error with link header and tags, where it quotes a whole packet of the usual size.
+const LONGEST_ERROR: u32 = 1600;
+
 #[classifier]
 #[inline(always)]
 pub fn weir_tc(context: TcContext) -> i32 {
@@ -88,7 +91,10 @@ pub fn weir_tc_length6(context: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_related(context: TcContext) -> i32 {
-    part::run(&mut Frame::new(&context), &Maps, Part::Related)
+    let mut frame = Frame::new(&context);
+    // An error's checksum covers all of it, the quoted packet included.
+    frame.pull(LONGEST_ERROR);
+    part::run(&mut frame, &Maps, Part::Related)
 }
 
 #[classifier]

@@ -102,6 +102,15 @@ pub(crate) fn is_available(destination: Option<&Destination>) -> bool {
     }
 }
 
+/// Whether a real server is the director itself.
+#[inline(always)]
+pub(crate) fn is_local(destination: Option<&Destination>) -> bool {
+    match destination {
+        Some(destination) => destination.local.load() != 0,
+        None => false,
+    }
+}
+
 /// Makes the packet what the next hop is to get, for that reason.
 #[inline(always)]
 pub(crate) fn send<F: Translate, H: Hook, T: Tables>(

@@ -13,7 +13,7 @@ use crate::connection::{self, Found};
 use crate::family::{Family, Record, V4, V6};
 use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, answer, problem_of};
-use crate::job::{Job, Method, advance, count, is_available, method_of, send};
+use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
 use crate::meet::Met;
 use crate::parse::{Parsed, parse};
 use crate::process::Lookup;
@@ -262,15 +262,6 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
     ) {
         Ok(()) => Reason::Reply,
         Err(Refused) => Reason::KernelRefused,
-    }
-}
-
-/// Whether a real server is the director itself.
-#[inline(always)]
-fn is_local(destination: Option<&Destination>) -> bool {
-    match destination {
-        Some(destination) => destination.local.load() != 0,
-        None => false,
     }
 }
 

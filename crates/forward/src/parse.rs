@@ -12,7 +12,7 @@ use weir_wire::transport::{ICMP, ICMP6, Ports, TCP, Tcp, TcpFlags, UDP, Udp};
 use crate::family::Flow;
 
 /// A packet of a protocol that services have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Segment<A> {
     /// Who it says it is from and for.
     pub flow: Flow<A>,
@@ -34,7 +34,7 @@ pub struct Segment<A> {
 }
 
 /// Which part of a packet it is, and whether routers may cut it: [`Portion`]'s number, and [`FRAGMENTABLE`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(transparent)]
 struct Fragmentation(u8);
 
@@ -75,7 +75,7 @@ pub enum Parsed {
 
 /// Extension headers that are passed over before a packet counts as another's: more than any
 /// honest sender uses, few enough for the verifier.
-const EXTENSION_HEADERS: usize = 6;
+pub(crate) const EXTENSION_HEADERS: usize = 6;
 
 /// Reads the headers of a frame. `tags` says whether frames with VLAN tags may be read.
 #[inline(always)]
@@ -310,6 +310,33 @@ impl Fragmentation {
         } else {
             portion
         })
+    }
+}
+
+impl<A: Default> Segment<A> {
+    /// A whole packet of a protocol without ports: what its network header says, and whether it may be
+    /// fragmented. Where it lies is to be filled in.
+    #[inline(always)]
+    pub(crate) fn without_ports(
+        (source, destination): (A, A),
+        protocol: u8,
+        hops: u8,
+        flow_information: u32,
+        fragmentable: bool,
+    ) -> Self {
+        Self {
+            flow: Flow {
+                source,
+                destination,
+                source_port: 0,
+                destination_port: 0,
+                protocol: protocol as u32,
+            },
+            hops,
+            flow_information,
+            fragmentation: Fragmentation::new(Portion::Whole, fragmentable),
+            ..Self::default()
+        }
     }
 }
 

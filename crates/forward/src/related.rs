@@ -1,12 +1,216 @@
 //! ICMP errors about connections, from the network and from real servers.
+//!
+//! An error quotes the packet that it is about. Turned round, that packet's flow is one of a
+//! connection: the reply's, where a request did not reach the real server and the client is to hear
+//! of it; the request's, where a reply did not reach the client. (IPVS: `ip_vs_out_icmp` and
+//! `ip_vs_in_icmp`.)
 
+pub mod parse;
+pub mod translate;
+
+use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
+use weir_abi::service::FORWARD_NAT;
+use weir_abi::tick::Tick;
+use weir_wire::ethernet::EtherType;
+use weir_wire::icmp::IcmpError;
 
-use crate::hook::Hook;
+use crate::connection::{self, Found};
+use crate::family::{Record, V4, V6};
+use crate::hook::{Hook, Refused, Route};
+use crate::job::{Job, Method, count, is_available, is_local, method_of};
+use crate::parse::Segment;
+use crate::related::parse::{Quoted, link};
+use crate::related::translate::{TranslateErrors, is_whole, translate};
 use crate::tables::Tables;
+use crate::translate::{Hop, replacement};
 
 /// Decides about one such packet.
 #[inline(always)]
-pub fn related<H: Hook, T: Tables>(hook: &mut H, _tables: &T) -> H::Verdict {
-    hook.conclude(Reason::Icmp)
+pub fn related<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
+    let reason = reason(hook, tables);
+    hook.conclude(reason)
+}
+
+#[inline(always)]
+fn reason<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
+    match link(hook) {
+        Some((EtherType::Ipv4, network)) => of_family::<V4, H, T>(hook, tables, network),
+        Some((EtherType::Ipv6, network)) => of_family::<V6, H, T>(hook, tables, network),
+        Some((EtherType::Vlan | EtherType::Other(_), _)) | None => Reason::Icmp,
+    }
+}
+
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
+    hook: &mut H,
+    tables: &T,
+    network: usize,
+) -> Reason {
+    let Some(settings) = tables.settings() else {
+        return Reason::NotOurs;
+    };
+    let (mut segment, mut quoted) = (Segment::default(), Quoted::default());
+    if let Some(reason) = read::<F, H, T>(hook, tables, network, &mut segment, &mut quoted) {
+        return reason;
+    }
+    let now = Tick(settings.now.load());
+    about(
+        &mut Job::<F, H, T> {
+            hook,
+            tables,
+            settings,
+            segment,
+            now,
+            mtu: 0,
+        },
+        &quoted,
+    )
+}
+
+/// Reads an error and the packet that it quotes, or says why not. A function of its own for its stack.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn read<F: TranslateErrors, H: Hook, T: Tables>(
+    hook: &H,
+    tables: &T,
+    network: usize,
+    segment: &mut Segment<F::Address>,
+    quoted: &mut Quoted<F::Address>,
+) -> Option<Reason> {
+    match F::outer(hook, tables, network) {
+        Ok(outer) => *segment = outer,
+        Err(reason) => return Some(reason),
+    }
+    let error = segment.payload as usize;
+    match hook.header::<IcmpError>(error) {
+        Some(header) if F::is_error(header.kind()) => {}
+        Some(_) | None => return Some(Reason::Icmp),
+    }
+    let end = segment.network as usize + segment.length as usize;
+    match F::quoted(hook, tables, error + IcmpError::LENGTH, end) {
+        Some(packet) => *quoted = packet,
+        None => return Some(Reason::Icmp),
+    }
+    if F::can_be_source(segment.flow.source) {
+        None
+    } else {
+        Some(Reason::MartianSource)
+    }
+}
+
+/// An error about that packet.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn about<F: TranslateErrors, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    quoted: &Quoted<F::Address>,
+) -> Reason {
+    let Some(value) = job.tables.search::<F>(&quoted.answers) else {
+        return Reason::Icmp;
+    };
+    let Some(found) = connection::get::<F, T>(job.tables, value.slot()) else {
+        return Reason::Icmp;
+    };
+    if job.now.since(found.word.expires()) >= 0 {
+        return Reason::Icmp;
+    }
+    match is_whole::<F, H>(job.hook, &job.segment) {
+        Ok(true) => {}
+        Ok(false) => return Reason::IcmpDamaged,
+        Err(Refused) => return Reason::KernelRefused,
+    }
+    match value.direction() {
+        Direction::Request => to_server(job, &found, quoted),
+        Direction::Reply => to_client(job, &found, quoted),
+    }
+}
+
+/// An error about a reply, on its way to the real server.
+#[inline(always)]
+fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    found: &Found<'_, F>,
+    quoted: &Quoted<F::Address>,
+) -> Reason {
+    let endpoints = found.record.endpoints().load();
+    let destination = job.tables.destination(found.destination);
+    if is_available(destination) {
+        count(job, found, Direction::Request);
+    }
+    let Some(method) = method_of(endpoints.forwarding) else {
+        return Reason::Icmp;
+    };
+    let end = replacement(&endpoints, Direction::Request);
+    let route = job
+        .hook
+        .route::<F, T>(job.tables, &job.segment, Direction::Request, end);
+    let is_local = matches!(route, Route::Unreachable) && is_local(destination);
+    if job.segment.hops <= 1 && !is_local {
+        return Reason::IcmpUndeliverable;
+    }
+    let (reason, hop) = match route {
+        Route::Known => (Reason::IcmpToServer, Hop::Taken),
+        Route::Unreachable if is_local => (Reason::LocalServer, Hop::Left),
+        // Left to the kernel, which fragments what it forwards.
+        Route::TooBig(_) if job.segment.is_fragmentable() && method == Method::Translated => {
+            (Reason::ToBeFragmented, Hop::Left)
+        }
+        Route::TooBig(_) | Route::Unreachable => return Reason::IcmpUndeliverable,
+        Route::NoNeighbour => return Reason::NoNeighbour,
+        Route::NotTransmittable => return Reason::NotTransmittable,
+        Route::ForwardingDisabled => return Reason::ForwardingDisabled,
+    };
+    let sent = match (method, hop) {
+        (Method::Translated, Hop::Taken | Hop::Left) => {
+            translate::<F, H>(job.hook, &job.segment, quoted, end, Direction::Request, hop)
+        }
+        (Method::Unchanged, Hop::Taken) => {
+            F::take_hop(job.hook, job.segment.network as usize).ok_or(Refused)
+        }
+        (Method::Unchanged, Hop::Left) => Ok(()),
+    };
+    match sent {
+        Ok(()) => reason,
+        Err(Refused) => Reason::KernelRefused,
+    }
+}
+
+/// An error about a request, on its way to the client. As IPVS does before it, the kernel's forwarding
+/// judges hops and size of what is not for the director.
+#[inline(always)]
+fn to_client<F: TranslateErrors, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    found: &Found<'_, F>,
+    quoted: &Quoted<F::Address>,
+) -> Reason {
+    let endpoints = found.record.endpoints().load();
+    let end = replacement(&endpoints, Direction::Reply);
+    if endpoints.forwarding != FORWARD_NAT {
+        if is_available(job.tables.destination(found.destination)) {
+            count(job, found, Direction::Reply);
+        }
+        return Reason::Icmp;
+    }
+    if job.segment.hops <= 1 {
+        return Reason::IcmpUndeliverable;
+    }
+    match job
+        .hook
+        .route::<F, T>(job.tables, &job.segment, Direction::Reply, end)
+    {
+        Route::Known => {}
+        // For the director itself, or for nobody.
+        Route::Unreachable => return Reason::Icmp,
+        Route::TooBig(_) => return Reason::IcmpUndeliverable,
+        Route::NoNeighbour => return Reason::NoNeighbour,
+        Route::NotTransmittable => return Reason::NotTransmittable,
+        Route::ForwardingDisabled => return Reason::ForwardingDisabled,
+    }
+    if is_available(job.tables.destination(found.destination)) {
+        count(job, found, Direction::Reply);
+    }
+    let (direction, hop) = (Direction::Reply, Hop::Taken);
+    match translate::<F, H>(job.hook, &job.segment, quoted, end, direction, hop) {
+        Ok(()) => Reason::IcmpToClient,
+        Err(Refused) => Reason::KernelRefused,
+    }
 }

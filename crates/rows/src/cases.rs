@@ -25,6 +25,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(crate::malformed::rows());
     rows.extend(crate::scheduling::rows());
     rows.extend(crate::states::rows());
+    rows.extend(crate::related::rows());
     rows
 }
 

@@ -12,6 +12,7 @@ pub mod host;
 pub mod malformed;
 pub mod network;
 pub mod packet;
+pub mod related;
 pub mod removal;
 pub mod row;
 pub mod scheduling;

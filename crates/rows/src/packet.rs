@@ -121,9 +121,10 @@ impl Packet {
                 header.extend([chain[0], self.hops]);
                 header.extend(source.octets());
                 header.extend(destination.octets());
-                for next in &chain[1..] {
-                    // Padding of six bytes (PadN), and for a fragment header zeros are as good.
-                    header.extend([*next, 0, 1, 4, 0, 0, 0, 0]);
+                for pair in chain.windows(2) {
+                    // Padding of six bytes (PadN), or a first and last fragment.
+                    let padding = if pair[0] == 44 { [0, 0] } else { [1, 4] };
+                    header.extend([pair[1], 0, padding[0], padding[1], 0, 0, 0, 0]);
                 }
                 header.extend(transport);
                 header

@@ -19,6 +19,8 @@ unsafe impl Header for IcmpError {}
 impl IcmpError {
     /// Its length in bytes.
     pub const LENGTH: usize = size_of::<Self>();
+    /// Where its checksum lies.
+    pub const CHECKSUM: usize = 2;
 
     /// An error of that type and code; `information` is the MTU where the code has one.
     pub const fn new(kind: u8, code: u8, information: u32) -> Self {
@@ -28,6 +30,24 @@ impl IcmpError {
             checksum: Be16::new(0),
             information: Be32::new(information),
         }
+    }
+
+    /// Its type.
+    #[inline(always)]
+    pub const fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// Its code.
+    #[inline(always)]
+    pub const fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// The word after the checksum: the MTU, where type and code have one.
+    #[inline(always)]
+    pub fn information(&self) -> u32 {
+        self.information.get()
     }
 
     /// Puts a checksum there, as it lies.

@@ -95,6 +95,18 @@ impl Ipv4 {
         self.identification.raw()
     }
 
+    /// Its checksum, as it lies.
+    #[inline(always)]
+    pub fn checksum(&self) -> u16 {
+        self.checksum.raw()
+    }
+
+    /// Puts a checksum there, as it lies.
+    #[inline(always)]
+    pub fn set_checksum(&mut self, raw: u16) {
+        self.checksum.set_raw(raw);
+    }
+
     /// Time to live.
     #[inline(always)]
     pub const fn time_to_live(&self) -> u8 {

@@ -167,6 +167,15 @@ impl FragmentHeader {
     pub fn identification(&self) -> u32 {
         self.identification.raw()
     }
+
+    /// What lies there, if it is another extension header.
+    #[inline(always)]
+    pub const fn as_extension(&self) -> ExtensionHeader {
+        ExtensionHeader {
+            next_header: self.next_header,
+            length: self.reserved,
+        }
+    }
 }
 
 impl NextHeader {

@@ -36,7 +36,7 @@ pub struct Tcp {
 }
 
 /// The control bits of TCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(transparent)]
 pub struct TcpFlags(pub u8);
 
