@@ -16,6 +16,7 @@ use weir_forward::parse::Segment;
 use weir_forward::persist::Template;
 use weir_forward::process::Lookup;
 use weir_forward::{begin, evict, mark, persist, schedule};
+use weir_wire::crc32c;
 
 use crate::tables::Maps;
 
@@ -343,6 +344,18 @@ fn found(entry: Option<FlowValue>) -> u64 {
 fn reason(failure: u64) -> Reason {
     // SAFETY: only reasons are put there, whose numbers are the variants'.
     unsafe { core::mem::transmute::<u32, Reason>(failure as u32) }
+}
+
+/// [`crc32c::change`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn weir_crc_change(first: u32, length: u32) -> u64 {
+    crc32c::change(first, length as u16) as u64
+}
+
+#[inline(always)]
+pub fn crc_change(first: u32, length: u16) -> u32 {
+    weir_crc_change(first, length as u32) as u32
 }
 
 #[inline(always)]

@@ -8,7 +8,7 @@ use aya_ebpf::bindings::{
 };
 use aya_ebpf::helpers::{
     bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_change_head,
-    bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
+    bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_vlan_pop,
 };
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
@@ -22,19 +22,21 @@ use weir_forward::part::{self, Part};
 use weir_forward::process::process;
 use weir_forward::tables::Tables;
 use weir_forward::translate::End;
+use weir_wire::bytes::Be32;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::packet::{Header, Packet};
 use weir_wire::transport::{TCP, Tcp, UDP, Udp};
 
+use crate::calls;
 use crate::frame;
 use crate::link_header;
 use crate::maps::PARTS_TC;
 use crate::route::{Answer, Lookup};
 use crate::tables::{Maps, count_reason};
 
-/// A packet at the TC ingress hook.
-struct Frame {
+/// A packet at the TC ingress hook; one of TCP or UDP, or a seldom one.
+struct Frame<const SELDOM: bool> {
     skb: *mut __sk_buff,
     /// Where it goes, once routing has said so or a connection remembers.
     interface: u32,
@@ -65,7 +67,7 @@ const LONGEST_ERROR: u32 = 1600;
 #[classifier]
 #[inline(always)]
 pub fn weir_tc(context: TcContext) -> i32 {
-    let mut frame = Frame::new(&context);
+    let mut frame = Frame::<false>::new(&context);
     frame.pull(frame.headers());
     if link_header::may_be_lost(&frame, frame.context().protocol)
         && link_header::restore(frame.skb).is_err()
@@ -79,19 +81,19 @@ pub fn weir_tc(context: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_length4(context: TcContext) -> i32 {
-    part::run(&mut Frame::new(&context), &Maps, Part::Length4)
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Length4)
 }
 
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_length6(context: TcContext) -> i32 {
-    part::run(&mut Frame::new(&context), &Maps, Part::Length6)
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Length6)
 }
 
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_related(context: TcContext) -> i32 {
-    let mut frame = Frame::new(&context);
+    let mut frame = Frame::<false>::new(&context);
     // An error's checksum covers all of it, the quoted packet included.
     frame.pull(LONGEST_ERROR);
     part::run(&mut frame, &Maps, Part::Related)
@@ -100,16 +102,28 @@ pub fn weir_tc_related(context: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_fragment(context: TcContext) -> i32 {
-    part::run(&mut Frame::new(&context), &Maps, Part::Fragment)
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Fragment)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_seldom4(context: TcContext) -> i32 {
+    part::run(&mut Frame::<true>::new(&context), &Maps, Part::Seldom4)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_seldom6(context: TcContext) -> i32 {
+    part::run(&mut Frame::<true>::new(&context), &Maps, Part::Seldom6)
 }
 
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_application(context: TcContext) -> i32 {
-    part::run(&mut Frame::new(&context), &Maps, Part::Application)
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Application)
 }
 
-impl Frame {
+impl<const SELDOM: bool> Frame<SELDOM> {
     #[inline(always)]
     fn new(context: &TcContext) -> Self {
         Self {
@@ -169,7 +183,9 @@ impl Frame {
         let linear = (self.data_end() - self.data()) as u32;
         let whole = self.context().len;
         let wanted = if whole < length { whole } else { length };
-        if linear < wanted {
+        // SCTP's large segments are lists of small ones, which pulling would tear.
+        const PIECES_ARE_LISTED: u32 = 0xffff;
+        if linear < wanted && self.piece() != PIECES_ARE_LISTED {
             // What cannot be pulled is not there for parsing either, which says so.
             // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the call.
             let _ = unsafe { bpf_skb_pull_data(self.skb, wanted) };
@@ -241,7 +257,7 @@ fn redirected(action: i64) -> Result<i32, Refused> {
     }
 }
 
-impl Packet for Frame {
+impl<const SELDOM: bool> Packet for Frame<SELDOM> {
     #[inline(always)]
     fn header<T: Header>(&self, offset: usize) -> Option<&T> {
         let at = frame::pointer::<T>(self.data(), self.data_end(), offset)?;
@@ -257,12 +273,31 @@ impl Packet for Frame {
     }
 
     #[inline(always)]
+    fn read<T: Header + Copy>(&self, offset: usize) -> Option<T> {
+        if let Some(header) = self.header::<T>(offset) {
+            return Some(*header);
+        }
+        let mut bytes = MaybeUninit::<T>::uninit();
+        // SAFETY: the context is a live `__sk_buff`, and the helper writes so many bytes, or says that it
+        // has not; T takes any bytes.
+        unsafe {
+            let failed = bpf_skb_load_bytes(
+                self.skb.cast(),
+                offset as u32,
+                bytes.as_mut_ptr().cast(),
+                size_of::<T>() as u32,
+            );
+            (failed == 0).then(|| bytes.assume_init())
+        }
+    }
+
+    #[inline(always)]
     fn holds(&self, length: usize) -> bool {
         length as u32 <= self.context().len
     }
 }
 
-impl Hook for Frame {
+impl<const SELDOM: bool> Hook for Frame<SELDOM> {
     type Verdict = i32;
 
     const TAGS: bool = true;
@@ -302,6 +337,15 @@ impl Hook for Frame {
     #[inline(always)]
     fn ingress(&self) -> u32 {
         self.context().ifindex
+    }
+
+    #[inline(always)]
+    fn transport<A>(&self, segment: &Segment<A>) -> Transport {
+        if SELDOM {
+            segment.seldom_transport()
+        } else {
+            segment.usual_transport()
+        }
     }
 
     #[inline(always)]
@@ -386,12 +430,14 @@ impl Hook for Frame {
         if piece == 0 {
             return segment.length <= mtu;
         }
-        let transport = match segment.transport() {
+        let transport = match self.transport(segment) {
             Transport::Tcp(_) => match self.header::<Tcp>(segment.payload as usize) {
                 Some(tcp) => tcp.header_length(),
                 None => return false,
             },
             Transport::Udp => Udp::LENGTH,
+            // What they are cut into is as large as whoever made them wanted it.
+            Transport::Sctp(_) | Transport::Secured => return false,
         };
         let headers = segment.payload as usize - segment.network as usize + transport;
         piece as usize + headers <= mtu as usize
@@ -424,6 +470,26 @@ impl Hook for Frame {
                     != 0
         };
         if refused { Err(Refused) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn is_sum_left_open(&mut self, offset: usize) -> bool {
+        // The kernel does not say it (CHECKSUM_PARTIAL), but leaves such a checksum alone when a part of
+        // it is to be corrected that is not the pseudo header's.
+        // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the call.
+        let refused = unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, 1, 0) != 0 };
+        match self.header_mut::<Be32>(offset) {
+            Some(sum) if !refused && sum.raw() != 0 => {
+                sum.set_raw(0);
+                false
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    #[inline(always)]
+    fn crc_change(&self, first: u32, length: u16) -> u32 {
+        calls::crc_change(first, length)
     }
 
     #[inline(always)]

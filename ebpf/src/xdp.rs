@@ -12,7 +12,7 @@ use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link};
 use weir_forward::family::Family;
 use weir_forward::hook::{Hook, Refused, Route};
-use weir_forward::parse::Segment;
+use weir_forward::parse::{Segment, Transport};
 use weir_forward::part::{self, Part};
 use weir_forward::process::process;
 use weir_forward::tables::Tables;
@@ -21,6 +21,7 @@ use weir_wire::checksum::Delta;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::packet::{Header, Packet};
 
+use crate::calls;
 use crate::frame;
 use crate::maps::PARTS_XDP;
 use crate::route::{Answer, Lookup};
@@ -163,7 +164,11 @@ impl Hook for Frame {
                 self.conclude(Reason::PartMissing)
             }
             // TC's, which meets the packet again.
-            Part::Related | Part::Fragment | Part::Application => XDP_PASS,
+            Part::Related
+            | Part::Fragment
+            | Part::Application
+            | Part::Seldom4
+            | Part::Seldom6 => XDP_PASS,
         }
     }
 
@@ -176,6 +181,11 @@ impl Hook for Frame {
     fn ingress(&self) -> u32 {
         // SAFETY: the context is a live `xdp_md`.
         unsafe { (*self.context).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn transport<A>(&self, segment: &Segment<A>) -> Transport {
+        segment.usual_transport()
     }
 
     #[inline(always)]
@@ -251,6 +261,17 @@ impl Hook for Frame {
         udp: bool,
     ) -> Result<(), Refused> {
         correct_in_place(self, offset, addresses.and(ports), udp)
+    }
+
+    #[inline(always)]
+    fn is_sum_left_open(&mut self, _offset: usize) -> bool {
+        // Frames do not say it.
+        true
+    }
+
+    #[inline(always)]
+    fn crc_change(&self, first: u32, length: u16) -> u32 {
+        calls::crc_change(first, length)
     }
 
     #[inline(always)]

@@ -18,6 +18,10 @@ pub const PROGRAM_TC_RELATED: &str = "weir_tc_related";
 pub const PROGRAM_TC_FRAGMENT: &str = "weir_tc_fragment";
 /// TC's part `application`.
 pub const PROGRAM_TC_APPLICATION: &str = "weir_tc_application";
+/// TC's part `seldom4`.
+pub const PROGRAM_TC_SELDOM4: &str = "weir_tc_seldom4";
+/// TC's part `seldom6`.
+pub const PROGRAM_TC_SELDOM6: &str = "weir_tc_seldom6";
 /// Starts the reaper's timer; run once by the daemon.
 pub const PROGRAM_START_REAPER: &str = "weir_start_reaper";
 

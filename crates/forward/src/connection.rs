@@ -445,17 +445,26 @@ fn after(
     direction: Direction,
     now: Tick,
 ) -> Word {
-    let (state, timeout) = match transport {
+    let (state, timeout, active) = match transport {
         Transport::Tcp(control) => {
             let unseen = word.flags() & NO_OUTPUT != 0;
-            let state = state::after_tcp(word.state(), control, direction, unseen, settings) & 15;
-            (state, settings.tcp_timeouts[state as usize].load())
+            let state = state::tcp::after(word.state(), control, direction, unseen, settings) & 15;
+            let timeout = settings.tcp_timeouts[state as usize].load();
+            (state, timeout, state::tcp::is_active(state))
         }
-        Transport::Udp => (state::STATELESS, settings.udp_timeout.load()),
+        Transport::Sctp(event) => {
+            let unseen = word.flags() & NO_OUTPUT != 0;
+            let state = state::sctp::after(word.state(), event, direction, unseen) & 15;
+            let timeout = settings.sctp_timeouts[state as usize].load();
+            (state, timeout, state::sctp::is_active(state))
+        }
+        Transport::Udp | Transport::Secured => {
+            (state::STATELESS, settings.udp_timeout.load(), false)
+        }
     };
     // Born in NONE and inactive, a connection is inactive whenever its state is: so the flag need
     // not ask whether the state has changed, as the kernel does. UDP's only state is inactive.
-    let inactive = !state::is_active(state) as u32 * INACTIVE as u32;
+    let inactive = !active as u32 * INACTIVE as u32;
     let kept = word.upper() >> 8 & !(INACTIVE as u32);
     let flags = match direction {
         Direction::Request => kept | proof(kept, transport),
@@ -465,14 +474,17 @@ fn after(
     Word::of_halves(expires, flags << 8 | state as u32)
 }
 
-/// [`PROVEN`] where a client goes on after the real server has answered. A SYN proves nothing: it may
-/// be sent again unheard.
+/// [`PROVEN`] where a client goes on after the real server has answered. A SYN or INIT proves nothing: it
+/// may be sent again unheard.
 #[inline(always)]
 const fn proof(flags: u32, transport: Transport) -> u32 {
     const { assert!(PROVEN == REPLIED << 1) };
     match transport {
         Transport::Tcp(control) if control.syn() => 0,
-        Transport::Tcp(_) | Transport::Udp => (flags & REPLIED as u32) << 1,
+        Transport::Sctp(event) if event.is_init() => 0,
+        Transport::Tcp(_) | Transport::Udp | Transport::Sctp(_) | Transport::Secured => {
+            (flags & REPLIED as u32) << 1
+        }
     }
 }
 
@@ -485,11 +497,16 @@ fn is_as_good(old: Word, new: Word) -> bool {
     old.upper() == new.upper() && moved < Ticks::REFRESH.0
 }
 
-/// Whether a packet has made it a connection that keeps its template (TCP: ESTABLISHED, UDP: a reply).
+/// Whether a packet has made it a connection that keeps its template (TCP, SCTP: ESTABLISHED, UDP: a
+/// reply).
 #[inline(always)]
 fn comes_to_be(old: Word, new: Word, transport: Transport, direction: Direction) -> bool {
     match transport {
-        Transport::Tcp(_) => old.state() != new.state() && state::is_established(new.state()),
+        Transport::Tcp(_) => old.state() != new.state() && state::tcp::is_established(new.state()),
+        Transport::Sctp(_) => {
+            old.state() != new.state() && state::sctp::is_established(new.state())
+        }
+        Transport::Secured => false,
         Transport::Udp => match direction {
             Direction::Request => false,
             Direction::Reply => true,

@@ -4,10 +4,11 @@ use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
 use weir_abi::settings::Link;
 use weir_wire::checksum::Delta;
+use weir_wire::crc32c;
 use weir_wire::packet::Packet;
 
 use crate::family::Family;
-use crate::parse::Segment;
+use crate::parse::{Segment, Transport};
 use crate::part::Part;
 use crate::tables::Tables;
 use crate::translate::End;
@@ -56,6 +57,11 @@ pub trait Hook: Packet {
     /// cannot rewrite tagged frames says so, and they are left to one that can.
     const TAGS: bool;
 
+    /// The segment's transport, as far as this program meets such.
+    fn transport<A>(&self, segment: &Segment<A>) -> Transport {
+        segment.transport()
+    }
+
     /// The link address of the interface, to tell frames for other stations; nothing where the
     /// kernel has told them already.
     fn station<T: Tables>(&self, tables: &T) -> Option<Link>;
@@ -99,6 +105,15 @@ pub trait Hook: Packet {
         ports: Delta,
         udp: bool,
     ) -> Result<(), Refused>;
+
+    /// Whether the transport checksum at `offset`, which is 0, is left to a network card: SCTP's, whose
+    /// CRC has no part that could stand for it meanwhile. A whole one is 0 once in four billion packets.
+    fn is_sum_left_open(&mut self, offset: usize) -> bool;
+
+    /// [`crc32c::change`], as a function of its own.
+    fn crc_change(&self, first: u32, length: u16) -> u32 {
+        crc32c::change(first, length)
+    }
 
     /// Cuts the frame to its first `keep` bytes and makes room for `room` bytes in front of it.
     fn reshape(&mut self, keep: usize, room: usize) -> Result<(), Refused>;

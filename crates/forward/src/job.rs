@@ -32,6 +32,14 @@ pub(crate) struct Job<'a, F: Translate, H: Hook, T: Tables> {
     pub(crate) mtu: u16,
 }
 
+impl<F: Translate, H: Hook, T: Tables> Job<'_, F, H, T> {
+    /// The packet's transport.
+    #[inline(always)]
+    pub(crate) fn transport(&self) -> Transport {
+        self.hook.transport(&self.segment)
+    }
+}
+
 /// Counts a packet of a connection.
 #[inline(always)]
 pub(crate) fn count<F: Translate, H: Hook, T: Tables>(

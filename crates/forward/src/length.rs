@@ -32,7 +32,7 @@ pub fn at_length4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
             now: Tick(settings.now.load()),
             mtu: 0,
         }),
-        (Some(_) | None, Parsed::V4(_) | Parsed::V6(_) | Parsed::Pass(_)) => Reason::NotOurs,
+        (Some(_) | None, _other) => Reason::NotOurs,
     };
     hook.conclude(reason)
 }
@@ -49,7 +49,7 @@ pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
             now: Tick(settings.now.load()),
             mtu: 0,
         }),
-        (Some(_) | None, Parsed::V4(_) | Parsed::V6(_) | Parsed::Pass(_)) => Reason::NotOurs,
+        (Some(_) | None, _other) => Reason::NotOurs,
     };
     hook.conclude(reason)
 }
@@ -60,6 +60,15 @@ fn decide<F: Translate + Answer, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>)
         Some(handover) if handover.is_unknown.load() != 0 => Lookup::Unknown,
         Some(_) | None => Lookup::Perhaps,
     };
+    decide_after(job, flow)
+}
+
+/// Decides about a packet of which that is known.
+#[inline(always)]
+pub(crate) fn decide_after<F: Translate + Answer, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    flow: Lookup,
+) -> Reason {
     let reason = match connection_of(job, flow) {
         Ok(Belongs::First(begun)) => {
             let reason = request(job, begun.slot, true);
@@ -175,7 +184,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     }
     // What the first packet does to its connection was done when that was made.
     if !is_first {
-        advance(job, found, job.segment.transport(), Direction::Request);
+        advance(job, found, job.transport(), Direction::Request);
     }
     let is_local = matches!(route, Route::Unreachable) && is_local(destination);
     if job.segment.hops <= 1 && !is_local {
@@ -199,7 +208,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
         }
     };
     let (transport, delta) = (
-        job.segment.transport(),
+        job.transport(),
         delta::<F>(&job.segment, end, Direction::Request),
     );
     match send(
@@ -246,9 +255,9 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
     if is_available {
         count(job, found, Direction::Reply);
     }
-    advance(job, found, job.segment.transport(), Direction::Reply);
+    advance(job, found, job.transport(), Direction::Reply);
     let (transport, delta) = (
-        job.segment.transport(),
+        job.transport(),
         delta::<F>(&job.segment, end, Direction::Reply),
     );
     match send(

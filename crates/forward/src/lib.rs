@@ -37,6 +37,7 @@ pub mod process;
 pub mod reap;
 pub mod related;
 pub mod schedule;
+pub mod seldom;
 pub mod state;
 pub mod tables;
 pub mod translate;

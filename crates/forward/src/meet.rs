@@ -10,7 +10,7 @@ use weir_abi::tick::Tick;
 
 use crate::connection::{self, Found};
 use crate::family::{Family, Record, service_of};
-use crate::parse::Segment;
+use crate::parse::{Segment, Transport};
 use crate::process::Lookup;
 use crate::state;
 use crate::tables::Tables;
@@ -143,7 +143,7 @@ fn keep<F: Family, T: Tables>(
             Some(destination) => expire && destination.weight.load() == 0,
             None => false,
         };
-        if quiesced || gives_way::<F>(settings, found) {
+        if quiesced || gives_way::<F>(settings, segment.transport(), found) {
             return Keep::End;
         }
     }
@@ -163,10 +163,16 @@ fn keep<F: Family, T: Tables>(
 /// Whether a packet that looks like a new connection's may take this one's place. Connections that
 /// another controls never give way.
 #[inline(always)]
-fn gives_way<F: Family>(settings: &Settings, found: &Found<'_, F>) -> bool {
+fn gives_way<F: Family>(settings: &Settings, transport: Transport, found: &Found<'_, F>) -> bool {
     let mode = settings.sysctl(Sysctl::ConnReuseMode).load();
     let flags = found.word.flags();
-    flags & CONTROLLED == 0 && state::gives_way(found.word.state(), flags & NO_OUTPUT != 0, mode)
+    let state = found.word.state();
+    let gives_way = match transport {
+        Transport::Tcp(_) => state::tcp::gives_way(state, flags & NO_OUTPUT != 0, mode),
+        Transport::Sctp(_) => state::sctp::gives_way(state, mode),
+        Transport::Udp | Transport::Secured => false,
+    };
+    flags & CONTROLLED == 0 && gives_way
 }
 
 /// The word to end a connection by: the one it has now, unless the slot has another tenant.

@@ -326,7 +326,10 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             Part::Related if XDP => Reason::Icmp,
             Part::Fragment if XDP => Reason::Fragment,
             Part::Application if XDP => Reason::PartMissing,
-            Part::Related | Part::Fragment | Part::Application => part::run(self, tables, part),
+            Part::Seldom4 | Part::Seldom6 if XDP => Reason::PartMissing,
+            Part::Related | Part::Fragment | Part::Application | Part::Seldom4 | Part::Seldom6 => {
+                part::run(self, tables, part)
+            }
         }
     }
 
@@ -439,6 +442,11 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             correct_in_place(&mut packet, offset, addresses, udp)?;
             correct_in_place(&mut packet, offset, ports, udp)
         }
+    }
+
+    fn is_sum_left_open(&mut self, _offset: usize) -> bool {
+        // The kernel's TC can tell; XDP takes it so, and here nobody leaves anything to a card.
+        XDP
     }
 
     fn reshape(&mut self, keep: usize, room: usize) -> Result<(), Refused> {

@@ -7,18 +7,20 @@ use weir_wire::ethernet::{EtherType, Ethernet, VlanTag};
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::{ExtensionHeader, FragmentHeader, Ipv6, NextHeader};
 use weir_wire::packet::Packet;
-use weir_wire::transport::{ICMP, ICMP6, Ports, TCP, Tcp, TcpFlags, UDP, Udp};
+use weir_wire::sctp::{COOKIE_ACK, COOKIE_ECHO, Chunk, SCTP, Sctp};
+use weir_wire::transport::{AH, ESP, ICMP, ICMP6, Ports, TCP, Tcp, TcpFlags, UDP, Udp};
 
 use crate::family::Flow;
+use crate::state::sctp::SctpEvent;
 
 /// A packet of a protocol that services have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Segment<A> {
     /// Who it says it is from and for.
     pub flow: Flow<A>,
-    /// TCP's control bits; none in UDP. (Not a [`Transport`]: the unset part of one would have to be
-    /// kept as well, and the verifier refuses what was never written.)
-    control: TcpFlags,
+    /// TCP's control bits, SCTP's event, of UDP 0 or [`SECURED`]. (Not a [`Transport`]: the unset part of
+    /// one would have to be kept as well, and the verifier refuses what was never written.)
+    control: u8,
     /// Where the network header begins.
     pub network: u16,
     /// Where the transport header begins.
@@ -60,17 +62,30 @@ pub enum Transport {
     Tcp(TcpFlags),
     /// UDP.
     Udp,
+    /// SCTP and what it means.
+    Sctp(SctpEvent),
+    /// AH or ESP, which goes with the UDP connection that agreed on its keys.
+    Secured,
 }
+
+/// Beside UDP: not itself, but AH or ESP.
+const SECURED: u8 = 1;
+/// The port on which both sides of AH and ESP agree on keys (ISAKMP).
+const ISAKMP: u16 = 500u16.to_be();
 
 /// What a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// TCP or UDP over IPv4.
+    /// A protocol that services have, over IPv4.
     V4(Segment<[u32; 1]>),
-    /// TCP or UDP over IPv6.
+    /// The same over IPv6.
     V6(Segment<[u32; 4]>),
     /// Not for us, and why.
     Pass(Reason),
+    /// SCTP, AH or ESP over IPv4: only [`parse_seldom4`] reads it.
+    Seldom4,
+    /// The same over IPv6.
+    Seldom6,
 }
 
 /// Extension headers that are passed over before a packet counts as another's: more than any
@@ -80,17 +95,54 @@ pub(crate) const EXTENSION_HEADERS: usize = 6;
 /// Reads the headers of a frame. `tags` says whether frames with VLAN tags may be read.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P, tags: bool) -> Parsed {
-    read::<P, false>(packet, tags)
+    read::<P, false, false>(packet, tags)
 }
 
 /// The same of fragments, too: their segments say which [`Portion`] they are.
 #[inline(always)]
 pub fn parse_fragment<P: Packet>(packet: &P, tags: bool) -> Parsed {
-    read::<P, true>(packet, tags)
+    read::<P, true, false>(packet, tags)
+}
+
+/// Reads the headers of a packet of IPv4, also where it is SCTP, AH or ESP. (A function for each family: the
+/// other's would be followed in vain.)
+#[inline(always)]
+pub fn parse_seldom4<P: Packet>(packet: &P, tags: bool) -> Parsed {
+    match network_header(packet, tags) {
+        Some(network) => ipv4::<P, false, true>(packet, network),
+        None => Parsed::Pass(Reason::Malformed),
+    }
+}
+
+/// The same of IPv6.
+#[inline(always)]
+pub fn parse_seldom6<P: Packet>(packet: &P, tags: bool) -> Parsed {
+    match network_header(packet, tags) {
+        Some(network) => ipv6::<P, false, true>(packet, network),
+        None => Parsed::Pass(Reason::Malformed),
+    }
+}
+
+/// Where the network header begins.
+#[inline(always)]
+fn network_header<P: Packet>(packet: &P, tags: bool) -> Option<usize> {
+    let mut at = Ethernet::LENGTH;
+    if packet.header::<Ethernet>(0)?.ether_type() != EtherType::Vlan {
+        return Some(at);
+    }
+    if !tags {
+        return None;
+    }
+    let first = packet.header::<VlanTag>(at)?.ether_type();
+    at += VlanTag::LENGTH;
+    if first == EtherType::Vlan {
+        at += VlanTag::LENGTH;
+    }
+    Some(at)
 }
 
 #[inline(always)]
-fn read<P: Packet, const FRAGMENTS: bool>(packet: &P, tags: bool) -> Parsed {
+fn read<P: Packet, const FRAGMENTS: bool, const SELDOM: bool>(packet: &P, tags: bool) -> Parsed {
     let Some(ethernet) = packet.header::<Ethernet>(0) else {
         return Parsed::Pass(Reason::Malformed);
     };
@@ -98,9 +150,9 @@ fn read<P: Packet, const FRAGMENTS: bool>(packet: &P, tags: bool) -> Parsed {
         return Parsed::Pass(Reason::OtherStation);
     }
     match ethernet.ether_type() {
-        EtherType::Ipv4 => ipv4::<P, FRAGMENTS>(packet, Ethernet::LENGTH),
-        EtherType::Ipv6 => ipv6::<P, FRAGMENTS>(packet, Ethernet::LENGTH),
-        EtherType::Vlan if tags => tagged::<P, FRAGMENTS>(packet),
+        EtherType::Ipv4 => ipv4::<P, FRAGMENTS, SELDOM>(packet, Ethernet::LENGTH),
+        EtherType::Ipv6 => ipv6::<P, FRAGMENTS, SELDOM>(packet, Ethernet::LENGTH),
+        EtherType::Vlan if tags => tagged::<P, FRAGMENTS, SELDOM>(packet),
         EtherType::Vlan => Parsed::Pass(Reason::Tagged),
         EtherType::Other(_) => Parsed::Pass(Reason::NotInternet),
     }
@@ -108,7 +160,7 @@ fn read<P: Packet, const FRAGMENTS: bool>(packet: &P, tags: bool) -> Parsed {
 
 /// One tag or two (802.1ad).
 #[inline(always)]
-fn tagged<P: Packet, const FRAGMENTS: bool>(packet: &P) -> Parsed {
+fn tagged<P: Packet, const FRAGMENTS: bool, const SELDOM: bool>(packet: &P) -> Parsed {
     let first = Ethernet::LENGTH;
     let second = first + VlanTag::LENGTH;
     let Some(tag) = packet.header::<VlanTag>(first) else {
@@ -122,14 +174,17 @@ fn tagged<P: Packet, const FRAGMENTS: bool>(packet: &P) -> Parsed {
         other @ (EtherType::Ipv4 | EtherType::Ipv6 | EtherType::Other(_)) => (other, second),
     };
     match ether_type {
-        EtherType::Ipv4 => ipv4::<P, FRAGMENTS>(packet, network),
-        EtherType::Ipv6 => ipv6::<P, FRAGMENTS>(packet, network),
+        EtherType::Ipv4 => ipv4::<P, FRAGMENTS, SELDOM>(packet, network),
+        EtherType::Ipv6 => ipv6::<P, FRAGMENTS, SELDOM>(packet, network),
         EtherType::Vlan | EtherType::Other(_) => Parsed::Pass(Reason::NotInternet),
     }
 }
 
 #[inline(always)]
-fn ipv4<P: Packet, const FRAGMENTS: bool>(packet: &P, network: usize) -> Parsed {
+fn ipv4<P: Packet, const FRAGMENTS: bool, const SELDOM: bool>(
+    packet: &P,
+    network: usize,
+) -> Parsed {
     let Some(header) = packet.header::<Ipv4>(network) else {
         return Parsed::Pass(Reason::Malformed);
     };
@@ -157,7 +212,7 @@ fn ipv4<P: Packet, const FRAGMENTS: bool>(packet: &P, network: usize) -> Parsed 
             destination_port: 0,
             protocol: protocol as u32,
         },
-        control: TcpFlags(0),
+        control: 0,
         network: network as u16,
         payload: (network + header_length) as u16,
         length,
@@ -165,14 +220,18 @@ fn ipv4<P: Packet, const FRAGMENTS: bool>(packet: &P, network: usize) -> Parsed 
         flow_information: header.type_of_service() as u32,
         fragmentation: Fragmentation::new(portion, !header.do_not_fragment()),
     };
-    match transport_of(packet, segment, length as usize - header_length) {
+    match transport_of::<P, _, SELDOM>(packet, segment, length as usize - header_length) {
         Ok(segment) => Parsed::V4(segment),
-        Err(reason) => Parsed::Pass(reason),
+        Err(Unread::Pass(reason)) => Parsed::Pass(reason),
+        Err(Unread::Seldom) => Parsed::Seldom4,
     }
 }
 
 #[inline(always)]
-fn ipv6<P: Packet, const FRAGMENTS: bool>(packet: &P, network: usize) -> Parsed {
+fn ipv6<P: Packet, const FRAGMENTS: bool, const SELDOM: bool>(
+    packet: &P,
+    network: usize,
+) -> Parsed {
     let Some(header) = packet.header::<Ipv6>(network) else {
         return Parsed::Pass(Reason::Malformed);
     };
@@ -217,6 +276,15 @@ fn ipv6<P: Packet, const FRAGMENTS: bool>(packet: &P, network: usize) -> Parsed 
         }
         turn += 1;
     }
+    if SELDOM && next == AH {
+        // Of IPv6, where it is an extension header like others, with its own measure of length.
+        let at = network + Ipv6::LENGTH + extensions;
+        let Some(header) = packet.header::<ExtensionHeader>(at) else {
+            return Parsed::Pass(Reason::Malformed);
+        };
+        next = header.next_header;
+        extensions += header.authentication_length();
+    }
     if extensions + Ipv6::LENGTH > length {
         return Parsed::Pass(Reason::Malformed);
     }
@@ -235,7 +303,7 @@ fn ipv6<P: Packet, const FRAGMENTS: bool>(packet: &P, network: usize) -> Parsed 
             destination_port: 0,
             protocol: protocol as u32,
         },
-        control: TcpFlags(0),
+        control: 0,
         network: network as u16,
         payload: (network + Ipv6::LENGTH + extensions) as u16,
         length: length as u16,
@@ -243,24 +311,31 @@ fn ipv6<P: Packet, const FRAGMENTS: bool>(packet: &P, network: usize) -> Parsed 
         flow_information: header.flow_information(),
         fragmentation: Fragmentation::new(portion, false),
     };
-    match transport_of(packet, segment, length - Ipv6::LENGTH - extensions) {
+    match transport_of::<P, _, SELDOM>(packet, segment, length - Ipv6::LENGTH - extensions) {
         Ok(segment) => Parsed::V6(segment),
-        Err(reason) => Parsed::Pass(reason),
+        Err(Unread::Pass(reason)) => Parsed::Pass(reason),
+        Err(Unread::Seldom) => Parsed::Seldom6,
     }
+}
+
+/// Why there is no segment.
+enum Unread {
+    Pass(Reason),
+    Seldom,
 }
 
 /// Reads what of the transport is there: all of a whole packet, or nothing.
 #[inline(always)]
-fn transport_of<P: Packet, A: Copy>(
+fn transport_of<P: Packet, A: Copy, const SELDOM: bool>(
     packet: &P,
     segment: Segment<A>,
     room: usize,
-) -> Result<Segment<A>, Reason> {
+) -> Result<Segment<A>, Unread> {
     match segment.portion() {
-        Portion::Whole => transport(packet, segment, room),
-        Portion::First => match transport(packet, segment, room) {
-            Ok(segment) => Ok(segment),
-            Err(_) => Ok(segment.headless()),
+        Portion::Whole => transport::<P, A, SELDOM>(packet, segment, room),
+        Portion::First => match transport::<P, A, SELDOM>(packet, segment, room) {
+            Err(Unread::Pass(_)) => Ok(segment.headless()),
+            read @ (Ok(_) | Err(Unread::Seldom)) => read,
         },
         Portion::Later | Portion::Headless => Ok(segment),
     }
@@ -268,28 +343,48 @@ fn transport_of<P: Packet, A: Copy>(
 
 /// Reads ports and control bits; `room` is what the network header leaves for the transport.
 #[inline(always)]
-fn transport<P: Packet, A: Copy>(
+fn transport<P: Packet, A: Copy, const SELDOM: bool>(
     packet: &P,
     mut segment: Segment<A>,
     room: usize,
-) -> Result<Segment<A>, Reason> {
+) -> Result<Segment<A>, Unread> {
     let ports: &Ports = match segment.flow.protocol as u8 {
         TCP if room >= Tcp::LENGTH => {
             let Some(tcp) = packet.header::<Tcp>(segment.payload as usize) else {
-                return Err(Reason::Malformed);
+                return Err(Unread::Pass(Reason::Malformed));
             };
-            segment.control = tcp.flags();
+            segment.control = tcp.flags().0;
             &tcp.ports
         }
         UDP if room >= Udp::LENGTH => {
             let Some(udp) = packet.header::<Udp>(segment.payload as usize) else {
-                return Err(Reason::Malformed);
+                return Err(Unread::Pass(Reason::Malformed));
             };
             &udp.ports
         }
-        TCP | UDP => return Err(Reason::Malformed),
-        ICMP | ICMP6 => return Err(Reason::Icmp),
-        _other => return Err(Reason::OtherProtocol),
+        TCP | UDP => return Err(Unread::Pass(Reason::Malformed)),
+        ICMP | ICMP6 => return Err(Unread::Pass(Reason::Icmp)),
+        SCTP | AH | ESP if !SELDOM => return Err(Unread::Seldom),
+        SCTP if room >= Sctp::LENGTH + Chunk::LENGTH => {
+            let Some(sctp) = packet.header::<Sctp>(segment.payload as usize) else {
+                return Err(Unread::Pass(Reason::Malformed));
+            };
+            let Some(event) = sctp_event(packet, segment.payload as usize + Sctp::LENGTH) else {
+                return Err(Unread::Pass(Reason::Malformed));
+            };
+            segment.control = event.0;
+            &sctp.ports
+        }
+        SCTP => return Err(Unread::Pass(Reason::Malformed)),
+        // As IPVS does: by the connection on which their keys were agreed (`ah_esp_conn_in_get`).
+        AH | ESP => {
+            segment.flow.protocol = UDP as u32;
+            segment.flow.source_port = ISAKMP;
+            segment.flow.destination_port = ISAKMP;
+            segment.control = SECURED;
+            return Ok(segment);
+        }
+        _other => return Err(Unread::Pass(Reason::OtherProtocol)),
     };
     segment.flow.source_port = ports.source();
     segment.flow.destination_port = ports.destination();
@@ -340,6 +435,21 @@ impl<A: Default> Segment<A> {
     }
 }
 
+/// What the packet whose chunks begin there means: as its first chunk says, but an ABORT after
+/// COOKIE ECHO or COOKIE ACK goes before them (IPVS `set_sctp_state`).
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn sctp_event<P: Packet>(packet: &P, offset: usize) -> Option<SctpEvent> {
+    let first = packet.read::<Chunk>(offset)?;
+    let event = SctpEvent::of(first.kind);
+    if matches!(first.kind, COOKIE_ECHO | COOKIE_ACK)
+        && let Some(second) = packet.read::<Chunk>(offset + first.stride())
+        && SctpEvent::of(second.kind).is_abort()
+    {
+        return Some(SctpEvent::of(second.kind));
+    }
+    Some(event)
+}
+
 impl<A> Segment<A> {
     /// Whether routers on the way may fragment it.
     #[inline(always)]
@@ -369,15 +479,44 @@ impl<A> Segment<A> {
     /// What its transport says.
     #[inline(always)]
     pub const fn transport(&self) -> Transport {
+        match self.flow.protocol as u8 {
+            TCP => Transport::Tcp(TcpFlags(self.control)),
+            SCTP => Transport::Sctp(SctpEvent(self.control)),
+            _udp if self.control == SECURED => Transport::Secured,
+            _udp => Transport::Udp,
+        }
+    }
+
+    /// The same of what is known to be TCP or UDP.
+    #[inline(always)]
+    pub const fn usual_transport(&self) -> Transport {
         if self.flow.protocol == TCP as u32 {
-            Transport::Tcp(self.control)
+            Transport::Tcp(TcpFlags(self.control))
         } else {
             Transport::Udp
         }
     }
 
+    /// The same of what is known to be neither.
+    #[inline(always)]
+    pub const fn seldom_transport(&self) -> Transport {
+        if self.flow.protocol == SCTP as u32 {
+            Transport::Sctp(SctpEvent(self.control))
+        } else {
+            Transport::Secured
+        }
+    }
+
+    /// Length of the transport layer, its header included, in bytes.
+    #[inline(always)]
+    pub const fn transport_length(&self) -> u16 {
+        self.length
+            .wrapping_sub(self.payload.wrapping_sub(self.network))
+    }
+
     /// Whether it can begin a connection: a SYN without RST (with `sloppy_tcp` any TCP packet
-    /// without), or any datagram (IPVS `tcp_conn_schedule`, `udp_conn_schedule`).
+    /// without), any datagram, an INIT (with `sloppy_sctp` anything but an ABORT) (IPVS
+    /// `tcp_conn_schedule`, `udp_conn_schedule`, `sctp_conn_schedule`).
     #[inline(always)]
     pub fn can_begin(&self, settings: &Settings) -> bool {
         match self.transport() {
@@ -385,6 +524,11 @@ impl<A> Segment<A> {
                 !flags.rst() && (flags.syn() || settings.sysctl(Sysctl::SloppyTcp).load() != 0)
             }
             Transport::Udp => true,
+            Transport::Sctp(event) => {
+                event.is_init()
+                    || !event.is_abort() && settings.sysctl(Sysctl::SloppySctp).load() != 0
+            }
+            Transport::Secured => false,
         }
     }
 
@@ -397,12 +541,13 @@ impl<A> Segment<A> {
 
 impl Transport {
     /// Whether it looks like the begin of a new connection where one exists (IPVS `is_new_conn`):
-    /// any SYN.
+    /// any SYN, any INIT.
     #[inline(always)]
     pub const fn is_new(self) -> bool {
         match self {
             Self::Tcp(flags) => flags.syn(),
-            Self::Udp => false,
+            Self::Sctp(event) => event.is_init(),
+            Self::Udp | Self::Secured => false,
         }
     }
 }

@@ -8,7 +8,7 @@ use weir_abi::reason::Reason;
 use crate::hook::Hook;
 use crate::length;
 use crate::tables::Tables;
-use crate::{application, fragment, related};
+use crate::{application, fragment, related, seldom};
 
 /// A part that others go on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,10 @@ pub enum Part {
     Fragment = 3,
     /// Connections whose payload speaks of addresses.
     Application = 4,
+    /// SCTP, AH and ESP over IPv4.
+    Seldom4 = 5,
+    /// The same over IPv6.
+    Seldom6 = 6,
 }
 
 /// Does one part's work.
@@ -35,6 +39,8 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Related => related::related(hook, tables),
         Part::Fragment => fragment::fragment(hook, tables),
         Part::Application => application::application(hook, tables),
+        Part::Seldom4 => seldom::seldom4(hook, tables),
+        Part::Seldom6 => seldom::seldom6(hook, tables),
     }
 }
 

@@ -66,6 +66,8 @@ pub fn process<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
                 None => hook.conclude(reason),
             };
         }
+        Parsed::Seldom4 => return hook.go_on(tables, Part::Seldom4),
+        Parsed::Seldom6 => return hook.go_on(tables, Part::Seldom6),
     };
     match went {
         Ok(verdict) => verdict,
@@ -104,7 +106,7 @@ fn goes_on<F: Translate, H: Hook, T: Tables>(
             Find::Perhaps => return Err(Lookup::Perhaps),
         };
     // Each of the four ways is its own code, in which direction and protocol are constants.
-    match (direction, job.segment.transport()) {
+    match (direction, job.hook.transport(&job.segment)) {
         (Direction::Request, Transport::Tcp(control)) => {
             goes_on_as(job, &found, Direction::Request, Transport::Tcp(control))
         }
@@ -116,6 +118,9 @@ fn goes_on<F: Translate, H: Hook, T: Tables>(
         }
         (Direction::Reply, Transport::Udp) => {
             goes_on_as(job, &found, Direction::Reply, Transport::Udp)
+        }
+        (Direction::Request | Direction::Reply, Transport::Sctp(_) | Transport::Secured) => {
+            Err(Lookup::Perhaps)
         }
     }
 }

@@ -7,6 +7,7 @@ use weir_wire::checksum::Delta;
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::Ipv6;
 use weir_wire::packet::Packet;
+use weir_wire::sctp::Sctp;
 use weir_wire::transport::{Ports, Tcp, Udp};
 
 use crate::family::{Family, V4, V6};
@@ -112,6 +113,15 @@ pub fn translate<F: Translate, H: Hook>(
     if segment.portion() == Portion::Later {
         return Ok(());
     }
+    let (checksum, udp) = match transport {
+        Transport::Tcp(_) => (Tcp::CHECKSUM, false),
+        Transport::Udp => (Udp::CHECKSUM, true),
+        Transport::Sctp(_) => {
+            return translate_sctp(hook, segment, direction, new_port);
+        }
+        // No ports, and a checksum that nobody on the way can compute.
+        Transport::Secured => return Ok(()),
+    };
     let header = hook
         .header_mut::<Ports>(segment.payload as usize)
         .ok_or(Refused)?;
@@ -119,11 +129,34 @@ pub fn translate<F: Translate, H: Hook>(
         Direction::Request => header.set_destination(new_port),
         Direction::Reply => header.set_source(new_port),
     }
-    let (checksum, udp) = match transport {
-        Transport::Tcp(_) => (Tcp::CHECKSUM, false),
-        Transport::Udp => (Udp::CHECKSUM, true),
-    };
     hook.correct_checksum(segment.payload as usize + checksum, addresses, ports, udp)
+}
+
+/// Puts a port there in SCTP, whose checksum does not cover the addresses. Where the port is kept nothing
+/// changes.
+#[inline(always)]
+fn translate_sctp<H: Hook, A>(
+    hook: &mut H,
+    segment: &Segment<A>,
+    direction: Direction,
+    port: u16,
+) -> Result<(), Refused> {
+    let payload = segment.payload as usize;
+    let header = hook.header_mut::<Sctp>(payload).ok_or(Refused)?;
+    let old = header.ports;
+    match direction {
+        Direction::Request => header.ports.set_destination(port),
+        Direction::Reply => header.ports.set_source(port),
+    }
+    let change = header.ports.bits() ^ old.bits();
+    let is_open = header.checksum() == 0;
+    if change == 0 || is_open && hook.is_sum_left_open(payload + Sctp::CHECKSUM) {
+        return Ok(());
+    }
+    let change = hook.crc_change(change, segment.transport_length());
+    let header = hook.header_mut::<Sctp>(payload).ok_or(Refused)?;
+    header.set_checksum(header.checksum() ^ change);
+    Ok(())
 }
 
 /// The plain way of [`Hook::correct_checksum`]: where the checksum in the packet is a whole one.

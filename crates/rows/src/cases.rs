@@ -26,6 +26,8 @@ pub fn all() -> Vec<Row> {
     rows.extend(crate::scheduling::rows());
     rows.extend(crate::states::rows());
     rows.extend(crate::related::rows());
+    rows.extend(crate::sctp::rows());
+    rows.extend(crate::secured::rows());
     rows
 }
 
@@ -83,6 +85,11 @@ pub fn first_state(transport: Transport) -> (u8, i64) {
     match transport {
         Transport::Tcp(_) => (SYN_RECV, 60),
         Transport::Udp | Transport::UdpUnsummed => (0, 300),
+        // INIT leads to INIT1; the others only where `sloppy_sctp` lets them.
+        Transport::Sctp(1) => (1, 4),
+        Transport::Sctp(_) | Transport::SctpTwice(..) | Transport::Secured(_) => {
+            panic!("begins nothing")
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub mod related;
 pub mod removal;
 pub mod row;
 pub mod scheduling;
+pub mod sctp;
+pub mod secured;
 pub mod setup;
 pub mod snapshot;
 pub mod states;

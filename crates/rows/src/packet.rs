@@ -22,6 +22,13 @@ pub enum Transport {
     Udp,
     /// UDP without a checksum (RFC 768).
     UdpUnsummed,
+    /// SCTP with one chunk of that type, which has the payload.
+    Sctp(u8),
+    /// SCTP with two chunks of those types, the second of which has the payload.
+    SctpTwice(u8, u8),
+    /// AH or ESP, by its number: addresses, and bytes that are nobody's on the way. The ports say whose
+    /// connection it belongs to.
+    Secured(u8),
 }
 
 /// A packet as fields; [`Packet::frame`] makes the bytes.
@@ -143,6 +150,8 @@ impl Packet {
         match self.transport {
             Transport::Tcp(_) => 6,
             Transport::Udp | Transport::UdpUnsummed => 17,
+            Transport::Sctp(_) | Transport::SctpTwice(..) => 132,
+            Transport::Secured(protocol) => protocol,
         }
     }
 
@@ -162,6 +171,8 @@ impl Packet {
                 bytes.extend([0, 0]);
                 6
             }
+            Transport::Sctp(_) | Transport::SctpTwice(..) => return self.sctp(bytes),
+            Transport::Secured(_) => return self.secured(),
         };
         bytes.extend(&self.payload);
         let sum = match self.transport {
@@ -170,9 +181,43 @@ impl Packet {
                 0 => 0xffff,
                 sum => sum,
             },
-            Transport::UdpUnsummed => 0,
+            Transport::UdpUnsummed
+            | Transport::Sctp(_)
+            | Transport::SctpTwice(..)
+            | Transport::Secured(_) => 0,
         };
         bytes[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+        bytes
+    }
+
+    /// The common header after its ports, the chunks, and the CRC32c of all.
+    fn sctp(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes.extend(0x0a0b_0c0du32.to_be_bytes());
+        bytes.extend([0; 4]);
+        let last = match self.transport {
+            Transport::SctpTwice(first, second) => {
+                // Seven bytes, so that one of padding follows.
+                bytes.extend([first, 0, 0, 7, 1, 2, 3, 0]);
+                second
+            }
+            Transport::Sctp(only) => only,
+            Transport::Tcp(_) | Transport::Udp | Transport::UdpUnsummed | Transport::Secured(_) => {
+                panic!("not SCTP")
+            }
+        };
+        bytes.extend([last, 3]);
+        bytes.extend((4 + self.payload.len() as u16).to_be_bytes());
+        bytes.extend(&self.payload);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        let sum = crc32c(&bytes);
+        bytes[8..12].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// As an AH over IPv6 or IPv4, or an ESP: only the next header's place matters.
+    fn secured(&self) -> Vec<u8> {
+        let mut bytes = vec![59, 1, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1];
+        bytes.extend(&self.payload);
         bytes
     }
 
@@ -208,6 +253,22 @@ pub fn pseudo(source: IpAddr, destination: IpAddr, protocol: u8, data: &[u8]) ->
     all.extend([0, 0, 0, protocol]);
     all.extend(data);
     all
+}
+
+/// The CRC32c of RFC 9260, bit by bit.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            let carry = crc & 1;
+            crc >>= 1;
+            if carry == 1 {
+                crc ^= 0x82f6_3b78;
+            }
+        }
+    }
+    !crc
 }
 
 /// The Internet checksum of RFC 1071, as its definition reads.

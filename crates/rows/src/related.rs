@@ -235,12 +235,14 @@ impl Case {
     fn out(&self) -> Error {
         let mut quoted = self.sent.network();
         // The transport's checksum is that of the packet that arrived.
-        let at = self.transport()
-            + match self.arrived.transport {
-                Transport::Tcp(_) => 16,
-                Transport::Udp | Transport::UdpUnsummed => 6,
-            };
-        quoted[at..at + 2].copy_from_slice(&self.arrived.network()[at..at + 2]);
+        let (offset, length) = match self.arrived.transport {
+            Transport::Tcp(_) => (16, 2),
+            Transport::Udp | Transport::UdpUnsummed => (6, 2),
+            Transport::Sctp(_) | Transport::SctpTwice(..) => (8, 4),
+            Transport::Secured(_) => (0, 0),
+        };
+        let at = self.transport() + offset;
+        quoted[at..at + length].copy_from_slice(&self.arrived.network()[at..at + length]);
         let error = self.error();
         let (source, destination) = match self.to {
             To::Client => (self.family.vip(80).ip(), error.destination),

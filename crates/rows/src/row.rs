@@ -21,6 +21,8 @@ pub struct Row {
     pub setup: Setup,
     /// What happens.
     pub steps: Vec<Step>,
+    /// Why XDP is not asked, if so.
+    pub not_in_xdp: Option<&'static str>,
     /// Why the kernel cannot be asked, if so.
     pub not_in_kernel: Option<&'static str>,
     /// Why the kernel's TC cannot be asked, if so.
@@ -33,7 +35,7 @@ pub enum Step {
     Arrival(Arrival),
     /// The director changes its real servers.
     Edit(fn(&[Destination])),
-    /// The connection in slot 0 of a family, of TCP, finds itself in that state with those flags
+    /// The connection in slot 0 of a family finds itself in that state with those flags
     /// beside what follows from the state: also where no packet leads.
     Find(Family, u8, u8),
     /// So many seconds go by, and the timer looks at all connections.
@@ -86,6 +88,7 @@ impl Row {
             name: name.into(),
             setup,
             steps,
+            not_in_xdp: None,
             not_in_kernel: None,
             not_in_kernel_tc: None,
         }
@@ -192,12 +195,22 @@ pub fn play<B: Bench>(bench: &mut B, row: &Row) -> Result<(), String> {
 }
 
 fn find<B: Bench>(bench: &B, family: Family, state: u8, flags: u8) {
-    let cell = match family {
-        Family::V4 => &bench.connections4()[0].word,
-        Family::V6 => &bench.connections6()[0].word,
+    let (cell, protocol) = match family {
+        Family::V4 => {
+            let record = &bench.connections4()[0];
+            (&record.word, record.endpoints.load().protocol)
+        }
+        Family::V6 => {
+            let record = &bench.connections6()[0];
+            (&record.word, record.endpoints.load().protocol)
+        }
     };
     let old = Word(cell.load());
-    let inactive = if is_active(6, state) { 0 } else { INACTIVE };
+    let inactive = if is_active(protocol, state) {
+        0
+    } else {
+        INACTIVE
+    };
     // Longer than any state lasts, so that the packet's own timeout shows.
     let expires = bench.now().after(Ticks::from_seconds(3000));
     cell.store(Word::new(expires, state, LIVE | inactive | flags, old.generation()).0);

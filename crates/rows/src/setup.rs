@@ -17,6 +17,8 @@ use crate::network::Family;
 
 /// TCP's timeouts in seconds, by the kernel's numbers (NONE to LAST).
 pub const TCP_TIMEOUTS: [u32; 12] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2];
+/// SCTP's timeouts in seconds, by the kernel's numbers (NONE to CLOSED).
+pub const SCTP_TIMEOUTS: [u32; 14] = [2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61];
 /// UDP's timeout in seconds.
 pub const UDP_TIMEOUT: u32 = 300;
 
@@ -125,6 +127,9 @@ impl Setup {
         let expire = u32::from(self.expire_without_destination);
         settings.sysctl(Sysctl::ExpireNodestConn).store(expire);
         for (cell, seconds) in settings.tcp_timeouts.iter().zip(TCP_TIMEOUTS) {
+            cell.store(Ticks::from_seconds(seconds).0);
+        }
+        for (cell, seconds) in settings.sctp_timeouts.iter().zip(SCTP_TIMEOUTS) {
             cell.store(Ticks::from_seconds(seconds).0);
         }
         settings

@@ -267,9 +267,13 @@ impl Snapshot {
 }
 
 /// Whether a connection counts in ActiveConn: ESTABLISHED, SYN_SENT, SYN_RECV and SYNACK of TCP do,
-/// UDP never does.
+/// ESTABLISHED of SCTP, UDP never does.
 pub fn is_active(protocol: u8, state: u8) -> bool {
-    protocol == 6 && matches!(state, 1 | 2 | 3 | 10)
+    match protocol {
+        6 => matches!(state, 1 | 2 | 3 | 10),
+        132 => state == 8,
+        _ => false,
+    }
 }
 
 fn connection<const N: usize>(

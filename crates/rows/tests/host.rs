@@ -11,6 +11,9 @@ fn every_row() {
     let rows = cases::all();
     for row in &rows {
         for hook in [Hook::Xdp, Hook::Tc] {
+            if hook == Hook::Xdp && row.not_in_xdp.is_some() {
+                continue;
+            }
             if let Err(what) = play(&mut Host::new(hook), row) {
                 failures.push(what);
             }

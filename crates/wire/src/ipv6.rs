@@ -144,6 +144,13 @@ impl ExtensionHeader {
     pub const fn length(&self) -> usize {
         (self.length as usize + 1) << 3
     }
+
+    /// Its length in bytes if it is an AH: eight, and four for each that its length field counts
+    /// (RFC 4302, 2.2).
+    #[inline(always)]
+    pub const fn authentication_length(&self) -> usize {
+        (self.length as usize + 2) << 2
+    }
 }
 
 impl FragmentHeader {

@@ -10,6 +10,7 @@
 
 pub mod bytes;
 pub mod checksum;
+pub mod crc32c;
 pub mod ethernet;
 pub mod gre;
 pub mod gue;
@@ -17,4 +18,5 @@ pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod packet;
+pub mod sctp;
 pub mod transport;

@@ -21,6 +21,12 @@ pub trait Packet {
     /// The header at `offset`, to be changed.
     fn header_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T>;
 
+    /// A copy of the header at `offset`, also of one that lies outside the part that can be read directly.
+    #[inline(always)]
+    fn read<T: Header + Copy>(&self, offset: usize) -> Option<T> {
+        self.header(offset).copied()
+    }
+
     /// Whether the frame has at least that many bytes, counting also what lies outside the part
     /// that can be read directly.
     fn holds(&self, length: usize) -> bool;

@@ -9,6 +9,10 @@ pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 /// IANA number of UDP.
 pub const UDP: u8 = 17;
+/// IANA number of ESP (RFC 4303).
+pub const ESP: u8 = 50;
+/// IANA number of AH (RFC 4302).
+pub const AH: u8 = 51;
 /// IANA number of ICMPv6.
 pub const ICMP6: u8 = 58;
 
@@ -68,6 +72,12 @@ impl Ports {
     #[inline(always)]
     pub fn destination(&self) -> u16 {
         self.destination.raw()
+    }
+
+    /// Both as one number, the first byte the lowest.
+    #[inline(always)]
+    pub fn bits(&self) -> u32 {
+        self.source.raw().to_le() as u32 | (self.destination.raw().to_le() as u32) << 16
     }
 
     /// Puts a source port there.

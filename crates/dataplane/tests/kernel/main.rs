@@ -21,6 +21,9 @@ fn every_row() {
         let mut failures = Vec::new();
         for row in &rows {
             for hook in [Hook::Xdp, Hook::Tc] {
+                if hook == Hook::Xdp && row.not_in_xdp.is_some() {
+                    continue;
+                }
                 if let Some(why) = row.not_in_kernel {
                     println!("{} / {hook:?}: not in the kernel: {why}", row.name);
                     continue;

@@ -1,4 +1,4 @@
-//! The states of a connection, as IPVS has them (`ip_vs_proto_tcp.c`, Linux 5.10 to 6.18).
+//! TCP's states, as IPVS has them (`ip_vs_proto_tcp.c`, Linux 5.10 to 6.18).
 
 use weir_abi::keys::Direction;
 use weir_abi::settings::Settings;
@@ -22,9 +22,6 @@ pub enum TcpState {
     SynAck = 10,
     Last = 11,
 }
-
-/// The state of a connection of a protocol without states (UDP).
-pub const STATELESS: u8 = 0;
 
 /// Rows of one direction: for each event, the next state by the present one (NONE to SYNACK).
 /// Eight rows and sixteen columns, so that masked bits index them without a bound to prove.
@@ -134,7 +131,7 @@ static NEXT: [Rows; 8] = [
 ///
 /// Tables instead of branches: each branch would double what the verifier has to follow.
 #[inline(always)]
-pub fn after_tcp(
+pub fn after(
     state: u8,
     flags: TcpFlags,
     direction: Direction,
