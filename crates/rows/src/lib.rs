@@ -21,3 +21,4 @@ pub mod secured;
 pub mod setup;
 pub mod snapshot;
 pub mod states;
+pub mod tunnels;

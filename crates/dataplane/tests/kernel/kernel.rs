@@ -1,7 +1,7 @@
 //! The kernel's bench.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ pub struct Kernel {
 }
 
 /// A directory on the BPF file system that goes with its value.
-struct Directory(PathBuf);
+pub struct Directory(PathBuf);
 
 impl Drop for Directory {
     fn drop(&mut self) {
@@ -51,7 +51,7 @@ impl Drop for Directory {
 
 impl Directory {
     /// One of this process; those of processes that were killed are removed.
-    fn new() -> Self {
+    pub fn new() -> Self {
         const PREFIX: &str = "weir-rows-";
         let entries = fs::read_dir("/sys/fs/bpf").expect("a BPF file system at /sys/fs/bpf");
         for path in entries.flatten().map(|entry| entry.path()) {
@@ -73,6 +73,11 @@ impl Directory {
             std::process::id(),
             TESTS.fetch_add(1, Ordering::Relaxed)
         )))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     fn table(&self, name: &str) -> Map {

@@ -5,6 +5,7 @@
 
 mod kernel;
 mod namespace;
+mod tunnels;
 
 use weir_rows::bench::Hook;
 use weir_rows::cases;
