@@ -135,8 +135,9 @@ impl Report {
                  prepare` do all."
             ));
         }
-        for (held, _) in holders {
-            if !held.usable {
+        for (held, kind) in holders {
+            // On the loopback interface that lasts for no longer than this command.
+            if !held.usable && kind != Kind::Loopback {
                 self.wrong("vip-unusable", vip, format!(
                     "{vip} on {} cannot be used: the kernel is still looking whether somebody else \
                      on that link has it, or has found somebody. Put it on {LOOPBACK}, where nobody \

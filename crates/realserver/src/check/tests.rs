@@ -86,12 +86,21 @@ fn both_methods_need_a_quiet_address() {
                     if one.address == V4 {
                         one.prefix = 24;
                     }
+                    // For a moment, as on the loopback interface each is.
                     one.usable = one.address != V6;
                 }
             },
+            &[(Wrong, "vip-prefix", "192.0.2.10")],
+        ),
+        (
+            |facts| {
+                let mut there = address("eth1", V6, 128);
+                there.usable = false;
+                facts.addresses.push(there);
+            },
             &[
-                (Wrong, "vip-prefix", "192.0.2.10"),
                 (Wrong, "vip-unusable", "2001:db8:1::10"),
+                (Wrong, "vip-on-link", "2001:db8:1::10"),
             ],
         ),
         (
