@@ -107,6 +107,34 @@ pub struct Destination {
     pub reserved: [Shared32; 11],
 }
 
+impl Destination {
+    /// All of its connections, as its thresholds count them (`ip_vs_dest_totalconns`).
+    #[inline(always)]
+    pub fn connections(&self) -> u32 {
+        self.active.load().wrapping_add(self.inactive.load())
+    }
+
+    /// Sees whether it is above its upper threshold, after a change of the thresholds or of the number
+    /// of connections: `ip_vs_dest_update_overload` of the kernels of 2026. Between the two it is what
+    /// it was before.
+    #[inline(always)]
+    pub fn update_overload(&self) {
+        let upper = self.upper_threshold.load();
+        let connections = self.connections();
+        if upper != 0 && connections >= upper {
+            self.overloaded.store(1);
+            return;
+        }
+        let lower = match self.lower_threshold.load() {
+            0 => (upper as u64 * 3 / 4) as u32,
+            lower => lower,
+        };
+        if upper == 0 || lower == 0 || connections < lower {
+            self.overloaded.store(0);
+        }
+    }
+}
+
 /// How packets are wrapped for a real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(C)]

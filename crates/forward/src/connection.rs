@@ -182,9 +182,8 @@ fn occupy(destination: &Destination, word: Word) {
     } else {
         destination.active.add(1);
     }
-    let upper = destination.upper_threshold.load();
-    if upper != 0 && total(destination) >= upper {
-        destination.overloaded.store(1);
+    if destination.upper_threshold.load() != 0 {
+        destination.update_overload();
     }
 }
 
@@ -198,29 +197,9 @@ fn vacate(destination: &Destination, word: Word) {
     } else {
         destination.active.add(1u32.wrapping_neg());
     }
-    if destination.overloaded.load() == 0 {
-        return;
+    if destination.overloaded.load() != 0 {
+        destination.update_overload();
     }
-    let (upper, lower) = (
-        destination.upper_threshold.load() as u64,
-        destination.lower_threshold.load() as u64,
-    );
-    let total = total(destination) as u64;
-    let is_relieved = if lower != 0 {
-        total < lower
-    } else {
-        upper == 0 || total * 4 < upper * 3
-    };
-    if is_relieved {
-        destination.overloaded.store(0);
-    }
-}
-
-/// All of a real server's connections, as thresholds count them.
-#[inline(always)]
-fn total(destination: &Destination) -> u32 {
-    let (active, inactive) = (destination.active.load(), destination.inactive.load());
-    active.wrapping_add(inactive)
 }
 
 /// What a new template is about: whose clients, of which service, to which real server.

@@ -11,20 +11,20 @@ use weir_config::model::{Forwarding, GueChecksum, RealServer, Thresholds, Tunnel
 
 use super::{address_words, family_number, read_address};
 
-/// Writes what is said of a real server. As in IPVS, one that was over its upper threshold is so no
-/// more when that is raised or taken away.
+/// Writes what is said of a real server.
 pub(crate) fn write_server(record: &Destination, server: &RealServer) {
     if let Forwarding::Tunnel(wanted) = server.forwarding {
         let source = record.tunnel.load().source;
         record.tunnel.store(tunnel(wanted, source));
     }
     record.address.store(destination_address(server));
-    let upper = server.thresholds.upper();
-    if upper == 0 || upper > record.upper_threshold.load() {
-        record.overloaded.store(0);
+    let thresholds = (server.thresholds.upper(), server.thresholds.lower());
+    let before = (record.upper_threshold.load(), record.lower_threshold.load());
+    if thresholds != before {
+        record.upper_threshold.store(thresholds.0);
+        record.lower_threshold.store(thresholds.1);
+        record.update_overload();
     }
-    record.upper_threshold.store(upper);
-    record.lower_threshold.store(server.thresholds.lower());
     record.weight.store(server.weight.get());
     if server.weight.get() != 0 {
         record.last_weight.store(server.weight.get());
@@ -143,15 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn a_raised_threshold_ends_an_overload() {
+    fn changed_thresholds_are_applied_at_once() {
         let server = |upper| RealServer {
             thresholds: Thresholds::new(upper, 0).unwrap(),
             ..RealServer::new("10.0.0.1:80".parse().unwrap(), Forwarding::Nat)
         };
-        for (upper, stays) in [(9, 1), (10, 1), (11, 0), (0, 0)] {
+        // Ten connections; up to three quarters of the threshold is below it.
+        for (upper, stays) in [(9, 1), (10, 1), (11, 1), (14, 1), (15, 0), (0, 0)] {
             let record = Destination::default();
+            record.active.store(10);
             write_server(&record, &server(10));
-            record.overloaded.store(1);
+            assert_eq!(record.overloaded.load(), 1);
             write_server(&record, &server(upper));
             assert_eq!(record.overloaded.load(), stays, "{upper}");
         }

@@ -4,6 +4,7 @@ mod adoption;
 mod attributes;
 mod picks;
 mod plans;
+mod recordings;
 mod routes;
 mod rows;
 mod schedulers;

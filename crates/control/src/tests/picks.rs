@@ -150,7 +150,7 @@ impl Replay {
 }
 
 /// The tables as a scheduler sees them; it looks at nothing else.
-struct Packets<'a>(&'a MemoryTables);
+pub(super) struct Packets<'a>(pub(super) &'a MemoryTables);
 
 impl PacketTables for Packets<'_> {
     fn settings(&self) -> Option<&Settings> {
