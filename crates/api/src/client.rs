@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::model::ServiceKey;
+use config::model::{ServiceKey, SyncRole};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -175,6 +175,22 @@ impl Client {
     /// Sets timeouts; 0 keeps what is there.
     pub fn set_timeouts(&self, timeouts: &types::Timeouts) -> Result<(), Error> {
         self.change(Method::PUT, "/v1/timeouts", Some(timeouts))
+    }
+
+    /// The sync daemons that run.
+    pub fn sync_daemons(&self) -> Result<types::SyncDaemons, Error> {
+        self.get("/v1/sync-daemons")
+    }
+
+    /// Starts a sync daemon.
+    pub fn start_sync_daemon(&self, daemon: &types::SyncDaemon) -> Result<(), Error> {
+        self.change(Method::POST, "/v1/sync-daemons", Some(daemon))
+    }
+
+    /// Stops a sync daemon.
+    pub fn stop_sync_daemon(&self, role: SyncRole) -> Result<(), Error> {
+        let path = format!("/v1/sync-daemons/{}", role.name());
+        self.change(Method::DELETE, &path, NOTHING)
     }
 
     /// One page of connections.

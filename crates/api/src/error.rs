@@ -23,6 +23,14 @@ pub enum Code {
     OutOfRange,
     /// LVS can do it, Weir cannot yet.
     NotSupported,
+    /// A sync daemon of that role runs already (IPVS: EEXIST).
+    DaemonExists,
+    /// No sync daemon of that role runs (IPVS: ESRCH).
+    DaemonNotFound,
+    /// No such interface (IPVS: ENODEV).
+    NoSuchDevice,
+    /// Nothing can be sent there (IPVS: ENETUNREACH).
+    NetworkUnreachable,
     /// The caller may not.
     PermissionDenied,
     /// No room is left in a table (IPVS: ENOMEM).
@@ -76,11 +84,18 @@ impl Code {
         match self {
             Self::Invalid => 400,
             Self::PermissionDenied => 403,
-            Self::ServiceNotFound | Self::ServerNotFound | Self::NotFound => 404,
+            Self::ServiceNotFound
+            | Self::ServerNotFound
+            | Self::DaemonNotFound
+            | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::ServiceExists | Self::ServerExists => 409,
+            Self::ServiceExists | Self::ServerExists | Self::DaemonExists => 409,
             Self::TooLarge => 413,
-            Self::SchedulerNotFound | Self::OutOfRange | Self::NotSupported => 422,
+            Self::SchedulerNotFound
+            | Self::OutOfRange
+            | Self::NotSupported
+            | Self::NoSuchDevice
+            | Self::NetworkUnreachable => 422,
             Self::Internal => 500,
             Self::TableFull => 507,
         }

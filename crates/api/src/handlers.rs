@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{delete, get, patch, post};
 use config::model::ServiceKey;
 use serde::Deserialize;
 use weir_config as config;
@@ -19,6 +19,7 @@ use crate::types;
 
 mod extract;
 mod read;
+pub mod sync_daemons;
 
 use extract::{Answer, Body, Path, Query, Refusal, ask};
 use read::filter;
@@ -57,6 +58,11 @@ pub fn router(director: Arc<dyn Management>) -> Router {
         .route("/v1/services/{key}/zero", post(zero_service))
         .route("/v1/zero", post(zero))
         .route("/v1/timeouts", get(timeouts).put(set_timeouts))
+        .route(
+            "/v1/sync-daemons",
+            get(sync_daemons::list).post(sync_daemons::start),
+        )
+        .route("/v1/sync-daemons/{role}", delete(sync_daemons::stop))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .merge(documents)
         .fallback(async || {

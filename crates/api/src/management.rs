@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use config::model::{Protocol, RealServer, Service, ServiceKey, Timeouts};
+use config::model::{Protocol, RealServer, Service, ServiceKey, SyncDaemon, SyncRole, Timeouts};
 use weir_config as config;
 
 use crate::edit::{ServerEdit, ServiceEdit, write_words};
@@ -26,6 +26,12 @@ pub trait Management: Send + Sync + 'static {
     fn connections(&self, query: &ConnectionFilter) -> Result<types::ConnectionPage, Error>;
     /// The timeouts that can be set.
     fn timeouts(&self) -> Result<Timeouts, Error>;
+    /// The sync daemons that run, the master first.
+    fn sync_daemons(&self) -> Result<Vec<SyncDaemon>, Error>;
+    /// Starts a sync daemon.
+    fn start_sync_daemon(&self, peer: Peer, daemon: SyncDaemon) -> Result<(), Error>;
+    /// Stops a sync daemon.
+    fn stop_sync_daemon(&self, peer: Peer, role: SyncRole) -> Result<(), Error>;
     /// Makes one change, wholly or not at all.
     fn change(&self, peer: Peer, change: Change) -> Result<(), Error>;
     /// What a configuration document would change.

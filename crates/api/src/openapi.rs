@@ -29,6 +29,9 @@ use crate::handlers;
         handlers::zero_service,
         handlers::timeouts,
         handlers::set_timeouts,
+        handlers::sync_daemons::list,
+        handlers::sync_daemons::start,
+        handlers::sync_daemons::stop,
         handlers::plan,
         handlers::apply,
     )
@@ -55,7 +58,7 @@ mod tests {
             .filter_map(|p| p.as_object())
             .map(|p| p.len())
             .sum();
-        assert_eq!(operations, 19, "{paths:#?}");
+        assert_eq!(operations, 22, "{paths:#?}");
         assert!(document["components"]["schemas"]["Status"].is_object());
     }
 }

@@ -11,7 +11,7 @@ use weir_api::management::{ConnectionFilter, Document};
 use weir_api::server::{BindError, bind, serve};
 use weir_api::status::Status;
 use weir_api::{Change, Code, Error, Key, Management, Peer, types};
-use weir_config::model::{ServiceKey, Timeouts};
+use weir_config::model::{ServiceKey, SyncDaemon, SyncRole, Timeouts};
 
 /// Remembers changes; knows one service; panics when asked for its status.
 #[derive(Default)]
@@ -21,6 +21,18 @@ struct Fake {
 }
 
 impl Management for Fake {
+    fn sync_daemons(&self) -> Result<Vec<SyncDaemon>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn start_sync_daemon(&self, _: Peer, daemon: SyncDaemon) -> Result<(), Error> {
+        Err(Error::new(Code::NoSuchDevice, daemon.interface))
+    }
+
+    fn stop_sync_daemon(&self, _: Peer, role: SyncRole) -> Result<(), Error> {
+        Err(Error::new(Code::DaemonNotFound, role.name()))
+    }
+
     fn status(&self) -> Result<Status, Error> {
         panic!("on purpose");
     }
@@ -29,6 +41,7 @@ impl Management for Fake {
         Ok(types::Totals {
             counters: types::Counters::default(),
             rates: types::Rates::default(),
+            processors: Vec::new(),
             reasons: Vec::new(),
         })
     }

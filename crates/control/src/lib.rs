@@ -22,6 +22,7 @@ mod servers;
 pub mod settings;
 mod slots;
 mod statistics;
+pub mod sync_daemons;
 mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

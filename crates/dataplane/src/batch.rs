@@ -27,18 +27,23 @@ struct LookupBatch {
     flags: u64,
 }
 
-/// The counters of the first `slots` slots of an array that has a value for each of so many
-/// processors, summed over them.
-pub fn sums(map: BorrowedFd<'_>, slots: usize, processors: usize) -> io::Result<Vec<Counters>> {
-    let mut sums: Vec<Counters> = Vec::with_capacity(slots);
+/// Shows the counters of the first `slots` slots of an array that has a value for each of so many
+/// processors: those of each slot in turn.
+pub fn each(
+    map: BorrowedFd<'_>,
+    slots: usize,
+    processors: usize,
+    mut show: impl FnMut(&[Counters]),
+) -> io::Result<()> {
+    let mut shown = 0;
     let mut keys = vec![0u32; AT_ONCE as usize];
     let mut values = vec![Counters::default(); AT_ONCE as usize * processors];
     let mut position = 0u32;
-    while sums.len() < slots {
-        let left = (slots - sums.len()) as u32;
+    while shown < slots {
+        let left = (slots - shown) as u32;
         let mut batch = LookupBatch {
             // Nothing at first: the beginning.
-            from: if sums.is_empty() {
+            from: if shown == 0 {
                 0
             } else {
                 &raw mut position as u64
@@ -69,13 +74,11 @@ pub fn sums(map: BorrowedFd<'_>, slots: usize, processors: usize) -> io::Result<
             }
         }
         let read = values.chunks_exact(processors).take(batch.count as usize);
-        sums.extend(read.map(|of_slot| {
-            let none = Counters::default();
-            of_slot.iter().fold(none, |sum, one| sum.plus(*one))
-        }));
+        read.for_each(&mut show);
+        shown += batch.count as usize;
         if end {
             break;
         }
     }
-    Ok(sums)
+    Ok(())
 }

@@ -72,19 +72,11 @@ impl Tables for Dataplane {
     }
 
     fn all_counters(&self) -> Result<Vec<Counters>, Error> {
-        let destinations = self.destinations();
-        let is_there = |record: &Destination| record.flags.load() & PRESENT != 0;
-        let last = destinations.iter().rposition(is_there);
-        let slots = last.map_or(0, |last| last + 1);
-        let table = lock(&self.counters);
-        let mut sums = batch::sums(table.map().fd().as_fd(), slots, processors()?)
-            .map_err(|source| Error::Table(MapError::IoError(source)))?;
-        for (sum, record) in sums.iter_mut().zip(destinations) {
-            if !is_there(record) {
-                *sum = Counters::default();
-            }
-        }
-        sums.resize(destinations.len(), Counters::default());
+        let mut sums = vec![Counters::default(); self.destinations().len()];
+        self.each_counters(|slot, row| {
+            let none = Counters::default();
+            sums[slot] = row.iter().fold(none, |sum, one| sum.plus(*one));
+        })?;
         Ok(sums)
     }
 
@@ -105,6 +97,37 @@ impl Tables for Dataplane {
         let none = PerCpuValues::try_from(vec![CountersRow(Counters::default()); processors()?])
             .map_err(|source| Error::Table(MapError::IoError(source)))?;
         Ok(lock(&self.counters).set(destination, none, 0)?)
+    }
+}
+
+impl Dataplane {
+    /// What each processor has counted for the real servers that there are.
+    pub fn processor_counters(&self) -> Result<Vec<Counters>, Error> {
+        let mut sums = vec![Counters::default(); processors()?];
+        self.each_counters(|_, row| {
+            for (sum, one) in sums.iter_mut().zip(row) {
+                *sum = sum.plus(*one);
+            }
+        })?;
+        Ok(sums)
+    }
+
+    /// Shows what every processor has counted for each real server that there is, by its slot.
+    fn each_counters(&self, mut show: impl FnMut(usize, &[Counters])) -> Result<(), Error> {
+        let destinations = self.destinations();
+        let is_there = |record: &Destination| record.flags.load() & PRESENT != 0;
+        let last = destinations.iter().rposition(is_there);
+        let slots = last.map_or(0, |last| last + 1);
+        let table = lock(&self.counters);
+        let mut records = destinations.iter().enumerate();
+        batch::each(table.map().fd().as_fd(), slots, processors()?, |row| {
+            if let Some((slot, record)) = records.next()
+                && is_there(record)
+            {
+                show(slot, row);
+            }
+        })
+        .map_err(|source| Error::Table(MapError::IoError(source)))
     }
 }
 

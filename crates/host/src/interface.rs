@@ -7,7 +7,9 @@ use std::io;
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::ethtool;
@@ -103,6 +105,39 @@ pub fn all() -> io::Result<Vec<Interface>> {
         .collect())
 }
 
+/// What of an interface changes while it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The largest packet that it takes.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub up: bool,
+}
+
+/// The state of the interface of that name; nothing when there is none.
+pub fn state(name: &str) -> io::Result<Option<State>> {
+    let question = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let links = Asker::new(NETLINK_ROUTE)?.ask(question, NLM_F_REQUEST | NLM_F_DUMP)?;
+    let of_name = links.iter().find_map(|link| match link {
+        RouteNetlinkMessage::NewLink(link) => {
+            read_name(link).filter(|one| one == name).map(|_| link)
+        }
+        // Nothing else answers RTM_GETLINK.
+        _ => None,
+    });
+    Ok(of_name.map(|link| State {
+        mtu: link
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                LinkAttribute::Mtu(mtu) => Some(*mtu),
+                _ => None,
+            })
+            .unwrap_or(0),
+        up: link.header.flags.contains(LinkFlags::Up),
+    }))
+}
+
 /// The interfaces of those names, out of all.
 pub fn select(names: &[String], all: &[Interface]) -> Result<Vec<Interface>, Error> {
     let of_name = |name: &String| {
@@ -117,13 +152,7 @@ pub fn select(names: &[String], all: &[Interface]) -> Result<Vec<Interface>, Err
 
 fn read(link: &LinkMessage, features: Option<&HashMap<u32, XdpFeatures>>) -> Option<Interface> {
     let index = link.header.index;
-    let name = link
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            LinkAttribute::IfName(name) => Some(name.clone()),
-            _ => None,
-        })?;
+    let name = read_name(link)?;
     let mac = link
         .attributes
         .iter()
@@ -143,6 +172,15 @@ fn read(link: &LinkMessage, features: Option<&HashMap<u32, XdpFeatures>>) -> Opt
         transmits_xdp: features.map(|one| one.is_some_and(|one| one.transmits())),
         name,
     })
+}
+
+fn read_name(link: &LinkMessage) -> Option<String> {
+    link.attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name.clone()),
+            _ => None,
+        })
 }
 
 fn kind(link: &LinkMessage) -> Kind {
@@ -179,6 +217,13 @@ mod tests {
         assert_eq!(loopback.kind, Kind::Loopback);
         assert_eq!(loopback.mac, Some([0; 6]));
         assert!(loopback.ethernet);
+    }
+
+    #[test]
+    fn the_state_of_an_interface_is_known_by_its_name() {
+        let loopback = state("lo").expect("netlink needs no privilege");
+        assert!(loopback.is_some_and(|state| state.mtu > 0));
+        assert_eq!(state("no-such-device").expect("an answer"), None);
     }
 
     #[test]

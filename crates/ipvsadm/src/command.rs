@@ -1,10 +1,8 @@
-//! What an invocation asks for, whole ipvsadm 1.31: more than Weir has (see [`supported`]).
-//!
-//! [`supported`]: crate::supported
+//! What an invocation asks for.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
-use weir_config::model::ServiceKey;
+use weir_config::model::{ServiceKey, SyncDaemon, SyncRole};
 
 /// One command with exactly what it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +40,7 @@ pub enum Command {
     StopDaemon {
         /// Which one.
         role: SyncRole,
-        /// `--syncid`, 0 when not said.
+        /// `--syncid`, 0 when not said; it decides nothing.
         sync_id: u8,
     },
 }
@@ -112,6 +110,8 @@ pub enum Forwarding {
     Tunnel(Tunnel),
     /// The director itself, "Local". No option asks for it; old kernels list it.
     Local,
+    /// NAT of both ends, "FullNat". ipvsadm has neither option nor word for it; Weir lists it.
+    FullNat,
 }
 
 /// What a tunnel is made of.
@@ -217,34 +217,6 @@ pub enum Columns {
     TunnelInfo,
 }
 
-/// A connection synchronisation daemon.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncDaemon {
-    /// Which one.
-    pub role: SyncRole,
-    /// `--syncid`, 0 when not said.
-    pub sync_id: u8,
-    /// `--mcast-interface`, at most 15 bytes; `eth0` when not said.
-    pub interface: String,
-    /// `--sync-maxlen`
-    pub max_length: Option<u16>,
-    /// `--mcast-group`
-    pub group: Option<IpAddr>,
-    /// `--mcast-port`
-    pub port: Option<u16>,
-    /// `--mcast-ttl`
-    pub ttl: Option<u8>,
-}
-
-/// The two sync daemons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncRole {
-    /// Sends.
-    Master,
-    /// Receives.
-    Backup,
-}
-
 impl TunnelKind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -258,21 +230,6 @@ impl TunnelKind {
         [Self::Ipip, Self::Gue, Self::Gre]
             .into_iter()
             .find(|kind| kind.name() == name)
-    }
-}
-
-impl SyncRole {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Master => "master",
-            Self::Backup => "backup",
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Master, Self::Backup]
-            .into_iter()
-            .find(|role| role.name() == name)
     }
 }
 

@@ -5,12 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use weir_config::model::{Family, Protocol, ServiceKey};
+use weir_config::model::{Family, Protocol, ServiceKey, SyncDaemon, SyncRole};
 
 use crate::address::{self, Endpoint};
 use crate::command::{
-    Forwarding, Netmask, RealServer, SchedulerFlags, Service, SyncDaemon, SyncRole, Tunnel,
-    TunnelChecksum, TunnelKind,
+    Forwarding, Netmask, RealServer, SchedulerFlags, Service, Tunnel, TunnelChecksum, TunnelKind,
 };
 use crate::command_name::{OptionName, OptionSet};
 use crate::exit::Exit;

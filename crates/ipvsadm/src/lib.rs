@@ -5,9 +5,9 @@
 //! director into ipvsadm's message and exit code. [`Invocation`] does the whole of it, given a
 //! [`Director`] to talk to and [`Names`] to look up.
 //!
-//! The whole syntax of 1.31 is read, so that every mistake is told as ipvsadm tells it;
-//! [`supported`] then refuses what Weir has not got yet. What the tests compare with was recorded
-//! from the real ipvsadm (Debian 12) on a kernel with IPVS: see `tests/recorded`.
+//! Beside them are the files of `/proc/net` that the kernel's IPVS has ([`proc`]) and the scripts
+//! that come with ipvsadm ([`scripts`]). What the tests compare with was recorded from the real
+//! ipvsadm (Debian 12) on a kernel with IPVS: see `tests/recorded`.
 
 mod address;
 mod command;
@@ -22,18 +22,18 @@ mod names;
 mod number;
 mod option;
 mod parse;
+pub mod proc;
 pub mod restore;
 mod run;
 mod scheduler_flags;
-mod support;
+pub mod scripts;
 
 pub use command::{
     Columns, Command, Format, Forwarding, List, Netmask, RealServer, SchedulerFlags, Service,
-    SyncDaemon, SyncRole, TimeoutChange, Tunnel, TunnelChecksum,
+    TimeoutChange, Tunnel, TunnelChecksum,
 };
 pub use exit::{Exit, RestoreGoes};
 pub use message::{ErrorCode, Operation, Refused, refusal};
 pub use names::{Names, NoNames};
 pub use parse::parse;
 pub use run::{Director, Invocation, Stream};
-pub use support::{NotWanted, Unsupported, supported};

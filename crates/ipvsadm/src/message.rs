@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::exit::Exit;
 
+/// ipvsadm's exit code when there is no IPVS to talk to.
+pub(crate) const CANNOT_INITIALIZE: u8 = 2;
+
 /// What was asked of the director.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -71,6 +74,10 @@ pub enum ErrorCode {
     DaemonNotFound,
     /// No such interface.
     NoSuchDevice,
+    /// Nothing can be sent there.
+    NetworkUnreachable,
+    /// There is no director to ask; the message says why.
+    Unreachable,
     /// Anything else; the director's message says what.
     Failed,
 }
@@ -127,7 +134,14 @@ pub fn refusal(operation: Operation, refused: &Refused) -> Exit {
         ErrorCode::DaemonExists => "Daemon has already run",
         ErrorCode::DaemonNotFound => "No daemon is running",
         ErrorCode::NoSuchDevice => "No such device",
+        ErrorCode::NetworkUnreachable => "Network is unreachable",
         ErrorCode::NotSupported => return Exit::usage(own_words),
+        ErrorCode::Unreachable => {
+            return Exit::failure(
+                CANNOT_INITIALIZE,
+                format!("Can't initialize ipvs: {own_words}"),
+            );
+        }
         ErrorCode::Failed => &own_words,
     };
     match operation {

@@ -1,10 +1,8 @@
 //! From an argument list to a [`Command`].
 
-use weir_config::model::{Protocol, ServiceKey};
+use weir_config::model::{Protocol, ServiceKey, SyncDaemon, SyncRole};
 
-use crate::command::{
-    Columns, Command, Format, List, Service, SyncDaemon, SyncRole, TimeoutChange,
-};
+use crate::command::{Columns, Command, Format, List, Service, TimeoutChange};
 use crate::command_name::{CommandName, OptionName, OptionSet};
 use crate::draft::Draft;
 use crate::exit::Exit;

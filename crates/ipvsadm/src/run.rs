@@ -2,23 +2,18 @@
 
 use std::net::SocketAddr;
 
-use weir_config::model::{ServiceKey, Timeouts};
+use weir_config::model::{ServiceKey, SyncDaemon, SyncRole, Timeouts};
 
-use crate::command::{Command, List, RealServer, Service, SyncDaemon, SyncRole, TimeoutChange};
+use crate::command::{Command, List, RealServer, Service, TimeoutChange};
 use crate::exit::{Exit, RestoreGoes};
 use crate::listing::{self, ConnectionListing, Header, ServiceListing};
-use crate::message::{ErrorCode, Operation, Refused, refusal};
+use crate::message::{Operation, Refused, refusal};
 use crate::names::Names;
 use crate::parse::parse;
 use crate::restore;
-use crate::support::{Unsupported, supported};
 
 /// What ipvsadm asks of a director.
 pub trait Director {
-    /// Refuses what the director has not got: what Weir has not, unless said otherwise.
-    fn supports(&self, command: &Command) -> Result<(), Unsupported> {
-        supported(command)
-    }
     /// `-A`. That the service exists is told before that its scheduler does not.
     fn add_service(&mut self, service: &Service) -> Result<(), Refused>;
     /// `-E`. That the service does not exist is told before that its scheduler does not.
@@ -48,24 +43,11 @@ pub trait Director {
     /// The three timeouts.
     fn timeouts(&mut self) -> Result<Timeouts, Refused>;
     /// The sync daemons that run, the master first.
-    fn daemons(&mut self) -> Result<Vec<SyncDaemon>, Refused> {
-        Ok(Vec::new())
-    }
+    fn daemons(&mut self) -> Result<Vec<SyncDaemon>, Refused>;
     /// `--start-daemon`
-    fn start_daemon(&mut self, _daemon: &SyncDaemon) -> Result<(), Refused> {
-        Err(no_daemons())
-    }
+    fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), Refused>;
     /// `--stop-daemon`
-    fn stop_daemon(&mut self, _role: SyncRole, _sync_id: u8) -> Result<(), Refused> {
-        Err(no_daemons())
-    }
-}
-
-fn no_daemons() -> Refused {
-    Refused {
-        code: ErrorCode::NotSupported,
-        message: "the sync daemons are still to come".to_owned(),
-    }
+    fn stop_daemon(&mut self, role: SyncRole) -> Result<(), Refused>;
 }
 
 /// Where text is printed to.
@@ -123,7 +105,7 @@ impl Invocation<'_> {
         code
     }
 
-    fn end(&mut self, exit: &Exit) -> u8 {
+    pub(crate) fn end(&mut self, exit: &Exit) -> u8 {
         for (stream, text) in [
             (Stream::Output, &exit.stdout),
             (Stream::Error, &exit.stderr),
@@ -136,9 +118,6 @@ impl Invocation<'_> {
     }
 
     fn execute(&mut self, command: &Command) -> Exit {
-        if let Err(unsupported) = self.director.supports(command) {
-            return unsupported.into();
-        }
         let director = &mut *self.director;
         let (operation, done) = match command {
             Command::AddService(service) => (Operation::AddService, director.add_service(service)),
@@ -162,8 +141,8 @@ impl Invocation<'_> {
                 (Operation::SetTimeouts, director.set_timeouts(*change))
             }
             Command::StartDaemon(daemon) => (Operation::StartDaemon, director.start_daemon(daemon)),
-            Command::StopDaemon { role, sync_id } => {
-                (Operation::StopDaemon, director.stop_daemon(*role, *sync_id))
+            Command::StopDaemon { role, .. } => {
+                (Operation::StopDaemon, director.stop_daemon(*role))
             }
             // Only on a line of standard input does it come here: it does not nest.
             Command::Restore => return Exit::try_help(self.program),

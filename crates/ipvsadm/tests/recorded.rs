@@ -1,6 +1,7 @@
 //! Does what was done to the real ipvsadm, and compares every byte and every exit code.
 
 mod fake;
+mod files;
 mod machine;
 mod table;
 
@@ -8,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use fake::FakeDirector;
 use machine::RecordedNames;
-use table::{Entry, Recorded};
+use table::{Entry, Program, Recorded};
 use weir_config::model::{Family, Protocol, ServiceKey};
 use weir_ipvsadm::listing::{ConnectionListing, ConnectionProtocol, Counters, Rates};
 use weir_ipvsadm::{Invocation, Stream};
@@ -39,6 +40,16 @@ fn legality() {
 }
 
 #[test]
+fn scripts() {
+    compare("scripts", include_str!("recorded/scripts.txt"));
+}
+
+#[test]
+fn proc() {
+    compare("proc", include_str!("recorded/proc.txt"));
+}
+
+#[test]
 fn traffic() {
     compare("traffic", include_str!("recorded/traffic.txt"));
 }
@@ -64,6 +75,11 @@ fn compare(name: &str, text: &str) {
                     differences.push(format!("{name}.txt:{}: {difference}", recorded.line));
                 }
             }
+            Entry::File(recorded) => {
+                if let Some(difference) = files::difference(&director, recorded) {
+                    differences.push(format!("{name}.txt:{}: {difference}", recorded.line));
+                }
+            }
         }
     }
     assert!(
@@ -76,7 +92,7 @@ fn compare(name: &str, text: &str) {
 
 fn difference(director: &mut FakeDirector, recorded: &Recorded) -> Option<String> {
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    let code = Invocation {
+    let mut invocation = Invocation {
         program: "ipvsadm",
         names: &RecordedNames,
         director,
@@ -84,8 +100,13 @@ fn difference(director: &mut FakeDirector, recorded: &Recorded) -> Option<String
             Stream::Output => stdout += text,
             Stream::Error => stderr += text,
         },
-    }
-    .run(&recorded.arguments, &mut recorded.input.iter().cloned());
+    };
+    let (arguments, mut input) = (&recorded.arguments[..], recorded.input.iter().cloned());
+    let code = match recorded.program {
+        Program::Ipvsadm => invocation.run(arguments, &mut input),
+        Program::Save => invocation.run_save(arguments),
+        Program::Restore => invocation.run_restore(&mut input),
+    };
     let same =
         i32::from(code) == recorded.code && stdout == recorded.stdout && stderr == recorded.stderr;
     (!same).then(|| {
@@ -104,7 +125,7 @@ fn learn_traffic(director: &mut FakeDirector, following: &[Entry]) {
         .take_while(|entry| matches!(entry, Entry::Invocation(_)))
         .filter_map(|entry| match entry {
             Entry::Invocation(recorded) => Some(recorded),
-            Entry::Fresh | Entry::Moment | Entry::Connection(_) => None,
+            Entry::Fresh | Entry::Moment | Entry::Connection(_) | Entry::File(_) => None,
         });
     for recorded in moment {
         let columns = match recorded
@@ -255,6 +276,7 @@ fn connection(line: &str) -> Option<ConnectionListing> {
             [engine, data] => Some((engine.to_owned(), data.to_owned())),
             _ => None,
         },
+        synced: false,
     })
 }
 

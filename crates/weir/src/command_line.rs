@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::exit::{self, Code, Outcome};
+use crate::verbs::ipvsadm::Program;
 use crate::verbs::{
-    apply, connections, counters, detach, ipvsadm, plan, realserver, run, services, status,
+    apply, connections, counters, detach, ipvsadm, plan, proc, realserver, run, services, status,
 };
 
 /// The Linux Virtual Server, as one program: a director's daemon and its command line
@@ -34,10 +35,23 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    #[command(about = ipvsadm::ABOUT_SAVE, disable_help_flag = true)]
+    IpvsadmSave {
+        /// -n: numbers instead of names
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    #[command(about = ipvsadm::ABOUT_RESTORE, disable_help_flag = true)]
+    IpvsadmRestore {
+        /// None
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     Status(status::Arguments),
     Services(services::Arguments),
     Connections(connections::Arguments),
     Counters(counters::Arguments),
+    Proc(proc::Arguments),
     Plan(plan::Arguments),
     Apply(apply::Arguments),
     Detach(detach::Arguments),
@@ -46,13 +60,14 @@ enum Verb {
 
 /// Runs the program with those arguments, its own name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let program = |name: &OsStr| name.to_str().and_then(Program::from_name);
     let name = arguments.first().map(Path::new).and_then(Path::file_name);
-    if name == Some(OsStr::new("ipvsadm")) {
-        return run_ipvsadm(arguments.get(1..).unwrap_or_default());
+    if let Some(program) = name.and_then(program) {
+        return ipvsadm::run(program, &arguments[1..]);
     }
     // Before clap sees them: it would take some of ipvsadm's options for its own.
-    if arguments.get(1).is_some_and(|verb| verb == "ipvsadm") {
-        return run_ipvsadm(&arguments[2..]);
+    if let Some(program) = arguments.get(1).and_then(|verb| program(verb)) {
+        return ipvsadm::run(program, &arguments[2..]);
     }
     match CommandLine::try_parse_from(arguments) {
         Ok(command_line) => match run_verb(command_line.verb) {
@@ -74,24 +89,19 @@ fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
     let done = |outcome: Outcome| outcome.map(|()| ExitCode::SUCCESS);
     match verb {
         Verb::Run(arguments) => done(run::run(&arguments)),
-        Verb::Ipvsadm { arguments } => Ok(run_ipvsadm(&arguments)),
+        Verb::Ipvsadm { arguments } => Ok(ipvsadm::run(Program::Ipvsadm, &arguments)),
+        Verb::IpvsadmSave { arguments } => Ok(ipvsadm::run(Program::Save, &arguments)),
+        Verb::IpvsadmRestore { arguments } => Ok(ipvsadm::run(Program::Restore, &arguments)),
         Verb::Status(arguments) => done(status::run(&arguments)),
         Verb::Services(arguments) => done(services::run(&arguments)),
         Verb::Connections(arguments) => done(connections::run(&arguments)),
         Verb::Counters(arguments) => done(counters::run(&arguments)),
+        Verb::Proc(arguments) => done(proc::run(&arguments)),
         Verb::Plan(arguments) => done(plan::run(&arguments)),
         Verb::Apply(arguments) => done(apply::run(&arguments)),
         Verb::Detach(arguments) => done(detach::run(&arguments)),
         Verb::Realserver(arguments) => done(realserver::run(&arguments)),
     }
-}
-
-fn run_ipvsadm(arguments: &[OsString]) -> ExitCode {
-    let arguments: Vec<String> = arguments
-        .iter()
-        .map(|argument| argument.to_string_lossy().into_owned())
-        .collect();
-    ipvsadm::run("ipvsadm", &arguments)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The daemon: the management API in front of the director.
 //!
-//! Locks are taken in this order: `director`, then `plane`, then `interfaces`.
+//! Locks are taken in this order: `director`, then `plane`, then `interfaces`; `syncs` alone.
 
 pub mod configuration;
 mod connections;
@@ -10,6 +10,7 @@ mod listing;
 mod routes;
 pub mod serving;
 mod status;
+mod sync_daemons;
 pub mod tasks;
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,8 +19,9 @@ use std::time::{Duration, Instant};
 use api::management::{ConnectionFilter, Document};
 use api::status::Status;
 use api::{Change, Management, Peer, types};
-use config::model::{ServiceKey, Timeouts};
+use config::model::{ServiceKey, SyncDaemon, SyncRole, Timeouts};
 use control::Director;
+use control::sync_daemons::SyncDaemons;
 use host::clock::monotonic;
 use weir_api as api;
 use weir_config as config;
@@ -37,6 +39,7 @@ pub struct Daemon<P> {
     director: Mutex<Director>,
     plane: RwLock<P>,
     interfaces: Mutex<Interfaces>,
+    syncs: Mutex<SyncDaemons>,
     /// Why changes of routes go unnoticed, while they do.
     blind: Mutex<Option<String>>,
     facts: Facts,
@@ -50,6 +53,7 @@ impl<P: Plane> Daemon<P> {
             director: Mutex::new(Director::adopt(&plane, monotonic())?),
             plane: RwLock::new(plane),
             interfaces: Mutex::new(Interfaces::default()),
+            syncs: Mutex::default(),
             blind: Mutex::default(),
             facts,
             started: Instant::now(),
@@ -78,6 +82,10 @@ impl<P: Plane> Daemon<P> {
         self.interfaces
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn syncs(&self) -> MutexGuard<'_, SyncDaemons> {
+        self.syncs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the rates follow. Commands need not wait while counters are read.
@@ -153,17 +161,38 @@ impl<P: Plane> Management for Daemon<P> {
         Ok(control::settings::timeouts(self.plane().settings()))
     }
 
+    fn sync_daemons(&self) -> Result<Vec<SyncDaemon>, api::Error> {
+        Ok(self.list_sync_daemons())
+    }
+
+    fn start_sync_daemon(&self, peer: Peer, daemon: SyncDaemon) -> Result<(), api::Error> {
+        let what = format!(
+            "start {} sync daemon on {}",
+            daemon.role.name(),
+            daemon.interface
+        );
+        logged(peer, &what, self.start_sync(daemon))
+    }
+
+    fn stop_sync_daemon(&self, peer: Peer, role: SyncRole) -> Result<(), api::Error> {
+        let what = format!("stop {} sync daemon", role.name());
+        logged(peer, &what, self.stop_sync(role))
+    }
+
     fn change(&self, peer: Peer, change: Change) -> Result<(), api::Error> {
-        let outcome = self.make(change.clone()).map_err(listing::refusal);
-        match &outcome {
-            Ok(()) => tracing::info!(user = peer.user, process = peer.process, "{change}"),
-            Err(error) => tracing::info!(
-                user = peer.user,
-                process = peer.process,
-                "{change}: refused: {error}"
-            ),
-        }
-        outcome
+        let outcome = match &change {
+            Change::AddServer { key, server } => self.check_mixture(key, server.address),
+            Change::EditServer { key, address, .. } => self.check_mixture(key, *address),
+            Change::AddService(_)
+            | Change::EditService { .. }
+            | Change::DeleteService(_)
+            | Change::Flush
+            | Change::DeleteServer { .. }
+            | Change::Zero(_)
+            | Change::SetTimeouts(_) => Ok(()),
+        };
+        let made = outcome.and_then(|()| self.make(change.clone()).map_err(listing::refusal));
+        logged(peer, &change.to_string(), made)
     }
 
     fn plan(&self, document: &Document) -> Result<types::Plan, api::Error> {
@@ -173,4 +202,14 @@ impl<P: Plane> Management for Daemon<P> {
     fn apply(&self, peer: Peer, document: &Document) -> Result<types::Plan, api::Error> {
         self.apply_document(peer, document)
     }
+}
+
+/// Says in the log what somebody did, or could not do.
+fn logged(peer: Peer, what: &str, outcome: Result<(), api::Error>) -> Result<(), api::Error> {
+    let Peer { user, process, .. } = peer;
+    match &outcome {
+        Ok(()) => tracing::info!(user, process, "{what}"),
+        Err(error) => tracing::info!(user, process, "{what}: refused: {error}"),
+    }
+    outcome
 }

@@ -1,5 +1,6 @@
 //! The packet path in the kernel, as the daemon sees it.
 
+use std::io;
 use std::path::Path;
 
 use abi::connection::{Connection4, Connection6};
@@ -10,6 +11,7 @@ use abi::service::{Destination, Service};
 use abi::settings::{Interface, Settings};
 use config::file::TableSizes;
 use dataplane::{Attachment, Dataplane, Error};
+use host::interface::{self, State};
 use host::mode::Hook;
 use weir_abi as abi;
 use weir_config as config;
@@ -75,6 +77,14 @@ impl Plane for Kernel {
 
     fn reasons(&self) -> Result<Vec<(Reason, u64)>, Error> {
         self.0.reasons()
+    }
+
+    fn interface_state(&self, name: &str) -> io::Result<Option<State>> {
+        interface::state(name)
+    }
+
+    fn processor_counters(&self) -> Result<Vec<Counters>, Error> {
+        self.0.processor_counters()
     }
 
     fn connections4(&self) -> &[Connection4] {

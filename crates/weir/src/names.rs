@@ -1,7 +1,9 @@
 //! Host and service names, as this machine's C library knows them: `/etc/hosts`, `/etc/services`,
 //! DNS. ipvsadm asks the same library, so both give the same names.
 
+use std::ffi::{CStr, CString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 
 use dns_lookup::{AddrInfoHints, getaddrinfo, getnameinfo};
 use ipvsadm::Names;
@@ -11,6 +13,9 @@ use weir_ipvsadm as ipvsadm;
 /// The C library's resolver.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemNames;
+
+/// Held while the C library's one entry of `/etc/services` is asked for and read.
+static ENTRY: Mutex<()> = Mutex::new(());
 
 impl Names for SystemNames {
     fn address_of(&self, host: &str) -> Option<Ipv4Addr> {
@@ -25,15 +30,16 @@ impl Names for SystemNames {
         })
     }
 
+    // `getaddrinfo` and `getnameinfo` know no services of SCTP.
     fn port_of(&self, service: &str, protocol: Protocol) -> Option<u16> {
-        let hints = AddrInfoHints {
-            address: libc::AF_INET,
-            socktype: socket_type(protocol),
-            protocol: protocol.number().into(),
-            ..AddrInfoHints::default()
-        };
-        let found = getaddrinfo(None, Some(service), Some(hints)).ok()?;
-        found.flatten().map(|one| one.sockaddr.port()).next()
+        let service = CString::new(service).ok()?;
+        let _held = ENTRY.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: both are texts that end in NUL and outlive the call.
+        let entry = unsafe { libc::getservbyname(service.as_ptr(), c_name(protocol).as_ptr()) };
+        // SAFETY: null, or an entry that stays as it is until the next question: the lock is held.
+        let port = unsafe { entry.as_ref() }?.s_port;
+        // Network byte order in the low half.
+        Some(u16::from_be(port as u16))
     }
 
     fn host_of(&self, address: IpAddr) -> Option<String> {
@@ -42,21 +48,23 @@ impl Names for SystemNames {
     }
 
     fn service_of(&self, port: u16, protocol: Protocol) -> Option<String> {
-        let datagram = match protocol {
-            Protocol::Udp => libc::NI_DGRAM,
-            Protocol::Tcp | Protocol::Sctp => 0,
-        };
-        let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-        let (_, service) = getnameinfo(&any, libc::NI_NUMERICHOST | datagram).ok()?;
-        (service != port.to_string()).then_some(service)
+        let _held = ENTRY.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: a text that ends in NUL and outlives the call.
+        let entry =
+            unsafe { libc::getservbyport(i32::from(port.to_be()), c_name(protocol).as_ptr()) };
+        // SAFETY: null, or an entry that stays as it is until the next question: the lock is held.
+        let name = unsafe { entry.as_ref() }?.s_name;
+        // SAFETY: an entry's name is a text that ends in NUL, and stays as long as the entry.
+        let name = unsafe { CStr::from_ptr(name) };
+        Some(name.to_string_lossy().into_owned())
     }
 }
 
-const fn socket_type(protocol: Protocol) -> i32 {
+const fn c_name(protocol: Protocol) -> &'static CStr {
     match protocol {
-        Protocol::Tcp => libc::SOCK_STREAM,
-        Protocol::Udp => libc::SOCK_DGRAM,
-        Protocol::Sctp => libc::SOCK_SEQPACKET,
+        Protocol::Tcp => c"tcp",
+        Protocol::Udp => c"udp",
+        Protocol::Sctp => c"sctp",
     }
 }
 
@@ -77,5 +85,17 @@ mod tests {
     fn a_port_without_a_name_has_none() {
         assert_eq!(SystemNames.service_of(64_999, Protocol::Tcp), None);
         assert_eq!(SystemNames.port_of("no-such-service", Protocol::Tcp), None);
+        assert_eq!(SystemNames.port_of("a\0b", Protocol::Tcp), None);
+    }
+
+    #[test]
+    fn a_service_is_one_of_a_protocol() {
+        for protocol in Protocol::ALL {
+            // Only where /etc/services names it can it be asked for.
+            let Some(name) = SystemNames.service_of(3_868, protocol) else {
+                continue;
+            };
+            assert_eq!(SystemNames.port_of(&name, protocol), Some(3_868), "{name}");
+        }
     }
 }

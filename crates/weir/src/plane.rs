@@ -1,8 +1,12 @@
 //! What the daemon needs of the packet path beside its tables: the data plane, or a test's memory.
 
+use std::io;
+
 use abi::connection::{Connection4, Connection6};
+use abi::counters::Counters;
 use abi::reason::Reason;
 use abi::settings::Interface;
+use host::interface::State;
 use host::mode::Hook;
 use weir_abi as abi;
 use weir_control::Tables;
@@ -22,6 +26,10 @@ pub trait Plane: Tables<Error: Send + Sync + 'static> + Send + Sync + 'static {
     fn forget_interface(&self, index: u32) -> Result<(), Self::Error>;
     /// Packets by what became of them.
     fn reasons(&self) -> Result<Vec<(Reason, u64)>, Self::Error>;
+    /// The state of an interface of this network namespace; nothing when there is none of that name.
+    fn interface_state(&self, name: &str) -> io::Result<Option<State>>;
+    /// What each processor has counted for the real servers that there are.
+    fn processor_counters(&self) -> Result<Vec<Counters>, Self::Error>;
     /// All slots for connections of IPv4.
     fn connections4(&self) -> &[Connection4];
     /// All slots for connections of IPv6.

@@ -6,6 +6,7 @@ pub mod counters;
 pub mod detach;
 pub mod ipvsadm;
 pub mod plan;
+pub mod proc;
 pub mod realserver;
 pub mod run;
 pub mod services;

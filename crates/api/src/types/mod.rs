@@ -1,6 +1,7 @@
 //! What travels: services, real servers, connections, counters, timeouts.
 
 mod service;
+mod sync_daemon;
 
 use std::net::SocketAddr;
 
@@ -13,6 +14,7 @@ pub use service::{
     NewServer, NewService, Persistence, Server, ServerEdit, Service, ServiceEdit, ServiceTimeouts,
     Services, Tunnel,
 };
+pub use sync_daemon::{SyncDaemon, SyncDaemons, role as sync_role};
 
 /// Connections, packets and bytes since they were last zeroed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -66,6 +68,9 @@ pub struct Totals {
     pub counters: Counters,
     /// Per second.
     pub rates: Rates,
+    /// Counted by each processor since the tables were made, never zeroed.
+    #[serde(default)]
+    pub processors: Vec<Counters>,
     /// Every packet that came in, by what became of it and why.
     pub reasons: Vec<ReasonCount>,
 }

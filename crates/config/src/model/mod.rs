@@ -9,6 +9,7 @@ mod persistence;
 mod scheduler;
 mod server;
 mod service;
+mod sync_daemon;
 mod timeouts;
 mod words;
 
@@ -18,5 +19,6 @@ pub use persistence::{Engine, Netmask, Persistence, PrefixLength6};
 pub use scheduler::{Scheduler, SchedulerFlags};
 pub use server::{Forwarding, GueChecksum, RealServer, Thresholds, Tunnel, Weight, is_host};
 pub use service::{LocalAddresses, Refusal, Service};
+pub use sync_daemon::{SyncDaemon, SyncRole};
 pub use timeouts::{ServiceTimeouts, Timeouts};
 pub use words::Words;

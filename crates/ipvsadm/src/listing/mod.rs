@@ -8,13 +8,14 @@ mod services;
 
 use std::net::SocketAddr;
 
-use weir_config::model::{Protocol, ServiceKey, Timeouts};
+use weir_config::model::{Protocol, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::address;
-use crate::command::{Forwarding, Netmask, SchedulerFlags, SyncDaemon};
+use crate::command::{Forwarding, Netmask, SchedulerFlags};
 
 pub use connections::connections;
 pub use save::save;
+pub(crate) use services::forwarding_name;
 pub use services::{service, services};
 
 /// What the first line of a listing says of the director.
@@ -126,6 +127,8 @@ pub struct ConnectionListing {
     pub destination: SocketAddr,
     /// The persistence engine and its data, shown with `--persistent-conn`.
     pub engine_data: Option<(String, String)>,
+    /// Whether the director has it from another one, by synchronisation.
+    pub synced: bool,
 }
 
 /// What a connection can be of: a transport protocol, or IP for the persistence template of a

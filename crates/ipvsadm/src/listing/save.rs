@@ -79,7 +79,8 @@ fn server_line(
     let name = address::written(server.address.ip(), server.address.port(), protocol, names);
     let weight = server.weight.cast_signed();
     let (method, tunnel) = match server.forwarding {
-        Forwarding::Nat => ("-m", String::new()),
+        // What comes nearest of what ipvsadm has.
+        Forwarding::Nat | Forwarding::FullNat => ("-m", String::new()),
         Forwarding::DirectRouting | Forwarding::Local => ("-g", String::new()),
         Forwarding::Tunnel(tunnel) => ("-i", tunnel_options(tunnel)),
     };

@@ -228,12 +228,13 @@ fn attributes(service: &ServiceListing) -> String {
     text
 }
 
-const fn forwarding_name(forwarding: Forwarding) -> &'static str {
+pub(crate) const fn forwarding_name(forwarding: Forwarding) -> &'static str {
     match forwarding {
         Forwarding::Nat => "Masq",
         Forwarding::Local => "Local",
         Forwarding::Tunnel(_) => "Tunnel",
         Forwarding::DirectRouting => "Route",
+        Forwarding::FullNat => "FullNat",
     }
 }
 
@@ -249,6 +250,8 @@ fn tunnel_info(forwarding: Forwarding) -> String {
             format!("gue:{port}:{}", sign(checksum))
         }
         Forwarding::Tunnel(Tunnel::Gre { checksum }) => format!("gre:{}", sign(checksum)),
-        Forwarding::Nat | Forwarding::DirectRouting | Forwarding::Local => "n/a".to_owned(),
+        Forwarding::Nat | Forwarding::DirectRouting | Forwarding::Local | Forwarding::FullNat => {
+            "n/a".to_owned()
+        }
     }
 }

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use weir_config::model::{ServiceKey, Timeouts};
+use weir_config::model::{ServiceKey, SyncDaemon, SyncRole, Timeouts};
 use weir_ipvsadm::listing::{
     ConnectionListing, Counters, Header, Rates, ServerListing, ServiceListing,
 };
-use weir_ipvsadm::{
-    Command, Director, ErrorCode, RealServer, Refused, Service, SyncDaemon, SyncRole,
-    TimeoutChange, Unsupported,
-};
+use weir_ipvsadm::{Director, ErrorCode, RealServer, Refused, Service, TimeoutChange};
 
 const SCHEDULERS: &[&str] = &[
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
@@ -48,10 +45,6 @@ impl FakeDirector {
 }
 
 impl Director for FakeDirector {
-    fn supports(&self, _command: &Command) -> Result<(), Unsupported> {
-        Ok(())
-    }
-
     fn add_service(&mut self, service: &Service) -> Result<(), Refused> {
         if self.find(&service.key).is_ok() {
             return Err(Refused::new(ErrorCode::ServiceExists));
@@ -183,7 +176,7 @@ impl Director for FakeDirector {
         Ok(())
     }
 
-    fn stop_daemon(&mut self, role: SyncRole, _sync_id: u8) -> Result<(), Refused> {
+    fn stop_daemon(&mut self, role: SyncRole) -> Result<(), Refused> {
         match self.daemons.remove(&place(role)) {
             Some(_) => Ok(()),
             None => Err(Refused::new(ErrorCode::DaemonNotFound)),

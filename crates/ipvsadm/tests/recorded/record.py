@@ -14,8 +14,8 @@ def unescaped(word):
     return out
 
 
-def ipvsadm(arguments, given=""):
-    done = subprocess.run(["ipvsadm", *arguments], input=given.encode(), capture_output=True)
+def ipvsadm(arguments, given="", program="ipvsadm"):
+    done = subprocess.run([program, *arguments], input=given.encode(), capture_output=True)
     return done.returncode & 255, done.stdout.decode(), done.stderr.decode()
 
 
@@ -39,13 +39,18 @@ for index, line in enumerate(kept):
     if line[0] == "@":
         fresh()
     following = kept[index + 1] if index + 1 < len(kept) else ""
-    if line[0] == "$":
+    if line[0] == "&":
+        emit(">", open("/proc/net/" + line[2:]).read())
+    if line[0] in "$*":
+        program = {"$": "ipvsadm", "*": "ipvsadm-"}[line[0]]
         arguments = [unescaped(word) for word in line[1:].split(" ") if word]
+        if line[0] == "*":
+            program += arguments.pop(0)
         given = ""
     if line[0] == "<":
         given += unescaped(line[2:]) + "\n"
-    if line[0] in "$<" and not following.startswith("<"):
-        code, stdout, stderr = ipvsadm(arguments, given)
+    if line[0] in "$*<" and not following.startswith("<"):
+        code, stdout, stderr = ipvsadm(arguments, given, program)
         print("=", code)
         emit(">", stdout)
         emit("!", stderr)

@@ -21,7 +21,11 @@ ntp 123/udp
 diameter 3868/sctp
 SERVICES
 ip link set lo up
-for table in random1 random2 options addresses values restore legality; do
+for mtu in 1500 9000 1400; do ip link add d$mtu mtu $mtu type dummy; done
+ip link set d1500 up
+ip link set d9000 up
+modprobe -a ip_vs ip_vs_ftp
+for table in random1 random2 options addresses values restore legality proc scripts daemons; do
   echo "==> $table.txt"
   python3 record.py "$table.txt"
 done

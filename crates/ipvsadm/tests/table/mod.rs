@@ -9,14 +9,26 @@ pub enum Entry {
     Moment,
     /// `|`: the kernel's connections.
     Connection(String),
-    /// `$`: an invocation.
+    /// `$`: an invocation; `*` of one of the scripts.
     Invocation(Recorded),
+    /// `&`: a file of the kernel; its name is the one argument.
+    File(Recorded),
+}
+
+/// Which program was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Program {
+    #[default]
+    Ipvsadm,
+    Save,
+    Restore,
 }
 
 /// An invocation and what came of it.
 #[derive(Debug, Default)]
 pub struct Recorded {
     pub line: usize,
+    pub program: Program,
     pub arguments: Vec<String>,
     pub input: Vec<String>,
     pub code: i32,
@@ -36,17 +48,32 @@ pub fn read(text: &str) -> Vec<Entry> {
             '@' => entries.push(Entry::Fresh),
             '%' => entries.push(Entry::Moment),
             '|' => entries.push(Entry::Connection(rest.to_owned())),
-            '$' => entries.push(Entry::Invocation(Recorded {
+            '&' => entries.push(Entry::File(Recorded {
                 line: index + 1,
-                arguments: rest
-                    .split(' ')
-                    .filter(|word| !word.is_empty())
-                    .map(unescaped)
-                    .collect(),
+                arguments: vec![rest.to_owned()],
                 ..Recorded::default()
             })),
+            '$' => entries.push(Entry::Invocation(Recorded {
+                line: index + 1,
+                arguments: words(rest),
+                ..Recorded::default()
+            })),
+            '*' => {
+                let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                entries.push(Entry::Invocation(Recorded {
+                    line: index + 1,
+                    program: match name {
+                        "save" => Program::Save,
+                        "restore" => Program::Restore,
+                        other => panic!("line {}: no ipvsadm-{other}", index + 1),
+                    },
+                    arguments: words(rest),
+                    ..Recorded::default()
+                }));
+            }
             '<' | '=' | '>' | '!' => {
-                let Some(Entry::Invocation(recorded)) = entries.last_mut() else {
+                let Some(Entry::Invocation(recorded) | Entry::File(recorded)) = entries.last_mut()
+                else {
                     panic!("line {}: {line:?} belongs to nothing", index + 1);
                 };
                 match mark {
@@ -60,6 +87,11 @@ pub fn read(text: &str) -> Vec<Entry> {
         }
     }
     entries
+}
+
+fn words(text: &str) -> Vec<String> {
+    let words = text.split(' ').filter(|word| !word.is_empty());
+    words.map(unescaped).collect()
 }
 
 /// `\e` nothing, `\s` blank, `\t`, `\r`, `\\`.

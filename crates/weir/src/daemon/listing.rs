@@ -34,12 +34,28 @@ pub fn service(listing: &ServiceListing) -> types::Service {
 
 /// Counted over everything.
 pub fn totals<P: Plane>(director: &Director, plane: &P) -> Result<types::Totals, Error> {
+    let processors = plane
+        .processor_counters()
+        .map_err(|error| refusal(control::Error::Tables(error)))?;
     let snapshot = director.snapshot(plane).map_err(refusal)?;
+    let ever = snapshot.counters.plus(plane.settings().zeroed.load());
     Ok(types::Totals {
         counters: counters(snapshot.counters),
         rates: rates(snapshot.rates),
+        processors: by_processor(processors, ever),
         reasons: reasons(plane)?,
     })
+}
+
+/// What each processor has counted since the tables were made. Of real servers that are gone only the
+/// sum is known: the first processor gets it.
+fn by_processor(mut processors: Vec<Counters>, ever: Counters) -> Vec<types::Counters> {
+    let none = Counters::default();
+    let here = processors.iter().fold(none, |sum, one| sum.plus(*one));
+    if let Some(first) = processors.first_mut() {
+        *first = first.plus(ever.minus(here));
+    }
+    processors.into_iter().map(counters).collect()
 }
 
 /// What became of every packet.

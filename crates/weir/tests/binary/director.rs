@@ -39,11 +39,20 @@ impl Director {
         Self::with(|_| {})
     }
 
+    /// A director whose tables do not fill up.
+    pub fn large() -> Self {
+        Self::of(1_024, 4_096, |_| {})
+    }
+
     /// A director whose packet path `prepare` has seen first.
     pub fn with(prepare: impl FnOnce(&mut MemoryPlane)) -> Self {
+        Self::of(SERVICES, DESTINATIONS, prepare)
+    }
+
+    fn of(services: usize, destinations: usize, prepare: impl FnOnce(&mut MemoryPlane)) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = directory.path().join("weir.sock");
-        let tables = Arc::new(MemoryTables::new(SERVICES, DESTINATIONS));
+        let tables = Arc::new(MemoryTables::new(services, destinations));
         settings::set_defaults(tables.settings());
         let mut plane = MemoryPlane {
             tables: Arc::clone(&tables),

@@ -111,30 +111,39 @@ fn what_the_director_refuses_is_said_in_ipvsadms_words() {
 }
 
 #[test]
-fn what_is_still_to_come_is_said_and_changes_nothing() {
+fn every_attribute_comes_back() {
     check(
         &Director::new(),
         "
-        $ -A -t 192.0.2.10:80 -s sh
-        = 2
-        ! Weir does not take -s sh yet: this scheduler is still to come
-        $ -A -t 192.0.2.10:80 -p
-        = 2
-        ! Weir does not take -p yet: persistence is still to come
-        $ -A -f 1
-        = 2
-        ! Weir does not take -f yet: services by firewall mark is still to come
-        $ -A -t 192.0.2.10:80 -s rr
+        $ -A -u 192.0.2.10:5060 -s sh -b sh-port -p 60 -M 255.255.255.0 --pe sip
         = 0
-        $ -a -t 192.0.2.10:80 -r 10.0.0.1:80
-        = 2
-        ! Weir does not take -g (the default: say -m for NAT) yet: direct routing is still to come
-        $ -a -t 192.0.2.10:80 -r 10.0.0.1:80 -i
-        = 2
-        ! Weir does not take -i yet: tunneling is still to come
+        $ -a -u 192.0.2.10:5060 -r 10.0.0.1
+        = 0
+        $ -A -f 7 -6 -s mh -o
+        = 0
+        $ -a -f 7 -6 -r [2001:db8::1]:99 -i --tun-type gue --tun-port 6080 --tun-remcsum -x 9 -y 3
+        = 0
+        $ -A --sctp-service 192.0.2.10:3868 -s nothing
+        = 255
+        ! Scheduler or persistence engine not found
+        $ -a -f 7 -6 -r [2001:db8::2]:99 -m -x 1 -y 2
+        = 255
+        ! Numerical result out of range
         $ -Sn
         = 0
-        > -A -t 192.0.2.10:80 -s rr
+        > -A -u 192.0.2.10:5060 -s sh -p 60 -M 255.255.255.0 --pe sip -b sh-port
+        > -a -u 192.0.2.10:5060 -r 10.0.0.1:5060 -g -w 1
+        > -A -f 7 -6 -s mh -o
+        > -a -f 7 -6 -r [2001:db8::1]:99 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum
+        $ -L -n --thresholds
+        = 0
+        > IP Virtual Server version 1.2.1 (size=4096)
+        > Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn 
+        >   -> RemoteAddress:Port
+        > UDP  192.0.2.10:5060 sh (sh-port) persistent 60 mask 255.255.255.0 pe sip
+        >   -> 10.0.0.1:5060                0          0          0          0         
+        > FWM  7 IPv6 mh ops
+        >   -> [2001:db8::1]:99             9          3          0          0         
         ",
     );
 }
@@ -315,6 +324,37 @@ fn a_restore_into_nowhere_says_so_once() {
     let (code, _, error) = parts(&run(Path::new(BINARY), nowhere, &["ipvsadm", "-R"], lines));
     assert_eq!(code, 2);
     assert_eq!(error.lines().count(), 1, "{error}");
+    let (code, _, error) = parts(&run(
+        Path::new(BINARY),
+        nowhere,
+        &["ipvsadm-restore"],
+        lines,
+    ));
+    assert_eq!(code, 2);
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn the_binary_is_the_scripts_under_their_names() {
+    let director = Director::new();
+    let named = |name: &str, arguments: &[&str], input: &str| {
+        let link = director.directory().join(name);
+        let _ = symlink(BINARY, &link);
+        parts(&run(&link, &director.socket(), arguments, input))
+    };
+    let nothing = String::new;
+
+    let lines = "# mine\n-A -t 192.0.2.10:80 -s rr\n";
+    let restored = named("ipvsadm-restore", &["-n"], lines);
+    assert_eq!(restored, (0, nothing(), nothing()));
+    let lines = "-A -t 192.0.2.11:80 -s rr\n";
+    let replaced = named("ipvsadm-restore", &[], lines);
+    assert_eq!(replaced, (0, nothing(), nothing()));
+    let saved = named("ipvsadm-save", &["-n"], "");
+    assert_eq!(saved, (0, lines.to_owned(), nothing()));
+    let (code, output, help) = named("ipvsadm-save", &["-h"], "");
+    assert_eq!((code, output), (1, nothing()));
+    assert!(help.starts_with("ipvsadm-save: "), "{help}");
 }
 
 #[test]

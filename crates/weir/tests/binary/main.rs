@@ -5,5 +5,7 @@ mod director;
 mod ipvsadm;
 mod nonsense;
 mod plane;
+mod proc;
+mod recorded;
 mod transcript;
 mod verbs;

@@ -39,14 +39,19 @@ fn a_wrong_request_gets_a_reason() {
         ("POST", "/v1/services", r#"{"key":7}"#, 400, "invalid"),
         ("POST", "/v1/services", r#"{"key":"tcp:192.0.2.11:80","scheduler":"fastest"}"#, 422, "scheduler-not-found"),
         ("POST", "/v1/services", r#"{"key":"tcp:192.0.2.10:80"}"#, 409, "service-exists"),
-        ("POST", "/v1/services", r#"{"key":"fwmark:1"}"#, 422, "not-supported"),
+        ("POST", "/v1/services", r#"{"key":"fwmark:0"}"#, 400, "invalid"),
+        ("POST", "/v1/services", r#"{"key":"tcp:192.0.2.11:80","engine":"x"}"#, 422, "scheduler-not-found"),
         ("POST", servers, r#"{"address":"10.0.0.1:80","weight":2147483648}"#, 422, "out-of-range"),
         ("POST", servers, r#"{"address":"10.0.0.1:80","weight":-1}"#, 400, "invalid"),
-        ("POST", servers, r#"{"address":"10.0.0.1:80","forwarding":"dr"}"#, 422, "not-supported"),
+        ("POST", servers, r#"{"address":"10.0.0.1:80","forwarding":"fullnat"}"#, 422, "not-supported"),
         ("POST", servers, r#"{"address":"10.0.0.1"}"#, 400, "invalid"),
         ("POST", servers, r#"{"address":"[2001:db8::1]:80"}"#, 400, "invalid"),
         ("PATCH", service, r#"{"scheduler":"rr","weight":1}"#, 400, "invalid"),
         ("PUT", "/v1/timeouts", r#"{"tcp":4294967295}"#, 400, "invalid"),
+        ("POST", "/v1/sync-daemons", r#"{"role":"master","interface":"none"}"#, 422, "no-such-device"),
+        ("POST", "/v1/sync-daemons", r#"{"role":"slave","interface":"lo"}"#, 400, "invalid"),
+        ("POST", "/v1/sync-daemons", r#"{"role":"master","interface":"lo","group":"192.0.2.1"}"#, 400, "invalid"),
+        ("DELETE", "/v1/sync-daemons/master", "", 404, "daemon-not-found"),
         ("POST", "/v1/apply", "[director\n", 400, "invalid"),
         ("POST", "/v1/apply", "colour = \"red\"\n", 400, "invalid"),
         // Queries and keys.
@@ -155,6 +160,8 @@ fn the_document_names_every_path_and_every_path_is_there() {
             "/v1/services/{key}/servers/{address}",
             "/v1/services/{key}/zero",
             "/v1/status",
+            "/v1/sync-daemons",
+            "/v1/sync-daemons/{role}",
             "/v1/timeouts",
             "/v1/zero",
         ]
@@ -167,7 +174,8 @@ fn the_document_names_every_path_and_every_path_is_there() {
         for method in methods.as_object().expect("methods").keys() {
             let path = path
                 .replace("{key}", "tcp:192.0.2.1:1")
-                .replace("{address}", "10.0.0.1:1");
+                .replace("{address}", "10.0.0.1:1")
+                .replace("{role}", "backup");
             let answer = director.raw(request(&method.to_uppercase(), &path, "").as_bytes());
             for unknown in ["\"not-found\"", "method-not-allowed", "HTTP/1.1 5"] {
                 assert!(!answer.contains(unknown), "{method} {path}: {answer}");

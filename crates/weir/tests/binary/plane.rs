@@ -1,6 +1,7 @@
 //! A packet path that takes no packets: tables in plain memory.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use weir::plane::Plane;
@@ -13,6 +14,7 @@ use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{Interface, Settings};
 use weir_control::Tables;
 use weir_control::testing::MemoryTables;
+use weir_host::interface::State;
 use weir_host::mode::Hook;
 
 /// The tables are shared with the test, which does what packets would do.
@@ -46,6 +48,25 @@ impl Plane for MemoryPlane {
 
     fn reasons(&self) -> Result<Vec<(Reason, u64)>, Infallible> {
         Ok(self.reasons.clone())
+    }
+
+    /// Those of the machine on which ipvsadm was recorded.
+    fn interface_state(&self, name: &str) -> io::Result<Option<State>> {
+        let (mtu, up) = match name {
+            "lo" => (65_536, true),
+            "d1500" => (1_500, true),
+            "d9000" => (9_000, true),
+            "d1400" => (1_400, false),
+            _ => return Ok(None),
+        };
+        Ok(Some(State { mtu, up }))
+    }
+
+    fn processor_counters(&self) -> Result<Vec<Counters>, Infallible> {
+        let all = self.tables.all_counters()?.into_iter();
+        // As if one processor of two had done it all.
+        let one = all.fold(Counters::default(), Counters::plus);
+        Ok(vec![one, Counters::default()])
     }
 
     fn connections4(&self) -> &[Connection4] {
