@@ -20,7 +20,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("lab", &[]),
     ("rows", &["abi", "forward"]),
     ("bench", &["lab"]),
-    ("xtask", &["lab"]),
+    ("parity", &["lab"]),
+    ("xtask", &["lab", "parity"]),
     ("ebpf", &["wire", "abi", "forward"]),
     ("ebpf-bench", &[]),
 ];

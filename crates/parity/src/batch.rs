@@ -1,0 +1,317 @@
+//! Cells that are played together.
+
+use crate::cell::Cell;
+use crate::director::{Director, Said};
+use crate::listing;
+use crate::scenario::{self, Play, Script, USUAL_TIMEOUTS};
+use crate::stage::{Difference, Stage};
+use anyhow::{Result, bail};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// IPVS's estimator, and with it its counters in listings, is so late.
+const STATISTICS: Duration = Duration::from_secs(3);
+/// Connections that last longer than this are not waited for: they are few, and belong to ports of their own.
+const SETTLED: u64 = 130;
+/// Two expiries that differ by so many seconds are the same.
+const EXPIRY_TOLERANCE: u32 = 2;
+
+/// What became of a cell.
+pub struct Outcome {
+    /// The cell.
+    pub cell: Cell,
+    /// What differed; nothing if the directors did the same.
+    pub differences: Vec<Difference>,
+    /// Packets that each director was given.
+    pub packets: usize,
+}
+
+struct Actor {
+    play: Play,
+    script: Script,
+    differences: Vec<Difference>,
+    packets: usize,
+    /// Refused by a director: it has no further turns.
+    out: bool,
+}
+
+impl Actor {
+    fn differs(&mut self, why: impl Into<String>, detail: impl Into<String>) {
+        self.differences.push(Difference {
+            why: why.into(),
+            detail: detail.into(),
+        });
+    }
+}
+
+/// Plays cells, each with its number among all; those without a script are not among the outcomes.
+pub fn play(
+    directors: &mut [Director; 2],
+    cells: &[(u16, Cell)],
+    seed: u64,
+    trace: bool,
+) -> Result<Vec<Outcome>> {
+    let mut actors: Vec<Actor> = cells
+        .iter()
+        .filter_map(|&(number, cell)| {
+            Some(Actor {
+                script: scenario::script(cell.feature)?,
+                play: Play::new(cell, number, seed),
+                differences: Vec::new(),
+                packets: 0,
+                out: false,
+            })
+        })
+        .collect();
+    let Some(first) = actors.first() else {
+        return Ok(Vec::new());
+    };
+    let timeouts = first.script.timeouts.unwrap_or(USUAL_TIMEOUTS);
+    let pauses = first.script.pauses;
+    begin(directors, timeouts)?;
+    let turns = actors
+        .iter()
+        .map(|actor| actor.script.turns)
+        .max()
+        .unwrap_or(0);
+    for turn in 0..turns {
+        command(directors, &mut actors, turn, trace)?;
+        for actor in &mut actors {
+            if actor.out || turn >= actor.script.turns {
+                continue;
+            }
+            let mut stage = Stage {
+                directors: &mut *directors,
+                look: actor.play.look(),
+                differences: Vec::new(),
+                packets: 0,
+                trace,
+            };
+            (actor.script.packets)(&mut actor.play, turn, &mut stage)?;
+            actor.differences.append(&mut stage.differences);
+            actor.packets += stage.packets;
+        }
+        if let Some(&pause) = pauses.get(turn) {
+            compare_connections(directors, &mut actors)?;
+            std::thread::sleep(Duration::from_secs(pause));
+        }
+    }
+    compare_connections(directors, &mut actors)?;
+    for arguments in [
+        &["-L", "-n"][..],
+        &["-S", "-n"],
+        &["-L", "-n", "--thresholds"],
+        &["-L", "-n", "--persistent-conn"],
+        &["-L", "-n", "--tun-info"],
+    ] {
+        compare_listing(directors, &mut actors, arguments)?;
+    }
+    std::thread::sleep(STATISTICS);
+    compare_listing(directors, &mut actors, &["-L", "-n", "--stats", "--exact"])?;
+    for director in directors.iter_mut() {
+        director.check()?;
+    }
+    settle(&directors[0])?;
+    Ok(actors
+        .into_iter()
+        .map(|actor| Outcome {
+            cell: actor.play.cell,
+            differences: actor.differences,
+            packets: actor.packets,
+        })
+        .collect())
+}
+
+/// Empties both directors of services, and sets timeouts.
+fn begin(directors: &[Director; 2], timeouts: [u32; 3]) -> Result<()> {
+    let [tcp, fin, udp] = timeouts.map(|seconds| seconds.to_string());
+    for director in directors {
+        for arguments in [&["-C"][..], &["--set", &tcp, &fin, &udp]] {
+            let said = director.ipvsadm(arguments, "")?;
+            if said.code != 0 {
+                bail!("{}: ipvsadm {arguments:?}: {}", director.name, said.errors);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the connections of a batch have expired. The kernel lists connections badly while others end: it counts
+/// how many it has shown, and goes on after as many.
+fn settle(ipvs: &Director) -> Result<()> {
+    loop {
+        let table = ipvs.file("/proc/net/ip_vs_conn")?;
+        let expiries = table.lines().skip(1).filter_map(|line| {
+            // The tenth column and those after it are an engine's.
+            line.split_whitespace().nth(8)?.parse::<u64>().ok()
+        });
+        let Some(longest) = expiries.filter(|&seconds| seconds <= SETTLED).max() else {
+            return Ok(());
+        };
+        std::thread::sleep(Duration::from_secs(longest + 1));
+    }
+}
+
+/// Gives all their commands of a turn: together, or each its own where that fails.
+fn command(
+    directors: &[Director; 2],
+    actors: &mut [Actor],
+    turn: usize,
+    trace: bool,
+) -> Result<()> {
+    let texts: Vec<String> = actors
+        .iter_mut()
+        .map(|actor| {
+            if actor.out || turn >= actor.script.turns {
+                return String::new();
+            }
+            let lines = (actor.script.commands)(&mut actor.play, turn);
+            lines.iter().map(|line| format!("{line}\n")).collect()
+        })
+        .collect();
+    let together = texts.concat();
+    if together.is_empty() {
+        return Ok(());
+    }
+    for director in directors {
+        if trace {
+            together
+                .lines()
+                .for_each(|line| println!("| {}: {line}", director.name));
+        }
+        let said = director.ipvsadm(&["-R"], &together)?;
+        if fine(&said) {
+            continue;
+        }
+        if turn > 0 {
+            // What was done cannot be done again; listings tell whose it was.
+            println!("| {}: ipvsadm -R: {said:?}", director.name);
+            for (actor, text) in actors.iter_mut().zip(&texts) {
+                if !text.is_empty() {
+                    one_by_one(director, actor, text)?;
+                }
+            }
+            continue;
+        }
+        director.ipvsadm(&["-C"], "")?;
+        for (actor, text) in actors.iter_mut().zip(&texts) {
+            one_by_one(director, actor, text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives one cell's commands alone; it is out where one is refused.
+fn one_by_one(director: &Director, actor: &mut Actor, text: &str) -> Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let said = director.ipvsadm(&["-R"], text)?;
+    if !fine(&said) {
+        let message = said.errors.lines().next().unwrap_or_default().to_owned();
+        actor.differs(
+            format!("{} refuses: {message}", director.name),
+            format!("commands:\n{text}{said:?}"),
+        );
+        actor.out = true;
+    }
+    Ok(())
+}
+
+fn fine(said: &Said) -> bool {
+    said.code == 0 && said.errors.is_empty()
+}
+
+fn compare_listing(
+    directors: &[Director; 2],
+    actors: &mut [Actor],
+    arguments: &[&str],
+) -> Result<()> {
+    let name = arguments.join(" ");
+    let mut listings = Vec::new();
+    for director in directors {
+        let said = director.ipvsadm(arguments, "")?;
+        if !fine(&said) {
+            println!("| {}: ipvsadm {name}: {said:?}", director.name);
+        }
+        listings.push(listing::services(&said.output));
+    }
+    for actor in actors
+        .iter_mut()
+        .filter(|actor| !actor.out && actor.play.is_certain())
+    {
+        let of = |listing: &BTreeMap<String, String>| -> String {
+            listing
+                .iter()
+                .filter(|(key, _)| actor.play.owns_service(key))
+                .map(|(_, block)| block.as_str())
+                .collect()
+        };
+        let (first, second) = (of(&listings[0]), of(&listings[1]));
+        if first != second {
+            let detail = format!(
+                "  {}:\n{first}  {}:\n{second}",
+                directors[0].name, directors[1].name
+            );
+            actor.differs(format!("ipvsadm {name}"), detail);
+        }
+    }
+    Ok(())
+}
+
+fn compare_connections(directors: &[Director; 2], actors: &mut [Actor]) -> Result<()> {
+    let mut tables = Vec::new();
+    for director in directors {
+        let said = director.ipvsadm(&["-L", "-n", "-c"], "")?;
+        let mut rows = listing::connections(&said.output);
+        rows.sort();
+        tables.push(rows);
+    }
+    for actor in actors
+        .iter_mut()
+        .filter(|actor| !actor.out && actor.play.is_certain())
+    {
+        let of = |rows: &[listing::Connection]| -> Vec<listing::Connection> {
+            rows.iter()
+                .filter(|row| actor.play.owns_connection(row))
+                .cloned()
+                .collect()
+        };
+        let (first, second) = (of(&tables[0]), of(&tables[1]));
+        let lines = |rows: &[listing::Connection]| -> Vec<String> {
+            rows.iter().map(|row| row.line.clone()).collect()
+        };
+        let shown = |rows: &[listing::Connection]| -> String {
+            rows.iter()
+                .map(|row| format!("    {} ({} s)\n", row.line, row.expires))
+                .collect()
+        };
+        let why = if lines(&first) != lines(&second) {
+            "ipvsadm -L -n -c"
+        } else if first
+            .iter()
+            .zip(&second)
+            .any(|(one, other)| one.expires.abs_diff(other.expires) > EXPIRY_TOLERANCE)
+        {
+            "ipvsadm -L -n -c: when connections expire"
+        } else {
+            continue;
+        };
+        let detail = format!(
+            "  {}:\n{}  {}:\n{}",
+            directors[0].name,
+            shown(&first),
+            directors[1].name,
+            shown(&second)
+        );
+        actor.differs(why, detail);
+    }
+    Ok(())
+}
+
+/// Whether cells may be played together: they need the same of the directors.
+pub fn together(one: Cell, other: Cell) -> bool {
+    let needs =
+        |cell: Cell| scenario::script(cell.feature).map(|script| (script.timeouts, script.pauses));
+    needs(one) == needs(other)
+}

@@ -1,0 +1,198 @@
+//! ICMP errors, whole and truncated.
+
+use super::{Kind, Play, Script};
+use crate::cell::Method;
+use crate::director::{Side, own, router};
+use crate::packet::{self, Header, number};
+use crate::read::{self, Seen};
+use crate::stage::Stage;
+use anyhow::Result;
+use std::net::IpAddr;
+
+/// Type, code and the word after the checksum: what matters of ICMP.
+const ERRORS4: &[(u8, u8, u32)] = &[
+    (3, 0, 0),
+    (3, 1, 0),
+    (3, 3, 0),
+    (3, 4, 1280),
+    (3, 13, 0),
+    (11, 0, 0),
+    (11, 1, 0),
+    (4, 0, 0),
+    (12, 0, 0),
+    (5, 1, 0x0a00_0002),
+];
+
+/// The same of ICMPv6.
+const ERRORS6: &[(u8, u8, u32)] = &[
+    (1, 0, 0),
+    (1, 1, 0),
+    (1, 3, 0),
+    (1, 4, 0),
+    (2, 0, 1280),
+    (3, 0, 0),
+    (3, 1, 0),
+    (4, 0, 0),
+];
+
+fn errors(v6: bool) -> &'static [(u8, u8, u32)] {
+    if v6 { ERRORS6 } else { ERRORS4 }
+}
+
+/// An error about a packet, of which so many bytes are quoted.
+fn error(from: IpAddr, to: IpAddr, kind: (u8, u8, u32), about: &[u8], quoted: usize) -> Vec<u8> {
+    let quoted = &about[..about.len().min(quoted)];
+    let message = packet::icmp(from, to, kind.0, kind.1, kind.2, quoted);
+    let protocol = if from.is_ipv6() {
+        number::ICMPV6
+    } else {
+        number::ICMP
+    };
+    packet::ip(from, to, protocol, &message, Header::default())
+}
+
+/// How much of a packet is quoted: ports only, and everything.
+fn lengths(v6: bool) -> [usize; 2] {
+    [if v6 { 48 } else { 28 }, 1280]
+}
+
+pub const TO_SERVER: Script = Script {
+    turns: 1,
+    commands: two_servers,
+    packets: to_server,
+    pauses: &[],
+    timeouts: None,
+};
+
+fn two_servers(play: &mut Play, _turn: usize) -> Vec<String> {
+    play.add_all(2, "")
+}
+
+/// Errors from the client's side about what the virtual service sent, and a ping.
+fn to_server(play: &mut Play, _turn: usize, stage: &mut Stage) -> Result<()> {
+    play.begin(stage)?;
+    play.establish(0, stage)?;
+    let (v6, address) = (play.v6(), play.address);
+    let connection = play.connections[0];
+    let answer = super::connection::packet_between(
+        play,
+        connection.to,
+        connection.client,
+        Kind::Data,
+        Some(64),
+    );
+    let from = router(Side::Clients, v6);
+    for &kind in errors(v6) {
+        for length in lengths(v6) {
+            let packet = error(from, address, kind, &answer, length);
+            stage.send(
+                &format!("ICMP {} code {}", kind.0, kind.1),
+                Side::Clients,
+                &[packet],
+            )?;
+        }
+    }
+    // About a connection that there is not.
+    let stranger = play.new_client();
+    let answer =
+        super::connection::packet_between(play, connection.to, stranger, Kind::Data, Some(64));
+    let packet = error(from, address, errors(v6)[1], &answer, 1280);
+    stage.send("ICMP about nothing", Side::Clients, &[packet])?;
+    let echo = packet::icmp(
+        connection.client.ip(),
+        address,
+        if v6 { 128 } else { 8 },
+        0,
+        0x0007_0001,
+        b"ping",
+    );
+    let protocol = if v6 { number::ICMPV6 } else { number::ICMP };
+    let ping = packet::ip(
+        connection.client.ip(),
+        address,
+        protocol,
+        &echo,
+        Header::default(),
+    );
+    stage.send("ping", Side::Clients, &[ping])?;
+    Ok(())
+}
+
+pub const TO_CLIENT: Script = Script {
+    turns: 1,
+    commands: two_servers,
+    packets: to_client,
+    pauses: &[],
+    timeouts: None,
+};
+
+/// Errors from real servers and from the way to them, about what clients sent.
+fn to_client(play: &mut Play, _turn: usize, stage: &mut Stage) -> Result<()> {
+    play.begin(stage)?;
+    play.establish(0, stage)?;
+    let connection = play.connections[0];
+    let request = connection.from_client(play, Kind::Data);
+    let got = stage.send_for_both("data", Side::Clients, &[request])?;
+    let Some(server) = connection.server else {
+        return Ok(());
+    };
+    let sent = |which: usize| -> Option<&Seen> { got[which][1].first() };
+    let (Some(of_ipvs), Some(of_weir)) = (sent(0), sent(1)) else {
+        return Ok(());
+    };
+    match play.cell.transport.method {
+        Method::Nat => {
+            let v6 = play.v6();
+            for &kind in errors(v6) {
+                for length in lengths(v6) {
+                    for from in [server.ip(), router(Side::Servers, v6)] {
+                        let packet =
+                            error(from, connection.client.ip(), kind, &of_ipvs.packet, length);
+                        stage.send(
+                            &format!("ICMP {} code {}", kind.0, kind.1),
+                            Side::Servers,
+                            &[packet],
+                        )?;
+                    }
+                }
+            }
+        }
+        Method::Dr => {
+            // To the client directly; the director only routes it.
+            let v6 = play.v6();
+            let packet = error(
+                server.ip(),
+                connection.client.ip(),
+                errors(v6)[2],
+                &of_ipvs.packet,
+                1280,
+            );
+            stage.send("ICMP past the director", Side::Servers, &[packet])?;
+        }
+        Method::Ipip | Method::Gue | Method::Gre => {
+            let v6 = server.is_ipv6();
+            let Some(_) = read::ip(&of_ipvs.packet) else {
+                return Ok(());
+            };
+            for &kind in errors(v6) {
+                for length in [if v6 { 96 } else { 84 }, 1280] {
+                    let quoting = |seen: &Seen| {
+                        vec![error(
+                            router(Side::Servers, v6),
+                            own(v6),
+                            kind,
+                            &seen.packet,
+                            length,
+                        )]
+                    };
+                    stage.send_each(
+                        &format!("ICMP {} code {} about the tunnel", kind.0, kind.1),
+                        Side::Servers,
+                        [quoting(of_ipvs), quoting(of_weir)],
+                    )?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
