@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// IPVS's estimator, and with it its counters in listings, is so late.
 const STATISTICS: Duration = Duration::from_secs(3);
-/// Connections that last longer than this are not waited for: they are few, and belong to ports of their own.
-const SETTLED: u64 = 130;
 /// Two expiries that differ by so many seconds are the same.
 const EXPIRY_TOLERANCE: u32 = 2;
 
@@ -145,7 +143,7 @@ fn settle(ipvs: &Director) -> Result<()> {
             // The tenth column and those after it are an engine's.
             line.split_whitespace().nth(8)?.parse::<u64>().ok()
         });
-        let Some(longest) = expiries.filter(|&seconds| seconds <= SETTLED).max() else {
+        let Some(longest) = expiries.max() else {
             return Ok(());
         };
         std::thread::sleep(Duration::from_secs(longest + 1));
@@ -259,54 +257,76 @@ fn compare_listing(
     Ok(())
 }
 
+/// How often connections are listed until they are the same.
+const LISTINGS: usize = 4;
+
+/// Compares the connections of each cell. The kernel shows them page by page, and now and then leaves one out between two
+/// pages; so a difference counts when it is still there the fourth time.
 fn compare_connections(directors: &[Director; 2], actors: &mut [Actor]) -> Result<()> {
-    let mut tables = Vec::new();
-    for director in directors {
-        let said = director.ipvsadm(&["-L", "-n", "-c"], "")?;
-        let mut rows = listing::connections(&said.output);
-        rows.sort();
-        tables.push(rows);
-    }
-    for actor in actors
+    let mut open: Vec<&mut Actor> = actors
         .iter_mut()
         .filter(|actor| !actor.out && actor.play.is_certain())
-    {
-        let of = |rows: &[listing::Connection]| -> Vec<listing::Connection> {
-            rows.iter()
-                .filter(|row| actor.play.owns_connection(row))
-                .cloned()
-                .collect()
-        };
-        let (first, second) = (of(&tables[0]), of(&tables[1]));
-        let lines = |rows: &[listing::Connection]| -> Vec<String> {
-            rows.iter().map(|row| row.line.clone()).collect()
-        };
-        let shown = |rows: &[listing::Connection]| -> String {
-            rows.iter()
-                .map(|row| format!("    {} ({} s)\n", row.line, row.expires))
-                .collect()
-        };
-        let why = if lines(&first) != lines(&second) {
-            "ipvsadm -L -n -c"
-        } else if first
-            .iter()
-            .zip(&second)
-            .any(|(one, other)| one.expires.abs_diff(other.expires) > EXPIRY_TOLERANCE)
-        {
-            "ipvsadm -L -n -c: when connections expire"
-        } else {
-            continue;
-        };
-        let detail = format!(
-            "  {}:\n{}  {}:\n{}",
-            directors[0].name,
-            shown(&first),
-            directors[1].name,
-            shown(&second)
-        );
-        actor.differs(why, detail);
+        .collect();
+    for left in (0..LISTINGS).rev() {
+        let tables = [connections(&directors[0])?, connections(&directors[1])?];
+        open = open
+            .into_iter()
+            .filter_map(|actor| {
+                let (why, detail) = connections_differ(&actor.play, directors, &tables)?;
+                if left == 0 {
+                    actor.differs(why, detail);
+                }
+                Some(actor)
+            })
+            .collect();
+        if open.is_empty() {
+            break;
+        }
     }
     Ok(())
+}
+
+fn connections(director: &Director) -> Result<Vec<listing::Connection>> {
+    let said = director.ipvsadm(&["-L", "-n", "-c"], "")?;
+    let mut rows = listing::connections(&said.output);
+    rows.sort();
+    Ok(rows)
+}
+
+fn connections_differ(
+    play: &Play,
+    directors: &[Director; 2],
+    tables: &[Vec<listing::Connection>; 2],
+) -> Option<(&'static str, String)> {
+    let [first, second] = tables.each_ref().map(|rows| -> Vec<&listing::Connection> {
+        rows.iter()
+            .filter(|row| play.owns_connection(row))
+            .collect()
+    });
+    let same_lines = first.len() == second.len()
+        && first
+            .iter()
+            .zip(&second)
+            .all(|(one, other)| one.line == other.line);
+    let why = if !same_lines {
+        "ipvsadm -L -n -c"
+    } else if first
+        .iter()
+        .zip(&second)
+        .any(|(one, other)| one.expires.abs_diff(other.expires) > EXPIRY_TOLERANCE)
+    {
+        "ipvsadm -L -n -c: when connections expire"
+    } else {
+        return None;
+    };
+    let mut detail = String::new();
+    for (director, rows) in directors.iter().zip([first, second]) {
+        detail += &format!("  {}:\n", director.name);
+        for row in rows {
+            detail += &format!("    {} ({} s)\n", row.line, row.expires);
+        }
+    }
+    Some((why, detail))
 }
 
 /// Whether cells may be played together: they need the same of the directors.

@@ -371,6 +371,9 @@ fn said(command: &mut Command, given: &str) -> Result<Said> {
     })
 }
 
+/// How many ICMP errors a machine sends in a second, and at once.
+const ICMP_LIMITS: [&str; 2] = ["net/ipv4/icmp_msgs_per_sec", "net/ipv4/icmp_msgs_burst"];
+
 fn set_up(namespace: &Namespace) -> Result<()> {
     for (name, value) in [
         ("net/ipv4/ip_forward", "1"),
@@ -385,6 +388,12 @@ fn set_up(namespace: &Namespace) -> Result<()> {
         ("net/ipv6/conf/back/accept_dad", "0"),
     ] {
         namespace.sysctl(name, value)?;
+    }
+    // Newer kernels have these limits in each namespace, older ones once.
+    for name in ICMP_LIMITS {
+        if namespace.sysctl(name, "1000000").is_err() {
+            std::fs::write(Path::new("/proc/sys").join(name), "1000000")?;
+        }
     }
     let router = text(ROUTER);
     let mut lines = vec![

@@ -120,7 +120,7 @@ pub fn comparable(packet: &[u8], wrappers: &[IpAddr]) -> Vec<u8> {
         return out;
     };
     let wrapped = wrappers.contains(&ip.source);
-    let gue = wrapped && ip.protocol == number::UDP && ip.fragment.is_none();
+    let gue = wrapped && ip.protocol == number::UDP && ip.fragment.unwrap_or(0) == 0;
     if gue && packet.len() >= ip.payload + 8 {
         // The source port is a hash whose key nobody knows; the checksum follows from it.
         let sum = [packet[ip.payload + 6], packet[ip.payload + 7]];
@@ -168,6 +168,10 @@ pub fn whole(seen: Vec<Seen>) -> Vec<Seen> {
         }
     }
     pieces.sort_by_key(|(offset, _)| *offset);
+    let wrong = pieces.iter().any(|(_, piece)| {
+        let header = ip(&piece.packet).map_or(0, |ip| ip.payload);
+        piece.packet[0] >> 4 == 4 && checksum(&[&piece.packet[..header]]) != 0
+    });
     let mut pieces = pieces.into_iter().map(|(_, seen)| seen);
     let Some(mut first) = pieces.next() else {
         return out;
@@ -177,14 +181,19 @@ pub fn whole(seen: Vec<Seen>) -> Vec<Seen> {
             first.packet.extend(&piece.packet[ip.payload..]);
         }
     }
-    // Neither length nor place nor checksum mean anything any more.
-    let v4 = first.packet[0] >> 4 == 4;
-    for at in if v4 {
-        vec![2, 3, 6, 7, 10, 11]
+    // Neither length nor place mean anything any more; IPv6's identification is made anew by who cuts again.
+    if first.packet[0] >> 4 == 4 {
+        first.packet[2..4].fill(0);
+        first.packet[6..8].fill(0);
+        seal(&mut first.packet);
     } else {
-        vec![4, 5, 43]
-    } {
-        first.packet[at] = 0;
+        first.packet[4..6].fill(0);
+        first.packet[42..48].fill(0);
+    }
+    if wrong {
+        first
+            .packet
+            .extend(b" FRAGMENTS WITH A WRONG HEADER CHECKSUM");
     }
     out.push(first);
     out

@@ -136,17 +136,16 @@ impl Stage<'_> {
     }
 
     fn comparable(&self, seen: Vec<Seen>) -> Vec<Seen> {
-        let mut seen: Vec<Seen> = seen
-            .into_iter()
+        let seen = match self.look {
+            Look::Whole => read::whole(seen),
+            Look::Bytes | Look::Openings => seen,
+        };
+        seen.into_iter()
             .map(|one| Seen {
                 packet: read::comparable(&one.packet, &[own(false), own(true)]),
                 ..one
             })
-            .collect();
-        if self.look == Look::Whole {
-            seen = read::whole(seen);
-        }
-        seen
+            .collect()
     }
 }
 
