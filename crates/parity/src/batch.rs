@@ -183,12 +183,12 @@ fn command(
         }
         if turn > 0 {
             // What was done cannot be done again; listings tell whose it was.
-            println!("| {}: ipvsadm -R: {said:?}", director.name);
-            for (actor, text) in actors.iter_mut().zip(&texts) {
-                if !text.is_empty() {
-                    one_by_one(director, actor, text)?;
-                }
-            }
+            println!(
+                "note {}: ipvsadm -R: {} {}",
+                director.name,
+                said.code,
+                said.errors.trim_end()
+            );
             continue;
         }
         director.ipvsadm(&["-C"], "")?;
@@ -230,7 +230,7 @@ fn compare_listing(
     for director in directors {
         let said = director.ipvsadm(arguments, "")?;
         if !fine(&said) {
-            println!("| {}: ipvsadm {name}: {said:?}", director.name);
+            println!("note {}: ipvsadm {name}: {said:?}", director.name);
         }
         listings.push(listing::services(&said.output));
     }

@@ -82,7 +82,10 @@ pub fn server(v6: bool, number: u8) -> IpAddr {
     }
 }
 
-/// A virtual address.
+/// How many virtual addresses there are, but for those of services for all ports.
+pub const VIRTUAL_ADDRESSES: u8 = 60;
+
+/// A virtual address; the first is number 1.
 pub fn virtual_address(v6: bool, number: u8) -> IpAddr {
     if v6 {
         Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 0, u16::from(number)).into()
@@ -406,8 +409,13 @@ fn set_up(namespace: &Namespace) -> Result<()> {
         "route add 203.0.113.0/24 via 198.51.100.2".to_owned(),
         "route add 2001:db8:c::/64 via 2001:db8:1::2".to_owned(),
         "route add local 192.0.2.0/24 dev lo".to_owned(),
-        "-6 route add local 2001:db8:f::/64 dev lo".to_owned(),
+        "route add local 2001:db8:f::/64 dev lo".to_owned(),
     ];
+    // As every director has them: ICMPv6 errors come from an address, not from a route.
+    for number in 1..=VIRTUAL_ADDRESSES {
+        let address = virtual_address(true, number);
+        lines.push(format!("address add {address}/128 dev lo nodad"));
+    }
     for v6 in [false, true] {
         for number in 0..SERVERS {
             let (address, mac) = (server(v6, number), text(server_mac(v6, number)));
@@ -429,11 +437,13 @@ fn set_up(namespace: &Namespace) -> Result<()> {
         Side::Servers.fence().ip(),
         text(server_mac(false, 250))
     ));
-    for line in &lines {
-        match line.strip_prefix("-6 ") {
-            Some(rest) => namespace.run(&format!("ip -6 {rest}"))?,
-            None => namespace.run(&format!("ip {line}"))?,
-        };
+    let batch = lines
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect::<String>();
+    let done = said(namespace.command("ip").args(["-batch", "-"]), &batch)?;
+    if done.code != 0 {
+        bail!("ip -batch: {}", done.errors);
     }
     Ok(())
 }

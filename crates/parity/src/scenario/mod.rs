@@ -13,7 +13,7 @@ mod sizes;
 pub use connection::{Connection, Kind};
 
 use crate::cell::{Cell, Feature, Method, Protocol, Scheduler};
-use crate::director::{self, GUE_PORT, SERVERS, Side};
+use crate::director::{self, GUE_PORT, SERVERS, Side, VIRTUAL_ADDRESSES};
 use crate::listing;
 use crate::packet::Header;
 use crate::random::Random;
@@ -103,7 +103,10 @@ impl Play {
                 }
             }
         } else {
-            director::virtual_address(v6, 1 + u8::try_from(random.below(60)).unwrap_or(0))
+            director::virtual_address(
+                v6,
+                1 + u8::try_from(random.below(VIRTUAL_ADDRESSES.into())).unwrap_or(0),
+            )
         };
         let server_port = match cell.transport.method {
             Method::Nat if random.once_in(2) => 8080,
