@@ -17,6 +17,7 @@ use crate::estimator::Estimator;
 use crate::kinds;
 use crate::record::{self, ServerKey};
 use crate::scheduling;
+use crate::server_index::ServerIndex;
 use crate::settings;
 use crate::slots::{BySlot, Slots};
 use crate::tables::Tables;
@@ -27,6 +28,7 @@ impl Director {
     pub fn adopt<T: Tables>(tables: &T, now: Duration) -> Result<Self, Error<T::Error>> {
         let mut director = Self {
             services: HashMap::new(),
+            server_index: ServerIndex::default(),
             trash: Trash::default(),
             estimators: BySlot::default(),
             total: Estimator::default(),
@@ -50,6 +52,7 @@ impl Director {
                 held.servers = servers;
             }
         }
+        director.index_servers(tables).map_err(Error::Tables)?;
         director.find_removed_servers(tables, now);
         director.start_estimators(tables).map_err(Error::Tables)?;
         // Who was there before may have been killed between a change and saying so.
@@ -73,6 +76,24 @@ impl Director {
                 self.free_services.give_back(slot, now);
             }
         }
+    }
+
+    fn index_servers<T: Tables>(&mut self, tables: &T) -> Result<(), T::Error> {
+        for (slot, key) in self.by_slot() {
+            let Some(service) = record::read_service_key(key) else {
+                continue;
+            };
+            let destinations = tables.destinations();
+            let list = scheduling::list(&tables.services()[slot as usize], destinations);
+            // The newest one is found, as when they came.
+            let slots: Vec<u32> = list.collect();
+            for server in slots.into_iter().rev() {
+                if let Some(known) = record::read_server(&destinations[server as usize]) {
+                    self.server_index.add(tables, &service, &known, server)?;
+                }
+            }
+        }
+        self.server_index.tidy(tables)
     }
 
     /// All records that are in no list are in the trash, or free.

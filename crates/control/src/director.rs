@@ -16,6 +16,7 @@ use crate::estimator::Estimator;
 use crate::kinds;
 use crate::record::{self, ServerKey};
 use crate::scheduling;
+use crate::server_index::ServerIndex;
 use crate::settings;
 use crate::slots::{BySlot, Slots};
 use crate::statistics;
@@ -34,6 +35,7 @@ pub(crate) const FULL_NAT: &str = "FULLNAT is still to come";
 #[derive(Debug)]
 pub struct Director {
     pub(crate) services: HashMap<TableKey, Held>,
+    pub(crate) server_index: ServerIndex,
     pub(crate) trash: Trash,
     /// The rates of real servers, in the list or in the trash, by slot.
     pub(crate) estimators: BySlot<Estimator>,
@@ -184,7 +186,8 @@ impl Director {
     ) -> Result<(), Error<T::Error>> {
         tables.remove_service(key).map_err(Error::Tables)?;
         scheduling::remove_table(tables, slot)?;
-        self.orphan_servers(tables, key, slot, now);
+        self.orphan_servers(tables, key, slot, now)
+            .map_err(Error::Tables)?;
         let record = &tables.services()[slot as usize];
         statistics::retire(&tables.settings().retired, record.retired.load());
         self.forget_service_slot(tables, slot, now);
@@ -196,13 +199,25 @@ impl Director {
     }
 
     /// The real servers of a service that goes are put in the trash, and all there lose it.
-    fn orphan_servers<T: Tables>(&mut self, tables: &T, key: TableKey, slot: u32, now: Duration) {
+    fn orphan_servers<T: Tables>(
+        &mut self,
+        tables: &T,
+        key: TableKey,
+        slot: u32,
+        now: Duration,
+    ) -> Result<(), T::Error> {
+        let service_key = record::read_service_key(key);
         let destinations = tables.destinations();
         let listed: Vec<u32> =
             scheduling::list(&tables.services()[slot as usize], destinations).collect();
         for server in listed {
             let record = &destinations[server as usize];
             clear_flag(record, AVAILABLE);
+            if let (Some(service), Some(real_server)) = (&service_key, record::read_server(record))
+            {
+                self.server_index
+                    .remove(tables, service, &real_server, server)?;
+            }
             let server_key = ServerKey::of_record(record.address.load());
             self.trash.put(key, server_key, server, now);
         }
@@ -213,6 +228,7 @@ impl Director {
             }
         }
         settings::forget_routes(tables.settings());
+        Ok(())
     }
 
     fn forget_service_slot<T: Tables>(&mut self, tables: &T, slot: u32, now: Duration) {

@@ -15,9 +15,11 @@ mod error;
 mod estimator;
 mod kinds;
 mod listing;
+pub mod marks;
 pub mod plan;
 pub mod record;
 mod scheduling;
+mod server_index;
 mod servers;
 pub mod settings;
 mod slots;
@@ -32,6 +34,7 @@ pub use director::Director;
 pub use error::Error;
 pub use estimator::Rates;
 pub use listing::{ServerListing, ServiceListing, Snapshot};
+pub use server_index::Way;
 pub use tables::Tables;
 
 #[cfg(test)]

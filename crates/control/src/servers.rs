@@ -3,7 +3,8 @@
 //! Packets walk a service's list while it is changed. So a record is complete before the head points
 //! to it, and one that is taken out keeps its `next`: whoever stands on it finds the way on.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use weir_abi::NONE;
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::record::{self, ServerKey};
 use crate::scheduling::{self, Event};
+use crate::server_index::Way;
 use crate::settings;
 use crate::statistics;
 use crate::tables::Tables;
@@ -63,6 +65,9 @@ impl Director {
         if removed.is_some() {
             settings::forget_routes(tables.settings());
         }
+        self.server_index
+            .add(tables, key, &server, slot)
+            .map_err(Error::Tables)?;
         scheduling::notify(tables, service, Event::Added)
     }
 
@@ -82,6 +87,14 @@ impl Director {
             // Another tunnel lets other sizes through; connections keep the method they began with.
             record.hop.forget();
             settings::forget_routes(tables.settings());
+            if let Some(before) = before {
+                self.server_index
+                    .remove(tables, key, &before, slot)
+                    .map_err(Error::Tables)?;
+            }
+            self.server_index
+                .add(tables, key, &server, slot)
+                .map_err(Error::Tables)?;
         }
         scheduling::notify(tables, service, Event::Edited)
     }
@@ -104,6 +117,11 @@ impl Director {
             held.servers.remove(&server_key);
         }
         settings::forget_routes(tables.settings());
+        if let Some(server) = record::read_server(&tables.destinations()[slot as usize]) {
+            self.server_index
+                .remove(tables, key, &server, slot)
+                .map_err(Error::Tables)?;
+        }
         self.trash.put(table_key, server_key, slot, now);
         let removed = Event::Removed { slot, predecessor };
         scheduling::notify(tables, service, removed)
@@ -121,6 +139,32 @@ impl Director {
             service: *key,
             server: address,
         })
+    }
+
+    /// Takes in what the machine's routes say of the ways to real servers.
+    pub fn learn_ways<T: Tables>(&self, tables: &T, ways: &HashMap<IpAddr, Way>) {
+        let mut changed = false;
+        for slot in self.records() {
+            let record = &tables.destinations()[slot as usize];
+            let key = ServerKey::of_record(record.address.load());
+            let Some(way) = key.address().and_then(|address| ways.get(&address)) else {
+                continue;
+            };
+            let local = u32::from(way.local);
+            if record.local.load() != local {
+                record.local.store(local);
+                changed = true;
+            }
+            let source = way.source.map_or([0; 4], record::address_words);
+            let tunnel = record.tunnel.load();
+            if tunnel.source != source {
+                record.tunnel.store(Tunnel { source, ..tunnel });
+                changed = true;
+            }
+        }
+        if changed {
+            settings::forget_routes(tables.settings());
+        }
     }
 
     /// The slots of a service and of one of its real servers.

@@ -2,7 +2,8 @@
 
 use weir_abi::counters::Counters;
 use weir_abi::hash_table::BucketPage;
-use weir_abi::keys::ServiceKey;
+use weir_abi::keys::{ServerKey, ServiceKey};
+use weir_abi::mark::MarkRecord;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
 
@@ -29,6 +30,19 @@ pub trait Tables {
 
     /// The pages of the hashing schedulers' tables.
     fn bucket_pages(&self) -> &[BucketPage];
+
+    /// Lets packets find the real server in `slot` by what it or its tunnel sends; an entry that is
+    /// there already is replaced.
+    fn insert_server(&self, key: ServerKey, slot: u32) -> Result<(), Self::Error>;
+
+    /// Lets packets find this real server no more; not an error when there is no entry.
+    fn remove_server(&self, key: ServerKey) -> Result<(), Self::Error>;
+
+    /// All keys by which packets find real servers.
+    fn indexed_servers(&self) -> Result<Vec<ServerKey>, Self::Error>;
+
+    /// The rules that mark packets; those below `settings().marks` are in force.
+    fn marks(&self) -> &[MarkRecord];
 
     /// What the real server in this slot has counted, summed over processors.
     fn counters(&self, destination: u32) -> Result<Counters, Self::Error>;

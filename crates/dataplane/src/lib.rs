@@ -29,6 +29,7 @@ use aya::maps::{HashMap, Map, MapData, PerCpuArray, ProgramArray};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::hash_table::BucketPage;
+use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{Interface, InterfaceRecord, Link, Settings};
@@ -39,7 +40,7 @@ pub use error::Error;
 pub use pins::{Removed, detach, other_layouts};
 
 use memory::Shared;
-use tables::{CountersRow, KeyRow};
+use tables::{CountersRow, KeyRow, ServerRow};
 
 /// How many entries the tables hold. Nothing is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub struct Dataplane {
     bucket_pages: Shared<BucketPage>,
     // aya asks for unique access where the kernel does not.
     service_index: Mutex<HashMap<MapData, KeyRow, u32>>,
+    server_index: Mutex<HashMap<MapData, ServerRow, u32>>,
+    marks: Shared<MarkRecord>,
     interface_index: Mutex<HashMap<MapData, u32, u32>>,
     counters: Mutex<PerCpuArray<MapData, CountersRow>>,
     reasons: PerCpuArray<MapData, u64>,
@@ -113,6 +116,11 @@ impl Dataplane {
                 names::MAP_SERVICE_INDEX,
             )?)?),
             bucket_pages: shared(&mut object, names::MAP_BUCKETS)?,
+            server_index: Mutex::new(HashMap::try_from(take(
+                &mut object,
+                names::MAP_SERVER_INDEX,
+            )?)?),
+            marks: shared(&mut object, names::MAP_MARKS)?,
             interface_index: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_INTERFACE_INDEX,

@@ -7,7 +7,8 @@ use aya::maps::{IterableMap as _, MapError, PerCpuValues};
 use aya::util::nr_cpus;
 use weir_abi::counters::Counters;
 use weir_abi::hash_table::BucketPage;
-use weir_abi::keys::ServiceKey;
+use weir_abi::keys::{ServerKey, ServiceKey};
+use weir_abi::mark::MarkRecord;
 use weir_abi::service::{Destination, PRESENT, Service};
 use weir_abi::settings::Settings;
 use weir_control::Tables;
@@ -30,6 +31,11 @@ row!(
     /// A key of the service index.
     KeyRow,
     ServiceKey
+);
+row!(
+    /// A key of the index of real servers.
+    ServerRow,
+    ServerKey
 );
 row!(
     /// A value of the counters.
@@ -62,6 +68,24 @@ impl Tables for Dataplane {
 
     fn bucket_pages(&self) -> &[BucketPage] {
         self.bucket_pages.all()
+    }
+
+    fn insert_server(&self, key: ServerKey, slot: u32) -> Result<(), Error> {
+        Ok(lock(&self.server_index).insert(ServerRow(key), slot, 0)?)
+    }
+
+    fn remove_server(&self, key: ServerKey) -> Result<(), Error> {
+        gone(lock(&self.server_index).remove(&ServerRow(key)))
+    }
+
+    fn indexed_servers(&self) -> Result<Vec<ServerKey>, Error> {
+        let index = lock(&self.server_index);
+        let keys: Result<Vec<ServerRow>, MapError> = index.keys().collect();
+        Ok(keys?.into_iter().map(|row| row.0).collect())
+    }
+
+    fn marks(&self) -> &[MarkRecord] {
+        self.marks.all()
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Error> {

@@ -18,5 +18,6 @@ mod netdev;
 mod netlink;
 pub mod privilege;
 pub mod realserver;
+pub mod route;
 pub mod sysctl;
 pub mod watch;

@@ -192,6 +192,11 @@ impl<P: Plane> Management for Daemon<P> {
             | Change::SetTimeouts(_) => Ok(()),
         };
         let made = outcome.and_then(|()| self.make(change.clone()).map_err(listing::refusal));
+        if made.is_ok()
+            && let Change::AddServer { server, .. } = &change
+        {
+            self.learn_ways_to([server.address.ip()]);
+        }
         logged(peer, &change.to_string(), made)
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use abi::connection::{Connection4, Connection6};
 use abi::counters::Counters;
-use abi::keys::ServiceKey;
+use abi::keys::{ServerKey, ServiceKey};
+use abi::mark::MarkRecord;
 use abi::reason::Reason;
 use abi::service::{Destination, Service};
 use abi::settings::{Interface, Settings};
@@ -121,6 +122,22 @@ impl Tables for Kernel {
 
     fn bucket_pages(&self) -> &[abi::hash_table::BucketPage] {
         self.0.bucket_pages()
+    }
+
+    fn insert_server(&self, key: ServerKey, slot: u32) -> Result<(), Error> {
+        self.0.insert_server(key, slot)
+    }
+
+    fn remove_server(&self, key: ServerKey) -> Result<(), Error> {
+        self.0.remove_server(key)
+    }
+
+    fn indexed_servers(&self) -> Result<Vec<ServerKey>, Error> {
+        self.0.indexed_servers()
+    }
+
+    fn marks(&self) -> &[MarkRecord] {
+        self.0.marks()
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Error> {

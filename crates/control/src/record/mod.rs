@@ -121,7 +121,7 @@ pub(crate) fn address_words(address: IpAddr) -> [u32; 4] {
     }
 }
 
-const fn family_number(address: IpAddr) -> u8 {
+pub(crate) const fn family_number(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => FAMILY_V4,
         IpAddr::V6(_) => FAMILY_V6,

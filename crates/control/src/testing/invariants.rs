@@ -42,6 +42,10 @@ pub(crate) fn shape(director: &Director) -> Shape {
 pub(crate) fn check(world: &World) {
     check_services(world);
     check_kinds(world);
+    assert_eq!(
+        world.tables.server_index(),
+        world.director.server_index.wanted()
+    );
     check_destinations(world);
     check_sums(world);
 }

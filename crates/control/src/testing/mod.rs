@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use weir_abi::counters::Counters;
 use weir_abi::hash_table::{BucketPage, HashTable};
-use weir_abi::keys::ServiceKey;
+use weir_abi::keys::{ServerKey, ServiceKey};
+use weir_abi::mark::{MARK_RULES, MarkRecord};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
 
@@ -29,6 +30,8 @@ pub struct MemoryTables {
     destinations: Vec<Destination>,
     index: Mutex<HashMap<ServiceKey, u32>>,
     bucket_pages: Vec<BucketPage>,
+    server_index: Mutex<HashMap<ServerKey, u32>>,
+    marks: Vec<MarkRecord>,
     counters: Mutex<Vec<Counters>>,
     waits: AtomicU32,
 }
@@ -42,6 +45,8 @@ impl MemoryTables {
             destinations: vec![Destination::default(); destinations],
             index: Mutex::default(),
             bucket_pages: vec![BucketPage::default(); (2 * services).max(64)],
+            server_index: Mutex::default(),
+            marks: vec![MarkRecord::default(); MARK_RULES as usize],
             counters: Mutex::new(vec![Counters::default(); destinations]),
             waits: AtomicU32::default(),
         }
@@ -55,6 +60,11 @@ impl MemoryTables {
     /// All slots where packets find services.
     pub fn index(&self) -> HashMap<ServiceKey, u32> {
         lock(&self.index).clone()
+    }
+
+    /// All slots where packets find real servers.
+    pub fn server_index(&self) -> HashMap<ServerKey, u32> {
+        lock(&self.server_index).clone()
     }
 
     /// The hash table of a service.
@@ -102,6 +112,24 @@ impl Tables for MemoryTables {
 
     fn bucket_pages(&self) -> &[BucketPage] {
         &self.bucket_pages
+    }
+
+    fn insert_server(&self, key: ServerKey, slot: u32) -> Result<(), Infallible> {
+        lock(&self.server_index).insert(key, slot);
+        Ok(())
+    }
+
+    fn remove_server(&self, key: ServerKey) -> Result<(), Infallible> {
+        lock(&self.server_index).remove(&key);
+        Ok(())
+    }
+
+    fn indexed_servers(&self) -> Result<Vec<ServerKey>, Infallible> {
+        Ok(lock(&self.server_index).keys().copied().collect())
+    }
+
+    fn marks(&self) -> &[MarkRecord] {
+        &self.marks
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Infallible> {

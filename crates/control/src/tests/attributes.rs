@@ -196,3 +196,90 @@ fn a_plan_says_each_difference() {
         ]
     );
 }
+
+#[test]
+fn a_real_server_is_known_by_its_packets_as_long_as_any_service_has_it() {
+    let mut world = World::new(3, 8);
+    let keys = |world: &World| {
+        let mut keys: Vec<_> = world
+            .tables
+            .server_index()
+            .into_iter()
+            .map(|(key, slot)| (key.protocol, u16::from_be(key.port), slot))
+            .collect();
+        keys.sort_unstable();
+        keys
+    };
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_service("tcp:192.0.2.11:80", Scheduler::RoundRobin);
+    world.add_service("fwmark:7", Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    world.add_server("tcp:192.0.2.11:80", A, 1);
+    let (first, second) = (
+        world.server_slot(WEB, A),
+        world.server_slot("tcp:192.0.2.11:80", A),
+    );
+    assert_eq!(keys(&world), [(6, 80, second)]);
+    world.delete_server("tcp:192.0.2.11:80", A);
+    assert_eq!(keys(&world), [(6, 80, first)]);
+    let World {
+        tables, director, ..
+    } = &mut world;
+    let tunnel = |tunnel| RealServer::new(A.parse().unwrap(), Forwarding::Tunnel(tunnel));
+    for (to, known) in [
+        (tunnel(Tunnel::Ipip), vec![(4, 0, first)]),
+        (tunnel(Tunnel::Gre { checksum: true }), vec![(47, 0, first)]),
+        (
+            RealServer::new(A.parse().unwrap(), Forwarding::Direct),
+            vec![],
+        ),
+    ] {
+        director.edit_server(tables, &key(WEB), to).unwrap();
+        let index = tables.server_index().into_iter();
+        let index: Vec<_> = index
+            .map(|(key, slot)| (key.protocol, key.port, slot))
+            .collect();
+        assert_eq!(index, known);
+    }
+    world.add_server("fwmark:7", B, 1);
+    let slot = world.server_slot("fwmark:7", B);
+    assert_eq!(
+        keys(&world),
+        [(6, 80, slot), (17, 80, slot), (132, 80, slot)]
+    );
+    world.director.flush(&world.tables, world.now).unwrap();
+    assert!(keys(&world).is_empty());
+}
+
+#[test]
+fn what_routes_say_of_real_servers_is_kept() {
+    use crate::Way;
+    let mut world = World::new(1, 8);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    let slot = world.server_slot(WEB, A) as usize;
+    let World {
+        tables, director, ..
+    } = &mut world;
+    let address: SocketAddr = A.parse().unwrap();
+    let way = Way {
+        local: true,
+        source: Some("10.0.0.254".parse().unwrap()),
+    };
+    let generation = || tables.settings().routes_generation.load();
+    let ways = [(address.ip(), way)].into();
+    let before = generation();
+    director.learn_ways(tables, &ways);
+    assert_ne!(generation(), before);
+    let before = generation();
+    director.learn_ways(tables, &ways);
+    assert_eq!(generation(), before);
+    let tunnel = RealServer::new(address, Forwarding::Tunnel(Tunnel::Ipip));
+    director.edit_server(tables, &key(WEB), tunnel).unwrap();
+    let record = &tables.destinations()[slot];
+    assert_eq!(record.local.load(), 1);
+    assert_eq!(
+        record.tunnel.load().source[0].to_ne_bytes(),
+        [10, 0, 0, 254]
+    );
+}

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::convert::Infallible;
 
 use weir_abi::hash_table::BucketPage;
-use weir_abi::keys::ServiceKey as TableKey;
+use weir_abi::keys::{ServerKey, ServiceKey as TableKey};
+use weir_abi::mark::MarkRecord;
 use weir_abi::service::{Destination, Service as ServiceRecord};
 use weir_abi::settings::Settings;
 use weir_config::file::Sysctls;
@@ -51,6 +52,22 @@ impl Tables for Counting<'_> {
 
     fn bucket_pages(&self) -> &[BucketPage] {
         self.tables.bucket_pages()
+    }
+
+    fn insert_server(&self, key: ServerKey, slot: u32) -> Result<(), Infallible> {
+        self.write().insert_server(key, slot)
+    }
+
+    fn remove_server(&self, key: ServerKey) -> Result<(), Infallible> {
+        self.write().remove_server(key)
+    }
+
+    fn indexed_servers(&self) -> Result<Vec<ServerKey>, Infallible> {
+        self.tables.indexed_servers()
+    }
+
+    fn marks(&self) -> &[MarkRecord] {
+        self.tables.marks()
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Infallible> {

@@ -34,7 +34,9 @@ impl<P: Plane> Daemon<P> {
     /// Adds what a configuration file names, and changes what differs from it. Services that it
     /// does not name stay as they are: somebody made them by hand.
     pub fn add_configured(&self, config: &Config) -> Result<types::Plan, Error> {
-        self.make_so(config, Unnamed::Stay)
+        let plan = self.make_so(config, Unnamed::Stay)?;
+        self.learn_ways();
+        Ok(plan)
     }
 
     /// What a document would change, if it were all that is wanted.
@@ -57,6 +59,7 @@ impl<P: Plane> Daemon<P> {
         document: &Document,
     ) -> Result<types::Plan, Error> {
         let plan = self.make_so(&read(document)?, Unnamed::Go)?;
+        self.learn_ways();
         for change in &plan.changes {
             tracing::info!(user = peer.user, process = peer.process, "{change}");
         }

@@ -1,13 +1,15 @@
 //! What connections remember of routes and neighbours, and when they must not any more.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use abi::tick::Tick;
 use host::clock::monotonic;
 use host::neighbour;
+use host::route::{self, Route};
 use weir_abi as abi;
-use weir_control::settings;
+use weir_control::{Way, settings};
 use weir_host as host;
 
 use super::Daemon;
@@ -17,6 +19,33 @@ impl<P: Plane> Daemon<P> {
     /// Lets connections learn their next hops anew.
     pub(super) fn forget_routes(&self) {
         settings::forget_routes(self.plane().settings());
+    }
+
+    /// Asks the kernel for the ways to all real servers: which of them are this machine, and where
+    /// tunnels to them begin.
+    pub(super) fn learn_ways(&self) {
+        let servers = self.director().server_addresses();
+        self.learn_ways_to(servers);
+    }
+
+    /// The same for some of them.
+    pub(super) fn learn_ways_to(&self, servers: impl IntoIterator<Item = IpAddr>) {
+        match route::to(servers) {
+            Ok(routes) => {
+                let way = |route: Option<Route>| {
+                    route.map_or(Way::default(), |route| Way {
+                        local: route.local,
+                        source: route.source,
+                    })
+                };
+                let ways = routes.into_iter();
+                let ways = ways.map(|(address, route)| (address, way(route))).collect();
+                self.director().learn_ways(&*self.plane(), &ways);
+            }
+            Err(error) => {
+                tracing::warn!("the kernel cannot be asked for the ways to real servers: {error}");
+            }
+        }
     }
 
     /// All changes until now have been told to the packet programs. When this is not said for two

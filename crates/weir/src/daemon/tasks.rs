@@ -89,12 +89,14 @@ fn logged<T: Default>(outcome: io::Result<T>, what: &str) -> T {
 struct Observer<P> {
     daemon: Arc<Daemon<P>>,
     interfaces: Arc<Notify>,
+    routes: Arc<Notify>,
 }
 
 impl<P: Plane> watch::Observer for Observer<P> {
     fn changed(&self, changes: Changes) {
         if changes.routes {
             self.daemon.forget_routes();
+            self.routes.notify_one();
         }
         if changes.interfaces {
             self.interfaces.notify_one();
@@ -112,24 +114,33 @@ impl<P: Plane> watch::Observer for Observer<P> {
 
 fn watch_network<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
     let daemon = Arc::clone(daemon);
-    let changed = Arc::new(Notify::new());
+    let (interfaces, routes) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     watch::network(Observer {
         daemon: Arc::clone(&daemon),
-        interfaces: Arc::clone(&changed),
+        interfaces: Arc::clone(&interfaces),
+        routes: Arc::clone(&routes),
     })?;
-    tokio::spawn(async move {
-        loop {
-            changed.notified().await;
-            sleep(SETTLE).await;
-            in_background(&daemon, |daemon| {
-                if let Err(error) = daemon.look_again() {
-                    tracing::warn!("cannot look at the interfaces again: {error}");
-                }
-            })
-            .await;
+    // Those that were there before may have changed in between.
+    routes.notify_one();
+    after(&daemon, routes, Daemon::learn_ways);
+    after(&daemon, interfaces, |daemon| {
+        if let Err(error) = daemon.look_again() {
+            tracing::warn!("cannot look at the interfaces again: {error}");
         }
     });
     Ok(())
+}
+
+/// Does something after each event.
+fn after<P: Plane>(daemon: &Arc<Daemon<P>>, event: Arc<Notify>, work: fn(&Daemon<P>)) {
+    let daemon = Arc::clone(daemon);
+    tokio::spawn(async move {
+        loop {
+            event.notified().await;
+            sleep(SETTLE).await;
+            in_background(&daemon, work).await;
+        }
+    });
 }
 
 /// Works where it may block. A panic is logged by the runtime's hook and ends this round only.

@@ -8,7 +8,8 @@ use weir::plane::Plane;
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::hash_table::BucketPage;
-use weir_abi::keys::ServiceKey;
+use weir_abi::keys::{ServerKey, ServiceKey};
+use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{Interface, Settings};
@@ -103,6 +104,22 @@ impl Tables for MemoryPlane {
 
     fn bucket_pages(&self) -> &[BucketPage] {
         self.tables.bucket_pages()
+    }
+
+    fn insert_server(&self, key: ServerKey, slot: u32) -> Result<(), Infallible> {
+        self.tables.insert_server(key, slot)
+    }
+
+    fn remove_server(&self, key: ServerKey) -> Result<(), Infallible> {
+        self.tables.remove_server(key)
+    }
+
+    fn indexed_servers(&self) -> Result<Vec<ServerKey>, Infallible> {
+        self.tables.indexed_servers()
+    }
+
+    fn marks(&self) -> &[MarkRecord] {
+        self.tables.marks()
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Infallible> {
