@@ -15,7 +15,7 @@ use crate::exit::Outcome;
 
 Addresses are given with or without a port.")]
 pub struct Arguments {
-    /// Only of this protocol: tcp, udp
+    /// Only of this protocol: tcp, udp, sctp
     #[arg(long)]
     protocol: Option<String>,
     /// Only of this client
@@ -92,7 +92,11 @@ fn render(connections: &[Connection]) -> String {
         vec![
             one.protocol.clone(),
             format!("{:02}:{:02}", one.expires / 60, one.expires % 60),
-            one.state.clone(),
+            if one.template {
+                format!("{} (template)", one.state)
+            } else {
+                one.state.clone()
+            },
             one.client.to_string(),
             one.r#virtual.to_string(),
             one.server.to_string(),

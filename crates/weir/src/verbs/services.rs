@@ -2,7 +2,7 @@
 
 use clap::Args;
 use weir_api::Key;
-use weir_api::types::{Service, Services};
+use weir_api::types::{Server, Service, Services};
 
 use super::{Form, Target, columns};
 use crate::exit::{Code, Failure, Outcome};
@@ -16,7 +16,7 @@ use crate::exit::{Code, Failure, Outcome};
 
 `weir ipvsadm -L` lists the same as ipvsadm does.")]
 pub struct Arguments {
-    /// One service only: `tcp:192.0.2.10:80`, `udp:[2001:db8::1]:53`
+    /// One service only: `tcp:192.0.2.10:80`, `udp:[2001:db8::1]:53`, `fwmark:7`
     pub key: Option<String>,
     #[command(flatten)]
     target: Target,
@@ -54,34 +54,108 @@ fn render_service(service: &Service) -> String {
         "{}  {}  {} connections, {} now per second\n",
         service.key, service.scheduler, service.counters.connections, service.rates.connections
     );
-    if service.servers.is_empty() {
-        return text + "  no real servers: clients get ICMP port unreachable\n";
+    let attributes = attributes(service);
+    if !attributes.is_empty() {
+        text += &format!("  {}\n", attributes.join(", "));
     }
-    let mut rows = vec![
-        [
-            "real server",
-            "method",
-            "weight",
-            "active",
-            "inactive",
-            "connections",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
+    if service.servers.is_empty() {
+        return text + &format!("  no real servers: clients get {}\n", refusal(service));
+    }
+    let persistent = service.persistence.is_some();
+    let limited = service
+        .servers
+        .iter()
+        .any(|server| server.upper_threshold != 0);
+    let mut titles = vec!["real server", "method", "weight", "active", "inactive"];
+    titles.extend(persistent.then_some("clients"));
+    titles.extend(limited.then_some("limit"));
+    titles.push("connections");
+    let mut rows = vec![titles.into_iter().map(str::to_owned).collect()];
     rows.extend(service.servers.iter().map(|server| {
-        vec![
+        let mut row = vec![
             server.address.to_string(),
-            server.forwarding.clone(),
+            method(server),
             match server.weight {
                 0 => "0 (quiesced)".to_owned(),
                 weight => weight.to_string(),
             },
             server.active_connections.to_string(),
             server.inactive_connections.to_string(),
-            server.counters.connections.to_string(),
-        ]
+        ];
+        row.extend(persistent.then(|| server.persistent_connections.to_string()));
+        row.extend(limited.then(|| limit(server)));
+        row.push(server.counters.connections.to_string());
+        row
     }));
     text += &columns(&rows);
     text
+}
+
+/// What is special about it.
+fn attributes(service: &Service) -> Vec<String> {
+    let mut attributes = service.scheduler_flags.clone();
+    if let Some(persistence) = &service.persistence {
+        let whole = [Some("255.255.255.255"), Some("128"), None];
+        let netmask = match persistence.netmask.as_deref() {
+            mask if whole.contains(&mask) => String::new(),
+            mask => format!(" by {}", mask.unwrap_or_default()),
+        };
+        attributes.push(format!("persistent for {} s{netmask}", persistence.timeout));
+    }
+    attributes.extend(service.engine.iter().map(|name| format!("engine {name}")));
+    if service.one_packet {
+        attributes.push("every packet a connection".to_owned());
+    }
+    let timeouts = service.timeouts;
+    for (name, seconds) in [
+        ("tcp", timeouts.tcp),
+        ("tcp-fin", timeouts.tcp_fin),
+        ("udp", timeouts.udp),
+    ] {
+        attributes.extend(seconds.map(|seconds| format!("timeout {name} {seconds} s")));
+    }
+    if !service.local_addresses.is_empty() {
+        let addresses: Vec<_> = service
+            .local_addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        attributes.push(format!("from {}", addresses.join(" ")));
+    }
+    attributes
+}
+
+/// What a client gets that no real server takes.
+fn refusal(service: &Service) -> &'static str {
+    match service.refusal.as_str() {
+        "reset" => "a TCP reset or ICMP port unreachable",
+        "silent" => "no answer",
+        _ => "ICMP port unreachable",
+    }
+}
+
+fn method(server: &Server) -> String {
+    let Some(tunnel) = &server.tunnel else {
+        return server.forwarding.clone();
+    };
+    let port = tunnel.port.map(|port| format!(" to port {port}"));
+    let checksum = match tunnel.checksum.as_deref() {
+        None | Some("none") => String::new(),
+        Some(name) => format!(", {name} checksum"),
+    };
+    let (method, kind) = (&server.forwarding, &tunnel.r#type);
+    format!("{method} {kind}{}{checksum}", port.unwrap_or_default())
+}
+
+/// From when on it takes no new connection, and below what it does again.
+fn limit(server: &Server) -> String {
+    if server.upper_threshold == 0 {
+        return "none".to_owned();
+    }
+    let again = match server.lower_threshold {
+        0 => String::new(),
+        lower => format!(", again below {lower}"),
+    };
+    let full = if server.overloaded { " (full)" } else { "" };
+    format!("{}{again}{full}", server.upper_threshold)
 }

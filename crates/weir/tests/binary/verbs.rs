@@ -60,6 +60,37 @@ fn status_says_what_is_there() {
 }
 
 #[test]
+fn services_are_listed_with_what_is_special_about_them() {
+    let director = Director::new();
+    check(
+        &director,
+        "
+        $ -A -u 192.0.2.10:5060 -s sh -b sh-port -p 60 -M 255.255.255.0 --pe sip
+        = 0
+        $ -a -u 192.0.2.10:5060 -r 10.0.0.1 -i --tun-type gue --tun-port 6080 --tun-remcsum -x 9 -y 3
+        = 0
+        $ -a -u 192.0.2.10:5060 -r 10.0.0.2 -w 0
+        = 0
+        $ -A -f 7 -s rr -o
+        = 0
+        ",
+    );
+    let (code, text, error) = parts(&director.weir(&["services"]));
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert_eq!(
+        text,
+        "udp:192.0.2.10:5060  sh  0 connections, 0 now per second\n  \
+           sh-port, persistent for 60 s by 255.255.255.0, engine sip\n  \
+           real server    method                                 weight        active  inactive  clients  limit             connections\n  \
+           10.0.0.2:5060  dr                                     0 (quiesced)  0       0         0        none              0\n  \
+           10.0.0.1:5060  tun gue to port 6080, remote checksum  1             0       0         0        9, again below 3  0\n\n\
+         fwmark:7  rr  0 connections, 0 now per second\n  \
+           every packet a connection\n  \
+           no real servers: clients get ICMP port unreachable\n"
+    );
+}
+
+#[test]
 fn every_verb_that_asks_has_json() {
     let director = Director::new();
     for verb in ["status", "services", "connections", "counters"] {
