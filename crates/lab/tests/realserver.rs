@@ -278,6 +278,54 @@ fn packets_are_taken_out_of_every_tunnel() {
         .expect_err("nobody opens the tunnel");
 }
 
+/// Packets come by one interface, and the way back leads out of another.
+#[test]
+fn a_strict_reverse_path_filter_is_relaxed() {
+    let site = Site::new();
+    let _server = serve(site.server());
+    let client = &site.network.client;
+    client
+        .connect("eth1", site.server(), "eth1")
+        .expect("a cable");
+    client
+        .ip("address add 172.16.0.1/24 dev eth1")
+        .expect("an address");
+    client
+        .sysctl("net/ipv4/conf/all/rp_filter", "0")
+        .expect("a setting");
+    client
+        .sysctl("net/ipv4/conf/eth1/rp_filter", "0")
+        .expect("a setting");
+    let server = site.server();
+    server
+        .ip("address add 172.16.0.2/24 dev eth1")
+        .expect("an address");
+    server
+        .ip("route replace default via 172.16.0.1")
+        .expect("a route");
+    server
+        .sysctl("net/ipv4/conf/all/rp_filter", "1")
+        .expect("a setting");
+    let family = Family::V4;
+    let vip = family.virtual_address();
+    site.route(family, &format!("via {}", site.address(family)));
+    let said = site.done(&format!("prepare --vip {vip} --interface eth0"));
+    assert!(
+        said.contains("net.ipv4.conf.eth0.rp_filter: 0 -> 2"),
+        "{said}"
+    );
+    let asked = format!("check --vip {vip} --interface eth0");
+    site.done(&asked);
+    site.talks(family, 1000)
+        .expect("an answer by the other way");
+    server
+        .sysctl("net/ipv4/conf/eth0/rp_filter", "0")
+        .expect("a setting");
+    site.talks(family, 1000).expect_err("packets are dropped");
+    let said = text(&site.weir(&asked).stdout);
+    assert!(said.starts_with("WRONG rp-filter-strict"), "{said}");
+}
+
 /// What is inside must be for a virtual address, whatever else this host has.
 #[test]
 fn a_tunnel_to_another_address_is_not_opened() {

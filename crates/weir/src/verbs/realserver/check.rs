@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use clap::{Args, ValueEnum};
 use realserver::check::{self as decision, Finding, Question, Severity};
 use serde::Serialize;
+use weir_host::privilege;
 use weir_realserver as realserver;
 
 use super::Pinned;
@@ -60,6 +61,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
             Code::Usage,
             "say with --vip which virtual addresses this host serves",
         ));
+    }
+    if let Method::Tun = arguments.method {
+        // Nobody else sees whether the program is there.
+        privilege::check().map_err(|error| Failure::new(Code::Machine, error))?;
     }
     let facts = arguments.pinned.facts()?;
     let answer = Answer {

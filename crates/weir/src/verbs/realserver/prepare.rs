@@ -23,8 +23,8 @@ tunnels (tun) a program on the interface takes packets out of IPIP, GRE and GUE,
 either: only for these virtual addresses, and only from tunnels to this host's own addresses. No
 kernel module and no tunnel device is needed.
 
-May be run again: what is there already is left as it is, and what was prepared before stays. After a
-reboot nothing of it is left.")]
+May be run again: what is there already is left as it is, what was prepared before stays, and the
+program of another version gives way to this one's. After a reboot nothing of it is left.")]
 pub struct Arguments {
     /// A virtual address; several may follow
     #[arg(long = "vip", value_name = "ADDRESS", num_args = 1.., required = true)]
@@ -65,6 +65,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Failure::new(Code::Usage, reasons.join("\nweir: "))
     })?;
     if changes.is_empty() {
+        // Another version's program gives way to this one's.
+        if let (Method::Tun, Some(told)) = (arguments.method, &facts.decapsulation) {
+            program::tell(&places.pinned.bpffs, told)?;
+        }
         exit::say("nothing to change: this host is prepared");
         return Ok(());
     }
