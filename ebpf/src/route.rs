@@ -3,11 +3,12 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers;
-use weir_abi::keys::{Direction, FAMILY_V4};
+use weir_abi::keys::{Direction, FAMILY_V4, FAMILY_V6};
 use weir_abi::settings::Link;
 use weir_forward::family::Family;
 use weir_forward::parse::Segment;
 use weir_forward::translate::End;
+use weir_forward::wrap::Outer;
 
 /// `struct bpf_fib_lookup` (linux/bpf.h), with its unions as what is read and written here.
 ///
@@ -86,6 +87,27 @@ impl Lookup {
             flow_information: segment.flow_information,
             source: F::widen(source),
             destination: F::widen(destination),
+            rest: [0; 4],
+        }
+    }
+
+    /// A question: where does a packet of that length go once it is wrapped?
+    #[inline(always)]
+    pub fn outer(outer: &Outer, interface: u32, length: u16) -> Self {
+        Self {
+            family: if outer.family == FAMILY_V6 {
+                AF_INET6
+            } else {
+                AF_INET
+            },
+            protocol: outer.protocol,
+            source_port: 0,
+            destination_port: 0,
+            length,
+            interface,
+            flow_information: 0,
+            source: outer.source,
+            destination: outer.destination,
             rest: [0; 4],
         }
     }

@@ -7,12 +7,13 @@ use aya_ebpf::bindings::{
     bpf_redir_neigh__bindgen_ty_1,
 };
 use aya_ebpf::helpers::{
-    bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_change_head,
-    bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_vlan_pop,
+    bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room,
+    bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data,
+    bpf_skb_vlan_pop,
 };
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use weir_abi::keys::Direction;
+use weir_abi::keys::{Direction, FAMILY_V6};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::Link;
 use weir_forward::family::Family;
@@ -22,9 +23,11 @@ use weir_forward::part::{self, Part};
 use weir_forward::process::process;
 use weir_forward::tables::Tables;
 use weir_forward::translate::End;
+use weir_forward::wrap::Outer;
 use weir_wire::bytes::Be32;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::Ethernet;
+use weir_wire::gre::GRE;
 use weir_wire::packet::{Header, Packet};
 use weir_wire::transport::{TCP, Tcp, UDP, Udp};
 
@@ -202,6 +205,41 @@ impl<const SELDOM: bool> Frame<SELDOM> {
         self.context().data_end as usize
     }
 
+    /// Without a length the kernel holds the packet itself against the MTU, and knows that a segment
+    /// made large by offloading is cut again.
+    #[inline(always)]
+    fn length_to_ask(&self, length: u16) -> u16 {
+        if self.piece() != 0 { 0 } else { length }
+    }
+
+    #[inline(always)]
+    fn follow<T: Tables>(&mut self, tables: &T, mut lookup: Lookup) -> Route {
+        let answer = lookup.ask(self.skb.cast());
+        match answer {
+            Answer::Found | Answer::NoNeighbour => {
+                if let Answer::Found = answer
+                    && let Some(slot) = tables.interface_slot(lookup.interface)
+                    && let Some((hop, mtu)) = lookup.hop(slot)
+                {
+                    self.hop = hop;
+                    self.mtu = mtu.into();
+                }
+                self.interface = lookup.interface;
+                let [a, b, c, d] = lookup.destination;
+                self.neighbour.write(bpf_redir_neigh {
+                    nh_family: lookup.family as u32,
+                    __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 {
+                        ipv6_nh: [a, b, c, d],
+                    },
+                });
+                Route::Known
+            }
+            Answer::TooBig => Route::TooBig(lookup.length),
+            Answer::ForwardingDisabled => Route::ForwardingDisabled,
+            Answer::Unreachable => Route::Unreachable,
+        }
+    }
+
     #[inline(always)]
     fn send(&mut self) -> Result<i32, Refused> {
         // The next link puts its own tag there, if it has one. Two tags at most were read.
@@ -377,34 +415,50 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
         direction: Direction,
         end: End<F::Address>,
     ) -> Route {
-        // Without a length the kernel holds the packet itself against the MTU, and knows that a
-        // segment made large by offloading is cut again.
-        let length = if self.piece() != 0 { 0 } else { segment.length };
-        let mut lookup = Lookup::new::<F>(segment, direction, end, self.context().ifindex, length);
-        let answer = lookup.ask(self.skb.cast());
-        match answer {
-            Answer::Found | Answer::NoNeighbour => {
-                if let Answer::Found = answer
-                    && let Some(slot) = tables.interface_slot(lookup.interface)
-                    && let Some((hop, mtu)) = lookup.hop(slot)
-                {
-                    self.hop = hop;
-                    self.mtu = mtu.into();
-                }
-                self.interface = lookup.interface;
-                let [a, b, c, d] = lookup.destination;
-                self.neighbour.write(bpf_redir_neigh {
-                    nh_family: lookup.family as u32,
-                    __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 {
-                        ipv6_nh: [a, b, c, d],
-                    },
-                });
-                Route::Known
-            }
-            Answer::TooBig => Route::TooBig(lookup.length),
-            Answer::ForwardingDisabled => Route::ForwardingDisabled,
-            Answer::Unreachable => Route::Unreachable,
-        }
+        let length = self.length_to_ask(segment.length);
+        let lookup = Lookup::new::<F>(segment, direction, end, self.context().ifindex, length);
+        self.follow(tables, lookup)
+    }
+
+    #[inline(always)]
+    fn route_outer<F: Family, T: Tables>(
+        &mut self,
+        tables: &T,
+        segment: &Segment<F::Address>,
+        outer: &Outer,
+    ) -> Route {
+        let length = self.length_to_ask(segment.length.saturating_add(outer.overhead));
+        let lookup = Lookup::outer(outer, self.context().ifindex, length);
+        self.follow(tables, lookup)
+    }
+
+    #[inline(always)]
+    fn encapsulate(&mut self, room: usize, family: u8, protocol: u8) -> Result<(), Refused> {
+        // BPF_ADJ_ROOM_MAC, and BPF_F_ADJ_ROOM_ENCAP_*: so the kernel knows how to cut a segment that
+        // offloading has made large.
+        const AFTER_LINK: u32 = 1;
+        const FIXED_SIZE: u64 = 1;
+        const OUTER_V4: u64 = 1 << 1;
+        const OUTER_V6: u64 = 1 << 2;
+        const OUTER_GRE: u64 = 1 << 3;
+        const OUTER_UDP: u64 = 1 << 4;
+        let network = if family == FAMILY_V6 {
+            OUTER_V6
+        } else {
+            OUTER_V4
+        };
+        let transport = match protocol {
+            GRE => OUTER_GRE,
+            UDP => OUTER_UDP,
+            _none => 0,
+        };
+        let flags = FIXED_SIZE | network | transport;
+        // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the calls.
+        let made = unsafe {
+            bpf_skb_adjust_room(self.skb, room as i32, AFTER_LINK, flags) == 0
+                && bpf_skb_pull_data(self.skb, (Ethernet::LENGTH + room) as u32) == 0
+        };
+        if made { Ok(()) } else { Err(Refused) }
     }
 
     #[inline(always)]

@@ -17,6 +17,7 @@ use weir_forward::part::{self, Part};
 use weir_forward::process::process;
 use weir_forward::tables::Tables;
 use weir_forward::translate::{End, correct_in_place};
+use weir_forward::wrap::Outer;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::packet::{Header, Packet};
@@ -75,6 +76,26 @@ impl Frame {
     fn data_end(&self) -> usize {
         // SAFETY: the context is a live `xdp_md`.
         unsafe { (*self.context).data_end as usize }
+    }
+
+    #[inline(always)]
+    fn follow<T: Tables>(&mut self, tables: &T, mut lookup: Lookup) -> Route {
+        match lookup.ask(self.context.cast()) {
+            Answer::Found => {}
+            Answer::NoNeighbour => return Route::NoNeighbour,
+            Answer::TooBig => return Route::TooBig(lookup.length),
+            Answer::ForwardingDisabled => return Route::ForwardingDisabled,
+            // It may be the kernel's to deliver: TC decides.
+            Answer::Unreachable => return Route::NotTransmittable,
+        }
+        let slot = tables.interface_slot(lookup.interface);
+        match slot.and_then(|slot| lookup.hop(slot)) {
+            Some((hop, mtu)) if self.recall(tables, hop) => {
+                self.mtu = mtu.into();
+                Route::Known
+            }
+            Some(_) | None => Route::NotTransmittable,
+        }
     }
 
     #[inline(always)]
@@ -164,11 +185,9 @@ impl Hook for Frame {
                 self.conclude(Reason::PartMissing)
             }
             // TC's, which meets the packet again.
-            Part::Related
-            | Part::Fragment
-            | Part::Application
-            | Part::Seldom4
-            | Part::Seldom6 => XDP_PASS,
+            Part::Related | Part::Fragment | Part::Application | Part::Seldom4 | Part::Seldom6 => {
+                XDP_PASS
+            }
         }
     }
 
@@ -212,23 +231,31 @@ impl Hook for Frame {
         direction: Direction,
         end: End<F::Address>,
     ) -> Route {
-        let mut lookup = Lookup::new::<F>(segment, direction, end, self.ingress(), segment.length);
-        match lookup.ask(self.context.cast()) {
-            Answer::Found => {}
-            Answer::NoNeighbour => return Route::NoNeighbour,
-            Answer::TooBig => return Route::TooBig(lookup.length),
-            Answer::ForwardingDisabled => return Route::ForwardingDisabled,
-            // It may be the kernel's to deliver: TC decides.
-            Answer::Unreachable => return Route::NotTransmittable,
+        let lookup = Lookup::new::<F>(segment, direction, end, self.ingress(), segment.length);
+        self.follow(tables, lookup)
+    }
+
+    #[inline(always)]
+    fn route_outer<F: Family, T: Tables>(
+        &mut self,
+        tables: &T,
+        segment: &Segment<F::Address>,
+        outer: &Outer,
+    ) -> Route {
+        let length = segment.length.saturating_add(outer.overhead);
+        let lookup = Lookup::outer(outer, self.ingress(), length);
+        self.follow(tables, lookup)
+    }
+
+    #[inline(always)]
+    fn encapsulate(&mut self, room: usize, _family: u8, _protocol: u8) -> Result<(), Refused> {
+        let link = *self.header::<Ethernet>(0).ok_or(Refused)?;
+        // SAFETY: the context is a live `xdp_md`; pointers into the packet are taken anew after.
+        if unsafe { bpf_xdp_adjust_head(self.context, -(room as i32)) } != 0 {
+            return Err(Refused);
         }
-        let slot = tables.interface_slot(lookup.interface);
-        match slot.and_then(|slot| lookup.hop(slot)) {
-            Some((hop, mtu)) if self.recall(tables, hop) => {
-                self.mtu = mtu.into();
-                Route::Known
-            }
-            Some(_) | None => Route::NotTransmittable,
-        }
+        *self.header_mut::<Ethernet>(0).ok_or(Refused)? = link;
+        Ok(())
     }
 
     #[inline(always)]

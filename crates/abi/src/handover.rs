@@ -8,6 +8,8 @@ use crate::shared::Shared32;
 pub struct Handover {
     /// 1 where no connection has the packet's flow; 0 where one may have it.
     pub is_unknown: Shared32,
+    /// Counts outer packets that may be fragmented.
+    pub identification: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 15],
+    pub reserved: [Shared32; 14],
 }

@@ -12,6 +12,7 @@ use crate::parse::{Segment, Transport};
 use crate::part::Part;
 use crate::tables::Tables;
 use crate::translate::End;
+use crate::wrap::Outer;
 
 /// Where a packet can go next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,18 @@ pub trait Hook: Packet {
         direction: Direction,
         end: End<F::Address>,
     ) -> Route;
+
+    /// Asks where a packet goes once it is wrapped, and remembers the next hop as [`Hook::route`] does.
+    fn route_outer<F: Family, T: Tables>(
+        &mut self,
+        tables: &T,
+        segment: &Segment<F::Address>,
+        outer: &Outer,
+    ) -> Route;
+
+    /// Makes `room` bytes of room between the link header and the network header, for an outer packet
+    /// of that family and protocol.
+    fn encapsulate(&mut self, room: usize, family: u8, protocol: u8) -> Result<(), Refused>;
 
     /// The hop that [`Hook::route`] has just found, for others to go by: its link address with the
     /// slot of the interface that leads there, and the MTU. Nothing where this hook leaves part of

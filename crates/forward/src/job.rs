@@ -1,10 +1,12 @@
 //! A packet on its way through the decision, and what is done with it on every way.
 
+use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::{Direction, FAMILY_V6};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{
     AVAILABLE, Destination, FORWARD_BYPASS, FORWARD_DIRECT, FORWARD_LOCAL, FORWARD_NAT,
+    FORWARD_TUNNEL,
 };
 use weir_abi::settings::Settings;
 use weir_abi::tick::Tick;
@@ -30,9 +32,30 @@ pub(crate) struct Job<'a, F: Translate, H: Hook, T: Tables> {
     pub(crate) now: Tick,
     /// What the next link takes, where that is too little.
     pub(crate) mtu: u16,
+    /// The slot of the real server that it is to be wrapped for, or [`weir_abi::NONE`].
+    pub(crate) to_wrap: u32,
 }
 
-impl<F: Translate, H: Hook, T: Tables> Job<'_, F, H, T> {
+impl<'a, F: Translate, H: Hook, T: Tables> Job<'a, F, H, T> {
+    /// A packet about which nothing is decided.
+    #[inline(always)]
+    pub(crate) fn new(
+        hook: &'a mut H,
+        tables: &'a T,
+        settings: &'a Settings,
+        segment: Segment<F::Address>,
+    ) -> Self {
+        Self {
+            hook,
+            tables,
+            settings,
+            segment,
+            now: Tick(settings.now.load()),
+            mtu: 0,
+            to_wrap: NONE,
+        }
+    }
+
     /// The packet's transport.
     #[inline(always)]
     pub(crate) fn transport(&self) -> Transport {
@@ -149,6 +172,8 @@ pub(crate) fn send<F: Translate, H: Hook, T: Tables>(
             F::take_hop(job.hook, network).ok_or(Refused)
         }
         (Method::Unchanged, Hop::Left) => Ok(()),
+        // `wrap` does it, where there is stack enough.
+        (Method::Wrapped, Hop::Taken | Hop::Left) => Ok(()),
     }
 }
 
@@ -159,6 +184,8 @@ pub(crate) enum Method {
     Translated,
     /// Nothing but the link addresses changes: DR, the director itself, past all real servers.
     Unchanged,
+    /// It is wrapped: TUN.
+    Wrapped,
 }
 
 /// What becomes of the requests of a connection with that forwarding method; nothing where this
@@ -168,6 +195,7 @@ pub(crate) const fn method_of(forwarding: u8) -> Option<Method> {
     match forwarding {
         FORWARD_NAT => Some(Method::Translated),
         FORWARD_DIRECT | FORWARD_LOCAL | FORWARD_BYPASS => Some(Method::Unchanged),
+        FORWARD_TUNNEL => Some(Method::Wrapped),
         _unknown => None,
     }
 }

@@ -1,11 +1,11 @@
 //! The way of packets about which something is to be asked: whose they are, where they go.
 
+use weir_abi::NONE;
 use weir_abi::connection::{HopCell, HopTerms, Word};
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
 use weir_abi::service::Destination;
 use weir_abi::settings::Link;
-use weir_abi::tick::Tick;
 use weir_wire::ethernet::Ethernet;
 
 use crate::begin::Begun;
@@ -15,23 +15,19 @@ use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, answer, problem_of};
 use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
 use crate::meet::Met;
-use crate::parse::{Parsed, parse};
+use crate::parse::{Parsed, Segment, parse};
 use crate::process::Lookup;
 use crate::tables::Tables;
 use crate::translate::{End, Translate, delta, replacement};
+use crate::wrap::{Outer, wrap};
 
 /// The way of those of IPv4.
 #[inline(always)]
 pub fn at_length4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     let reason = match (tables.settings(), parse(hook, H::TAGS)) {
-        (Some(settings), Parsed::V4(segment)) => decide(&mut Job::<V4, H, T> {
-            hook,
-            tables,
-            settings,
-            segment,
-            now: Tick(settings.now.load()),
-            mtu: 0,
-        }),
+        (Some(settings), Parsed::V4(segment)) => {
+            decide(&mut Job::<V4, H, T>::new(hook, tables, settings, segment))
+        }
         (Some(_) | None, _other) => Reason::NotOurs,
     };
     hook.conclude(reason)
@@ -40,18 +36,29 @@ pub fn at_length4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
 /// The way of those of IPv6.
 #[inline(always)]
 pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
-    let reason = match (tables.settings(), parse(hook, H::TAGS)) {
-        (Some(settings), Parsed::V6(segment)) => decide(&mut Job::<V6, H, T> {
-            hook,
-            tables,
-            settings,
-            segment,
-            now: Tick(settings.now.load()),
-            mtu: 0,
-        }),
-        (Some(_) | None, _other) => Reason::NotOurs,
+    let reason = match tables.settings() {
+        Some(settings) => {
+            let mut job = Job::<V6, H, T>::new(hook, tables, settings, Segment::default());
+            match read6(&mut job) {
+                Ok(()) => decide(&mut job),
+                Err(reason) => reason,
+            }
+        }
+        None => Reason::NotOurs,
     };
     hook.conclude(reason)
+}
+
+/// Reads a packet of IPv6: a function of its own, so that what it needs of the stack is free again.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn read6<H: Hook, T: Tables>(job: &mut Job<'_, V6, H, T>) -> Result<(), Reason> {
+    match parse(job.hook, H::TAGS) {
+        Parsed::V6(segment) => {
+            job.segment = segment;
+            Ok(())
+        }
+        _other => Err(Reason::NotOurs),
+    }
 }
 
 #[inline(always)]
@@ -72,12 +79,16 @@ pub(crate) fn decide_after<F: Translate + Answer, H: Hook, T: Tables>(
     let reason = match connection_of(job, flow) {
         Ok(Belongs::First(begun)) => {
             let reason = request(job, begun.slot, true);
+            let reason = wrapped(job, reason);
             if begun.is_only {
                 end_at_once::<F, T>(job.tables, begun.slot);
             }
             reason
         }
-        Ok(Belongs::Request(slot)) => request(job, slot, false),
+        Ok(Belongs::Request(slot)) => {
+            let reason = request(job, slot, false);
+            wrapped(job, reason)
+        }
         Ok(Belongs::Reply(slot)) => reply(job, slot),
         Err(reason) => reason,
     };
@@ -134,6 +145,18 @@ fn mark_of<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> u32 {
     job.tables.mark::<F>(&job.segment, job.hook.ingress())
 }
 
+/// Wraps a request for its real server, if it is to be.
+#[inline(always)]
+fn wrapped<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, reason: Reason) -> Reason {
+    if job.to_wrap == NONE {
+        return reason;
+    }
+    match wrap::<F, H, T>(job.hook, job.tables, &job.segment, job.to_wrap) {
+        Ok(()) => reason,
+        Err(Refused) => Reason::KernelRefused,
+    }
+}
+
 /// Ends a connection of one packet (`-o`) with that packet.
 #[inline(always)]
 fn end_at_once<F: Family, T: Tables>(tables: &T, slot: u32) {
@@ -171,7 +194,12 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     let generation = job.settings.routes_generation.load();
     let destination = job.tables.destination(found.destination);
     let is_available = is_available(destination);
-    let route = route(job, found, Direction::Request, end, generation, destination);
+    let route = match (method, destination) {
+        (Method::Wrapped, Some(destination)) => route_outer(job, generation, destination),
+        (Method::Wrapped, None) | (Method::Translated | Method::Unchanged, _) => {
+            route(job, found, Direction::Request, end, generation, destination)
+        }
+    };
     // Asked before anything is written: what is left to the slower hook is left as it came.
     match route {
         Route::NoNeighbour => return Reason::NoNeighbour,
@@ -196,7 +224,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
         // Rewritten, and left to the kernel, which fragments what it forwards.
         Route::TooBig(_) if job.segment.is_fragmentable() => match method {
             Method::Translated => Reason::ToBeFragmented,
-            Method::Unchanged => return Reason::NotFragmented,
+            Method::Unchanged | Method::Wrapped => return Reason::NotFragmented,
         },
         Route::TooBig(mtu) => {
             job.mtu = mtu;
@@ -207,6 +235,10 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
             return Reason::HostUnreachable;
         }
     };
+    if method == Method::Wrapped && !is_local {
+        job.to_wrap = found.destination;
+        return Reason::Request;
+    }
     let (transport, delta) = (
         job.transport(),
         delta::<F>(&job.segment, end, Direction::Request),
@@ -271,6 +303,39 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
     ) {
         Ok(()) => Reason::Reply,
         Err(Refused) => Reason::KernelRefused,
+    }
+}
+
+/// Asks where the packet goes once it is wrapped, and lets the real server remember it: with the size
+/// of the largest packet that fits when wrapped.
+#[inline(always)]
+fn route_outer<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    generation: u32,
+    destination: &Destination,
+) -> Route {
+    if way_to_server(job, &destination.hop, generation).is_some() {
+        return Route::Known;
+    }
+    let outer = Outer::of::<F>(destination);
+    let route = job
+        .hook
+        .route_outer::<F, T>(job.tables, &job.segment, &outer);
+    match route {
+        Route::Known => {
+            if let Some((link, mtu)) = job.hook.learnt() {
+                let room = mtu.saturating_sub(outer.overhead);
+                destination
+                    .hop
+                    .remember(link, HopTerms::new(generation, room, 0));
+            }
+            Route::Known
+        }
+        Route::TooBig(mtu) => Route::TooBig(mtu.saturating_sub(outer.overhead)),
+        other @ (Route::NoNeighbour
+        | Route::NotTransmittable
+        | Route::Unreachable
+        | Route::ForwardingDisabled) => other,
     }
 }
 

@@ -41,3 +41,4 @@ pub mod seldom;
 pub mod state;
 pub mod tables;
 pub mod translate;
+pub mod wrap;

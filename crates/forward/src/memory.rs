@@ -28,6 +28,7 @@ use crate::part::{self, Part};
 use crate::process::process;
 use crate::tables::{Step, Tables};
 use crate::translate::{End, correct_in_place};
+use crate::wrap::Outer;
 
 /// Tables in vectors and hash maps. One processor, one thread.
 #[derive(Debug)]
@@ -292,6 +293,35 @@ impl<'a, const XDP: bool> BufferHook<'a, XDP> {
     }
 }
 
+impl<const XDP: bool> BufferHook<'_, XDP> {
+    /// Asks the routing, and answers as the programs do: TC lets the kernel resolve; XDP leaves to TC
+    /// what may be the kernel's to deliver.
+    fn follow(&mut self, family: u8, words: [u32; 4], length: u16) -> Route {
+        self.asked += 1;
+        let to = if family == FAMILY_V4 {
+            IpAddr::V4(Ipv4Addr::from(words[0].to_ne_bytes()))
+        } else {
+            let mut bytes = [0; 16];
+            for (place, word) in bytes.chunks_mut(4).zip(words) {
+                place.copy_from_slice(&word.to_ne_bytes());
+            }
+            IpAddr::V6(Ipv6Addr::from(bytes))
+        };
+        let path = (self.routes)(to, length);
+        self.next = Some(path);
+        match path.route {
+            Route::NoNeighbour if !XDP => Route::Known,
+            Route::Unreachable if XDP => Route::NotTransmittable,
+            route @ (Route::Known
+            | Route::NoNeighbour
+            | Route::NotTransmittable
+            | Route::Unreachable
+            | Route::ForwardingDisabled
+            | Route::TooBig(_)) => route,
+        }
+    }
+}
+
 impl<const XDP: bool> Packet for BufferHook<'_, XDP> {
     fn header<T: Header>(&self, offset: usize) -> Option<&T> {
         let bytes = self.frame.get(offset..)?.get(..size_of::<T>())?;
@@ -363,34 +393,27 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
         direction: Direction,
         end: End<F::Address>,
     ) -> Route {
-        self.asked += 1;
-        let words = F::widen(match direction {
+        let to = F::widen(match direction {
             Direction::Request => end.address,
             Direction::Reply => segment.flow.destination,
         });
-        let to = if F::NUMBER == FAMILY_V4 {
-            IpAddr::V4(Ipv4Addr::from(words[0].to_ne_bytes()))
-        } else {
-            let mut bytes = [0; 16];
-            for (place, word) in bytes.chunks_mut(4).zip(words) {
-                place.copy_from_slice(&word.to_ne_bytes());
-            }
-            IpAddr::V6(Ipv6Addr::from(bytes))
-        };
-        let path = (self.routes)(to, segment.length);
-        self.next = Some(path);
-        match path.route {
-            // As the programs do: TC lets the kernel resolve; XDP leaves to TC what may be the
-            // kernel's to deliver.
-            Route::NoNeighbour if !XDP => Route::Known,
-            Route::Unreachable if XDP => Route::NotTransmittable,
-            route @ (Route::Known
-            | Route::NoNeighbour
-            | Route::NotTransmittable
-            | Route::Unreachable
-            | Route::ForwardingDisabled
-            | Route::TooBig(_)) => route,
-        }
+        self.follow(F::NUMBER, to, segment.length)
+    }
+
+    fn route_outer<F: Family, T: Tables>(
+        &mut self,
+        _tables: &T,
+        segment: &Segment<F::Address>,
+        outer: &Outer,
+    ) -> Route {
+        let length = segment.length + outer.overhead;
+        self.follow(outer.family, outer.destination, length)
+    }
+
+    fn encapsulate(&mut self, room: usize, _family: u8, _protocol: u8) -> Result<(), Refused> {
+        let at = Ethernet::LENGTH;
+        self.frame.splice(at..at, std::iter::repeat_n(0, room));
+        Ok(())
     }
 
     fn learnt(&self) -> Option<(Link, u16)> {

@@ -4,7 +4,6 @@ use weir_abi::connection::HopTerms;
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
 use weir_abi::settings::Link;
-use weir_abi::tick::Tick;
 
 use crate::connection::{self, Find, Found};
 use crate::family::{Record, V4, V6};
@@ -36,28 +35,13 @@ pub fn process<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     let Some(settings) = tables.settings() else {
         return hook.conclude(Reason::NotOurs);
     };
-    let now = Tick(settings.now.load());
     let (went, part) = match parse(hook, H::TAGS) {
         Parsed::V4(segment) => {
-            let went = goes_on(&mut Job::<V4, H, T> {
-                hook,
-                tables,
-                settings,
-                segment,
-                now,
-                mtu: 0,
-            });
+            let went = goes_on(&mut Job::<V4, H, T>::new(hook, tables, settings, segment));
             (went, Part::Length4)
         }
         Parsed::V6(segment) => {
-            let went = goes_on_apart(&mut Job::<V6, H, T> {
-                hook,
-                tables,
-                settings,
-                segment,
-                now,
-                mtu: 0,
-            });
+            let went = goes_on_apart(&mut Job::<V6, H, T>::new(hook, tables, settings, segment));
             (went, Part::Length6)
         }
         Parsed::Pass(reason) => {
@@ -137,7 +121,10 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
     unsafe { core::hint::assert_unchecked(segment.portion() == Portion::Whole) };
     let endpoints = found.record.endpoints().load();
     let method = match direction {
-        Direction::Request => method_of(endpoints.forwarding).ok_or(Lookup::Perhaps)?,
+        Direction::Request => match method_of(endpoints.forwarding) {
+            Some(method @ (Method::Translated | Method::Unchanged)) => method,
+            Some(Method::Wrapped) | None => return Err(Lookup::Perhaps),
+        },
         Direction::Reply => Method::Translated,
     };
     let hop = found.record.hop(direction);

@@ -11,7 +11,6 @@ pub mod translate;
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
 use weir_abi::service::FORWARD_NAT;
-use weir_abi::tick::Tick;
 use weir_wire::ethernet::EtherType;
 use weir_wire::icmp::IcmpError;
 
@@ -50,22 +49,13 @@ fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
     let Some(settings) = tables.settings() else {
         return Reason::NotOurs;
     };
-    let (mut segment, mut quoted) = (Segment::default(), Quoted::default());
-    if let Some(reason) = read::<F, H, T>(hook, tables, network, &mut segment, &mut quoted) {
-        return reason;
+    let mut quoted = Quoted::default();
+    let mut job = Job::<F, H, T>::new(hook, tables, settings, Segment::default());
+    let segment = &mut job.segment;
+    match read::<F, H, T>(job.hook, tables, network, segment, &mut quoted) {
+        Some(reason) => reason,
+        None => about(&mut job, &quoted),
     }
-    let now = Tick(settings.now.load());
-    about(
-        &mut Job::<F, H, T> {
-            hook,
-            tables,
-            settings,
-            segment,
-            now,
-            mtu: 0,
-        },
-        &quoted,
-    )
 }
 
 /// Reads an error and the packet that it quotes, or says why not. A function of its own for its stack.
@@ -140,6 +130,10 @@ fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
         return Reason::Icmp;
     };
     let end = replacement(&endpoints, Direction::Request);
+    match method {
+        Method::Translated | Method::Unchanged => {}
+        Method::Wrapped => return Reason::Icmp,
+    }
     let route = job
         .hook
         .route::<F, T>(job.tables, &job.segment, Direction::Request, end);
@@ -166,7 +160,7 @@ fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
         (Method::Unchanged, Hop::Taken) => {
             F::take_hop(job.hook, job.segment.network as usize).ok_or(Refused)
         }
-        (Method::Unchanged, Hop::Left) => Ok(()),
+        (Method::Unchanged, Hop::Left) | (Method::Wrapped, Hop::Taken | Hop::Left) => Ok(()),
     };
     match sent {
         Ok(()) => reason,

@@ -2,7 +2,6 @@
 //! that the way of the others is not made longer.
 
 use weir_abi::reason::Reason;
-use weir_abi::tick::Tick;
 
 use crate::family::{V4, V6};
 use crate::hook::Hook;
@@ -17,14 +16,7 @@ use crate::tables::Tables;
 pub fn seldom4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     let reason = match tables.settings() {
         Some(settings) => {
-            let mut job = Job::<V4, H, T> {
-                hook,
-                tables,
-                settings,
-                segment: Segment::default(),
-                now: Tick(settings.now.load()),
-                mtu: 0,
-            };
+            let mut job = Job::<V4, H, T>::new(hook, tables, settings, Segment::default());
             match read4(&mut job) {
                 Ok(()) => decide_after(&mut job, Lookup::Perhaps),
                 Err(reason) => reason,
@@ -40,14 +32,7 @@ pub fn seldom4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
 pub fn seldom6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     let reason = match tables.settings() {
         Some(settings) => {
-            let mut job = Job::<V6, H, T> {
-                hook,
-                tables,
-                settings,
-                segment: Segment::default(),
-                now: Tick(settings.now.load()),
-                mtu: 0,
-            };
+            let mut job = Job::<V6, H, T>::new(hook, tables, settings, Segment::default());
             match read6(&mut job) {
                 Ok(()) => decide_after(&mut job, Lookup::Perhaps),
                 Err(reason) => reason,

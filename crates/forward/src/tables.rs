@@ -38,6 +38,13 @@ pub trait Tables {
     fn settings(&self) -> Option<&Settings>;
     /// What the part before has left for this one.
     fn handover(&self) -> Option<&Handover>;
+    /// An identification for a packet of ours that may be fragmented: another each time.
+    fn identification(&self) -> u16 {
+        match self.handover() {
+            Some(handover) => handover.identification.add(1) as u16,
+            None => 0,
+        }
+    }
     /// A rule for firewall marks.
     fn mark_rule(&self, place: u32) -> Option<&MarkRecord>;
     /// The slot of a real server that is there.

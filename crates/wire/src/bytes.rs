@@ -22,6 +22,12 @@ macro_rules! big_endian {
                 Self(value.to_be_bytes())
             }
 
+            /// From a number as it lies.
+            #[inline(always)]
+            pub const fn from_raw(raw: $int) -> Self {
+                Self(raw.to_ne_bytes())
+            }
+
             /// The number.
             #[inline(always)]
             pub fn get(&self) -> $int {

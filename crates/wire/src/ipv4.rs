@@ -47,6 +47,16 @@ impl Ipv4 {
         }
     }
 
+    /// Puts time to live, identification (as it lies) and whether it may be fragmented into a header
+    /// whose checksum is not yet set.
+    #[inline(always)]
+    pub fn set_way(&mut self, time_to_live: u8, identification: u16, do_not_fragment: bool) {
+        self.time_to_live = time_to_live;
+        self.identification.set_raw(identification);
+        self.fragment
+            .set_raw(if do_not_fragment { DO_NOT_FRAGMENT } else { 0 });
+    }
+
     /// The version, 4 in every valid packet.
     #[inline(always)]
     pub const fn version(&self) -> u8 {
@@ -160,6 +170,7 @@ impl Ipv4 {
     }
 
     /// Computes the checksum of a header without options.
+    #[inline(always)]
     pub fn fill_checksum(&mut self) {
         self.checksum.set_raw(0);
         let words = [

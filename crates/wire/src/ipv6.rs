@@ -69,6 +69,14 @@ impl Ipv6 {
         }
     }
 
+    /// Puts traffic class and hop limit there; no flow label.
+    #[inline(always)]
+    pub fn set_way(&mut self, hop_limit: u8, traffic_class: u8) {
+        self.hop_limit = hop_limit;
+        let word = 6 << 28 | (traffic_class as u32) << 20;
+        self.version_class_label.set_raw(word.to_be());
+    }
+
     /// The version, 6 in every valid packet.
     #[inline(always)]
     pub fn version(&self) -> u8 {

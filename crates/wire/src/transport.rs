@@ -61,6 +61,27 @@ unsafe impl Header for Tcp {}
 // SAFETY: bytes only.
 unsafe impl Header for Udp {}
 
+impl Udp {
+    /// A header for `payload` bytes behind it, with that checksum as it lies.
+    #[inline(always)]
+    pub const fn new(source: u16, destination: u16, payload: u16, checksum: u16) -> Self {
+        Self {
+            ports: Ports {
+                source: Be16::from_raw(source),
+                destination: Be16::from_raw(destination),
+            },
+            length: Be16::new(Self::LENGTH as u16 + payload),
+            checksum: Be16::from_raw(checksum),
+        }
+    }
+
+    /// The checksum as it lies; 0 is none.
+    #[inline(always)]
+    pub fn checksum(&self) -> u16 {
+        self.checksum.raw()
+    }
+}
+
 impl Ports {
     /// Source port as it lies.
     #[inline(always)]
