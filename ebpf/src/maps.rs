@@ -9,11 +9,14 @@ use weir_abi::flow_table::FlowBucket;
 use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
+use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::{MARK_RULES, MarkRecord};
 use weir_abi::reason::REASONS;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACES, InterfaceRecord, Settings};
 
+/// `BPF_F_NO_PREALLOC`: an entry takes memory only when it is there.
+const NOT_PREALLOCATED: usize = 1;
 /// `BPF_F_MMAPABLE`: user space maps the array and shares its memory.
 const SHARED: usize = 1 << 10;
 
@@ -35,6 +38,8 @@ pub static SERVICE_INDEX: HashMap<ServiceKey, u32, 1> = HashMap::new();
 pub static DESTINATIONS: Array<Destination, 1, SHARED> = Array::new();
 #[btf_map(name = "buckets")]
 pub static BUCKETS: Array<BucketPage, 1, SHARED> = Array::new();
+#[btf_map(name = "localities")]
+pub static LOCALITIES: HashMap<LocalityKey, Locality, 1, NOT_PREALLOCATED> = HashMap::new();
 #[btf_map(name = "counters")]
 pub static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map(name = "reasons")]

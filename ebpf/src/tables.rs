@@ -10,6 +10,7 @@ use weir_abi::flow_table::FlowBucket;
 use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{Direction, FAMILY_V4, FlowValue, ServerKey, ServiceKey};
+use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
@@ -81,6 +82,25 @@ impl Tables for Maps {
     #[inline(always)]
     fn bucket_page(&self, page: u32) -> Option<&BucketPage> {
         maps::BUCKETS.get(page)
+    }
+
+    #[inline(always)]
+    fn locality(&self, key: &LocalityKey) -> Option<&Locality> {
+        let locality = maps::LOCALITIES.get_ptr(key)?;
+        // SAFETY: an entry is made of cells; where it is removed meanwhile its memory is another's at
+        // most, for as long as this program runs.
+        Some(unsafe { &*locality })
+    }
+
+    #[inline(always)]
+    fn add_locality(&self, key: &LocalityKey) {
+        // Too large for the stack.
+        static EMPTY: [u64; size_of::<Locality>() / 8] = [0; size_of::<Locality>() / 8];
+        const NEW_ONLY: u64 = 1;
+        // SAFETY: a locality is cells of integers, for which zeroes are values.
+        let empty = unsafe { &*EMPTY.as_ptr().cast::<Locality>() };
+        // No room is no error: then nothing is remembered.
+        let _ = maps::LOCALITIES.insert(key, empty, NEW_ONLY);
     }
 
     #[inline(always)]

@@ -18,6 +18,7 @@ pub mod flow_table;
 pub mod handover;
 pub mod hash_table;
 pub mod keys;
+pub mod locality;
 pub mod mark;
 pub mod names;
 pub mod realserver;

@@ -35,6 +35,8 @@ pub const MAP_SERVICE_INDEX: &str = "service_index";
 pub const MAP_DESTINATIONS: &str = "destinations";
 /// [`crate::hash_table::BucketPage`]s: the tables of the hashing schedulers.
 pub const MAP_BUCKETS: &str = "buckets";
+/// [`crate::locality::LocalityKey`] -> [`crate::locality::Locality`]: what lblc and lblcr remember.
+pub const MAP_LOCALITIES: &str = "localities";
 /// Slot of the real server -> [`crate::counters::Counters`], per processor.
 pub const MAP_COUNTERS: &str = "counters";
 /// [`crate::reason::Reason`] -> packets, per processor.
@@ -70,12 +72,13 @@ pub const MAP_PARTS_TC: &str = "parts_tc";
 pub const MAP_HANDOVER: &str = "handover";
 
 /// All maps, each pinned under its name.
-pub const MAPS: [&str; 21] = [
+pub const MAPS: [&str; 22] = [
     MAP_SETTINGS,
     MAP_SERVICES,
     MAP_SERVICE_INDEX,
     MAP_DESTINATIONS,
     MAP_BUCKETS,
+    MAP_LOCALITIES,
     MAP_COUNTERS,
     MAP_REASONS,
     MAP_FLOWS4,

@@ -126,10 +126,11 @@ impl Destination {
             return;
         }
         let lower = match self.lower_threshold.load() {
-            0 => (upper as u64 * 3 / 4) as u32,
+            // Three quarters, rounded up.
+            0 => upper - (upper >> 2),
             lower => lower,
         };
-        if upper == 0 || lower == 0 || connections < lower {
+        if upper == 0 || connections < lower {
             self.overloaded.store(0);
         }
     }

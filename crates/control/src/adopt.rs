@@ -15,6 +15,7 @@ use crate::director::{Director, Held, clear_flag};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::kinds;
+use crate::localities::Localities;
 use crate::record::{self, ServerKey};
 use crate::scheduling;
 use crate::server_index::ServerIndex;
@@ -30,6 +31,7 @@ impl Director {
             services: HashMap::new(),
             server_index: ServerIndex::default(),
             trash: Trash::default(),
+            localities: Localities::default(),
             estimators: BySlot::default(),
             total: Estimator::default(),
             version: 0,

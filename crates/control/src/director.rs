@@ -14,6 +14,7 @@ use weir_config::model::{Protocol, Scheduler, Service, ServiceKey, Timeouts};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::kinds;
+use crate::localities::Localities;
 use crate::record::{self, ServerKey};
 use crate::scheduling;
 use crate::server_index::ServerIndex;
@@ -37,6 +38,7 @@ pub struct Director {
     pub(crate) services: HashMap<TableKey, Held>,
     pub(crate) server_index: ServerIndex,
     pub(crate) trash: Trash,
+    pub(crate) localities: Localities,
     /// The rates of real servers, in the list or in the trash, by slot.
     pub(crate) estimators: BySlot<Estimator>,
     pub(crate) total: Estimator,

@@ -15,6 +15,7 @@ mod error;
 mod estimator;
 mod kinds;
 mod listing;
+mod localities;
 pub mod marks;
 pub mod plan;
 pub mod record;
@@ -35,7 +36,7 @@ pub use error::Error;
 pub use estimator::Rates;
 pub use listing::{ServerListing, ServiceListing, Snapshot};
 pub use server_index::Way;
-pub use tables::Tables;
+pub use tables::{LocalityUse, Tables};
 
 #[cfg(test)]
 mod tests;

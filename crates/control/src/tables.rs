@@ -3,6 +3,7 @@
 use weir_abi::counters::Counters;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
+use weir_abi::locality::LocalityKey;
 use weir_abi::mark::MarkRecord;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
@@ -43,6 +44,11 @@ pub trait Tables {
 
     /// The rules that mark packets; those below `settings().marks` are in force.
     fn marks(&self) -> &[MarkRecord];
+    /// All addresses that lblc and lblcr remember.
+    fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Self::Error>;
+
+    /// Lets these addresses be forgotten; not an error when one is not known.
+    fn remove_localities(&self, keys: &[LocalityKey]) -> Result<(), Self::Error>;
 
     /// What the real server in this slot has counted, summed over processors.
     fn counters(&self, destination: u32) -> Result<Counters, Self::Error>;
@@ -56,4 +62,13 @@ pub trait Tables {
 
     /// Sets the counters of this slot to zero: it gets a new tenant.
     fn clear_counters(&self, destination: u32) -> Result<(), Self::Error>;
+}
+
+/// What an address that lblc or lblcr remembers says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalityUse {
+    /// Its [`Locality::epoch`](weir_abi::locality::Locality::epoch).
+    pub epoch: u32,
+    /// The tick of its last connection.
+    pub last_use: u32,
 }

@@ -142,6 +142,7 @@ impl Director {
         now: Duration,
     ) -> Result<(), Error<T::Error>> {
         self.mend_pointers(tables);
+        self.localities.look(tables, now).map_err(Error::Tables)?;
         let given_up = self.trash.look(tables.destinations(), now);
         self.give_up(tables, given_up, Some(now))
     }

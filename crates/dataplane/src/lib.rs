@@ -40,7 +40,7 @@ pub use error::Error;
 pub use pins::{Removed, detach, other_layouts};
 
 use memory::Shared;
-use tables::{CountersRow, KeyRow, ServerRow};
+use tables::{CountersRow, KeyRow, LocalityKeyRow, LocalityRow, ServerRow};
 
 /// How many entries the tables hold. Nothing is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,7 @@ pub struct Dataplane {
     service_index: Mutex<HashMap<MapData, KeyRow, u32>>,
     server_index: Mutex<HashMap<MapData, ServerRow, u32>>,
     marks: Shared<MarkRecord>,
+    localities: Mutex<HashMap<MapData, LocalityKeyRow, LocalityRow>>,
     interface_index: Mutex<HashMap<MapData, u32, u32>>,
     counters: Mutex<PerCpuArray<MapData, CountersRow>>,
     reasons: PerCpuArray<MapData, u64>,
@@ -121,6 +122,10 @@ impl Dataplane {
                 names::MAP_SERVER_INDEX,
             )?)?),
             marks: shared(&mut object, names::MAP_MARKS)?,
+            localities: Mutex::new(HashMap::try_from(take(
+                &mut object,
+                names::MAP_LOCALITIES,
+            )?)?),
             interface_index: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_INTERFACE_INDEX,

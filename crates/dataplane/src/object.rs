@@ -6,6 +6,7 @@ use aya::maps::{MapData, ProgramArray};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use weir_abi::flow_table::buckets_for;
+use weir_abi::locality::LOCALITIES_OF_SERVICE;
 use weir_abi::{names, realserver};
 
 use crate::{Error, TableSizes, pins};
@@ -105,7 +106,7 @@ const fn bucket_pages(services: u32) -> u32 {
 }
 
 /// The sizes of all tables that have a choice.
-fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 12] {
+fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 13] {
     [
         (names::MAP_SERVICES, sizes.services),
         (names::MAP_SERVICE_INDEX, sizes.services),
@@ -113,6 +114,7 @@ fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 12] {
         (names::MAP_COUNTERS, sizes.real_servers),
         (names::MAP_SERVER_INDEX, sizes.real_servers),
         (names::MAP_BUCKETS, bucket_pages(sizes.services)),
+        (names::MAP_LOCALITIES, 8 * LOCALITIES_OF_SERVICE),
         (names::MAP_CONNECTIONS4, sizes.connections4),
         (names::MAP_FREE4, sizes.connections4),
         (names::MAP_FLOWS4, buckets_for(sizes.connections4)),

@@ -8,10 +8,11 @@ use aya::util::nr_cpus;
 use weir_abi::counters::Counters;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
+use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
 use weir_abi::service::{Destination, PRESENT, Service};
 use weir_abi::settings::Settings;
-use weir_control::Tables;
+use weir_control::{LocalityUse, Tables};
 
 use crate::{Dataplane, Error, batch, lock};
 
@@ -36,6 +37,16 @@ row!(
     /// A key of the index of real servers.
     ServerRow,
     ServerKey
+);
+row!(
+    /// A key of the localities.
+    LocalityKeyRow,
+    LocalityKey
+);
+row!(
+    /// A locality, whose first two words are its epoch and its last use.
+    LocalityRow,
+    [u64; size_of::<Locality>() / 8]
 );
 row!(
     /// A value of the counters.
@@ -86,6 +97,28 @@ impl Tables for Dataplane {
 
     fn marks(&self) -> &[MarkRecord] {
         self.marks.all()
+    }
+
+    fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Error> {
+        let table = lock(&self.localities);
+        let mut all = Vec::new();
+        for entry in table.iter() {
+            match entry {
+                Ok((key, LocalityRow([first, ..]))) => {
+                    let (epoch, last_use) = (first as u32, (first >> 32) as u32);
+                    all.push((key.0, LocalityUse { epoch, last_use }));
+                }
+                // Removed while we look.
+                Err(error) => gone(Err(error))?,
+            }
+        }
+        Ok(all)
+    }
+
+    fn remove_localities(&self, keys: &[LocalityKey]) -> Result<(), Error> {
+        let mut table = lock(&self.localities);
+        keys.iter()
+            .try_for_each(|key| gone(table.remove(&LocalityKeyRow(*key))))
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Error> {

@@ -13,6 +13,7 @@ use weir_abi::flow_table::{FlowBucket, buckets_for};
 use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{Direction, FAMILY_V4, ServerKey, ServiceKey};
+use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{Destination, Service};
@@ -53,6 +54,10 @@ pub struct Memory {
     pub service_index: HashMap<ServiceKey, u32>,
     /// The tables of the hashing schedulers.
     pub bucket_pages: Vec<BucketPage>,
+    /// Room for what lblc and lblcr remember.
+    pub localities: Vec<Locality>,
+    /// Which address has which place there.
+    pub locality_index: RefCell<HashMap<LocalityKey, usize>>,
     /// What the next random number follows from.
     pub seed: Cell<u64>,
     /// What each real server has counted.
@@ -107,6 +112,8 @@ impl Memory {
             connections6: std::vec![Connection6::default(); connections6],
             service_index: HashMap::new(),
             bucket_pages: std::vec![BucketPage::default(); 64],
+            localities: std::vec![Locality::default(); 64],
+            locality_index: RefCell::default(),
             seed: Cell::new(1),
             counters: RefCell::new(std::vec![Counters::default(); destinations]),
             interfaces: std::vec![InterfaceRecord::default(); 8],
@@ -157,6 +164,19 @@ impl Tables for Memory {
 
     fn bucket_page(&self, page: u32) -> Option<&BucketPage> {
         self.bucket_pages.get(page as usize)
+    }
+
+    fn locality(&self, key: &LocalityKey) -> Option<&Locality> {
+        let place = self.locality_index.borrow().get(key).copied()?;
+        self.localities.get(place)
+    }
+
+    fn add_locality(&self, key: &LocalityKey) {
+        let mut index = self.locality_index.borrow_mut();
+        let place = index.len();
+        if place < self.localities.len() {
+            index.entry(*key).or_insert(place);
+        }
     }
 
     fn random(&self) -> u32 {

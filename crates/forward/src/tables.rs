@@ -8,6 +8,7 @@ use weir_abi::flow_table::FlowBucket;
 use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{Direction, FlowValue, ServerKey, ServiceKey};
+use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
@@ -57,6 +58,10 @@ pub trait Tables {
     fn destination(&self, slot: u32) -> Option<&Destination>;
     /// A page of the hashing schedulers' tables.
     fn bucket_page(&self, page: u32) -> Option<&BucketPage>;
+    /// What lblc and lblcr remember of an address.
+    fn locality(&self, key: &LocalityKey) -> Option<&Locality>;
+    /// Makes an empty entry for an address that has none, if there is room.
+    fn add_locality(&self, key: &LocalityKey);
     /// A random number.
     fn random(&self) -> u32;
     /// This processor's counters of the real server in a slot, through `count`.

@@ -1,8 +1,15 @@
 //! Rows of schedulers' picks in the packet path, and of several services. The picks through all
 //! changes of servers are held to the real IPVS where the director is tested.
 
+use std::net::IpAddr;
+
+use weir_abi::hash_table::{MAGLEV_KEY_1, MH_BUCKETS, maglev_hash};
 use weir_abi::reason::Reason;
-use weir_abi::service::{Destination, SCHEDULER_DH, SCHEDULER_LC, SCHEDULER_WLC, SCHEDULER_WRR};
+use weir_abi::service::{
+    Destination, SCHEDULER_DH, SCHEDULER_FO, SCHEDULER_LBLC, SCHEDULER_LBLCR, SCHEDULER_LC,
+    SCHEDULER_MH, SCHEDULER_NQ, SCHEDULER_OVF, SCHEDULER_SED, SCHEDULER_SH, SCHEDULER_TWOS,
+    SCHEDULER_WLC, SCHEDULER_WRR,
+};
 
 use crate::cases::{
     answered, begins_in, client_sends, connection, first_state, from_client, from_server, link_of,
@@ -38,9 +45,34 @@ pub fn rows() -> Vec<Row> {
             &[1, 2, 4],
             &[2, 1, 0, 2, 2, 1, 2, 2, 1, 0],
         ));
+        rows.push(lc(SCHEDULER_FO, "fo", &[1, 5, 3], &[1, 1, 1]));
+        rows.push(lc(SCHEDULER_LBLC, "lblc", &[1, 1], &[1, 1, 1]));
+        let active = |scheduler, name: &str, weights: &[u32], picks: &[u32]| {
+            let setup = setup(family, 6, scheduler, weights, (0, 0));
+            let name = format!("{name} {weights:?}, active");
+            began(name, family, Transport::Tcp(SYN), setup, picks)
+        };
+        rows.push(active(SCHEDULER_SED, "sed", &[1, 3], &[1, 1, 1, 0, 1]));
+        rows.push(active(
+            SCHEDULER_NQ,
+            "nq",
+            &[1, 3],
+            &[1, 0, 1, 1, 1, 1, 1, 0],
+        ));
+        rows.push(active(SCHEDULER_OVF, "ovf", &[1, 2], &[1, 1, 1, 0, 0]));
+        rows.push(active(SCHEDULER_LBLC, "lblc", &[1, 1], &[1, 1, 0, 0, 0]));
+        rows.push(active(
+            SCHEDULER_LBLCR,
+            "lblcr",
+            &[1, 1],
+            &[1, 1, 0, 0, 0, 1],
+        ));
+        rows.push(active(SCHEDULER_TWOS, "twos", &[0, 7, 0], &[1, 1, 1]));
         rows.push(active_weigh_more(family));
         rows.push(active_weighs_256(family));
         rows.push(hashed(family));
+        rows.push(hashed_by_client(family, SCHEDULER_SH));
+        rows.push(hashed_by_client(family, SCHEDULER_MH));
         rows.push(same_replies(family));
         rows.push(port_of_the_service(family));
     }
@@ -75,9 +107,14 @@ fn begins_somehow(expected: Expected) -> Expected {
 
 /// New connections of UDP, one after the other.
 fn picked(name: String, family: Family, setup: Setup, picks: &[u32]) -> Row {
+    began(name, family, Transport::Udp, setup, picks)
+}
+
+/// New connections, one after the other.
+fn began(name: String, family: Family, transport: Transport, setup: Setup, picks: &[u32]) -> Row {
     let mut steps = Vec::new();
     for (slot, pick) in (0..).zip(picks) {
-        let mut packet = from_client(family, 1, Transport::Udp);
+        let mut packet = from_client(family, 1, transport);
         packet.source.set_port(40_000 + slot as u16);
         let server = family.server(*pick as u8 + 1, 8080);
         let expected = begins_in(&packet, server, slot, *pick);
@@ -130,6 +167,31 @@ fn hashed(family: Family) -> Row {
     let bucket = folded.wrapping_mul(0x61c8_8647) >> 24;
     let pick = 2 - bucket % 3;
     picked("dh".into(), family, setup, &[pick; 4])
+}
+
+/// The same by the client's address.
+fn hashed_by_client(family: Family, scheduler: u32) -> Row {
+    let setup = setup(family, 17, scheduler, &[1, 1, 1], (0, 0));
+    let folded = match from_client(family, 1, Transport::Udp).source.ip() {
+        IpAddr::V4(address) => u32::from(address),
+        IpAddr::V6(address) => {
+            let address = u128::from(address);
+            let words = [96, 64, 32, 0].map(|bits| (address >> bits) as u32);
+            words.into_iter().fold(0, |folded, word| folded ^ word)
+        }
+    };
+    let bucket = if scheduler == SCHEDULER_MH {
+        maglev_hash(folded, MAGLEV_KEY_1) % MH_BUCKETS
+    } else {
+        folded.wrapping_mul(0x61c8_8647) >> 24
+    };
+    let pick = 2 - bucket % 3;
+    picked(
+        format!("scheduler {scheduler} by the client"),
+        family,
+        setup,
+        &[pick; 4],
+    )
 }
 
 /// Two services with one real server: connections of one client port have the same replies, and the

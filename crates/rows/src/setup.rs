@@ -1,12 +1,14 @@
 //! What the tables hold before the first packet.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use weir_abi::NONE;
-use weir_abi::hash_table::{DH_BUCKETS, HashTable};
+use weir_abi::hash_table::{BUCKETS_PER_PAGE, DH_BUCKETS, HashTable, MH_BUCKETS, SH_BUCKETS};
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::service::{
-    AVAILABLE, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_DH, SCHEDULER_RR,
+    AVAILABLE, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_DH, SCHEDULER_MH, SCHEDULER_RR,
+    SCHEDULER_SH,
 };
 use weir_abi::settings::Settings;
 use weir_abi::sysctl::Sysctl;
@@ -21,6 +23,9 @@ pub const TCP_TIMEOUTS: [u32; 12] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120,
 pub const SCTP_TIMEOUTS: [u32; 14] = [2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61];
 /// UDP's timeout in seconds.
 pub const UDP_TIMEOUT: u32 = 300;
+
+/// The epochs of lblc's and lblcr's memory that were used.
+static EPOCHS: AtomicU32 = AtomicU32::new(1);
 
 /// A virtual service.
 #[derive(Clone, Debug)]
@@ -105,17 +110,17 @@ impl Setup {
             record.weight_step.store(service.weights.1);
             record.key.store(key);
             record.flags.store(PRESENT);
-            if service.scheduler == SCHEDULER_DH {
-                let first = slot - service.servers.len() as u32;
-                // Newest first, round and round.
-                let servers = (first..slot).rev().cycle();
-                let page = &bench.bucket_pages()[number as usize];
-                for (bucket, server) in page.buckets.iter().zip(servers) {
-                    bucket.store(server);
-                }
-                let table = HashTable::new(number, DH_BUCKETS);
-                bench.services()[number as usize].hash_table.store(table.0);
-            }
+            // What the rows before have left in the kernel's table is not this service's.
+            let epoch = EPOCHS.fetch_add(1, Ordering::Relaxed);
+            record.locality_epoch.store(epoch);
+            let buckets = match service.scheduler {
+                SCHEDULER_DH => DH_BUCKETS,
+                SCHEDULER_SH => SH_BUCKETS,
+                SCHEDULER_MH => MH_BUCKETS,
+                _ => 0,
+            };
+            let first = slot - service.servers.len() as u32;
+            put_buckets(bench, number, buckets, first..slot);
             bench.put_service(key, number);
         }
     }
@@ -124,6 +129,7 @@ impl Setup {
         settings
             .sysctl(Sysctl::ConnReuseMode)
             .store(u32::from(!self.no_reuse));
+        settings.sysctl(Sysctl::LblcrExpiration).store(86_400);
         let expire = u32::from(self.expire_without_destination);
         settings.sysctl(Sysctl::ExpireNodestConn).store(expire);
         for (cell, seconds) in settings.tcp_timeouts.iter().zip(TCP_TIMEOUTS) {
@@ -140,6 +146,21 @@ impl Setup {
             settings.capacity6.store(capacity);
         }
     }
+}
+
+/// Gives a service a table that goes round its servers, newest first.
+fn put_buckets<B: Bench>(bench: &B, number: u32, buckets: u32, servers: std::ops::Range<u32>) {
+    if buckets == 0 {
+        return;
+    }
+    let first = number * MH_BUCKETS.div_ceil(BUCKETS_PER_PAGE);
+    let table = HashTable::new(first, buckets);
+    let pages = &bench.bucket_pages()[first as usize..(first + table.pages()) as usize];
+    let cells = pages.iter().flat_map(|page| &page.buckets);
+    for (bucket, server) in cells.zip(servers.rev().cycle()) {
+        bucket.store(server);
+    }
+    bench.services()[number as usize].hash_table.store(table.0);
 }
 
 /// The key of a service.

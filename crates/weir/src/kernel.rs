@@ -140,6 +140,16 @@ impl Tables for Kernel {
         self.0.marks()
     }
 
+    fn localities(
+        &self,
+    ) -> Result<Vec<(abi::locality::LocalityKey, weir_control::LocalityUse)>, Error> {
+        self.0.localities()
+    }
+
+    fn remove_localities(&self, keys: &[abi::locality::LocalityKey]) -> Result<(), Error> {
+        self.0.remove_localities(keys)
+    }
+
     fn counters(&self, destination: u32) -> Result<Counters, Error> {
         self.0.counters(destination)
     }

@@ -148,8 +148,8 @@ mod tests {
             thresholds: Thresholds::new(upper, 0).unwrap(),
             ..RealServer::new("10.0.0.1:80".parse().unwrap(), Forwarding::Nat)
         };
-        // Ten connections; up to three quarters of the threshold is below it.
-        for (upper, stays) in [(9, 1), (10, 1), (11, 1), (14, 1), (15, 0), (0, 0)] {
+        // Ten connections; less than three quarters of the threshold is below it.
+        for (upper, stays) in [(9, 1), (10, 1), (11, 1), (13, 1), (14, 0), (0, 0)] {
             let record = Destination::default();
             record.active.store(10);
             write_server(&record, &server(10));

@@ -13,12 +13,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use weir_abi::counters::Counters;
 use weir_abi::hash_table::{BucketPage, HashTable};
 use weir_abi::keys::{ServerKey, ServiceKey};
+use weir_abi::locality::LocalityKey;
 use weir_abi::mark::{MARK_RULES, MarkRecord};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
 
 use crate::scheduling::pages;
-use crate::tables::Tables;
+use crate::tables::{LocalityUse, Tables};
 
 pub use operations::fuzz;
 
@@ -32,6 +33,7 @@ pub struct MemoryTables {
     bucket_pages: Vec<BucketPage>,
     server_index: Mutex<HashMap<ServerKey, u32>>,
     marks: Vec<MarkRecord>,
+    localities: Mutex<HashMap<LocalityKey, LocalityUse>>,
     counters: Mutex<Vec<Counters>>,
     waits: AtomicU32,
 }
@@ -47,6 +49,7 @@ impl MemoryTables {
             bucket_pages: vec![BucketPage::default(); (2 * services).max(64)],
             server_index: Mutex::default(),
             marks: vec![MarkRecord::default(); MARK_RULES as usize],
+            localities: Mutex::default(),
             counters: Mutex::new(vec![Counters::default(); destinations]),
             waits: AtomicU32::default(),
         }
@@ -71,6 +74,11 @@ impl MemoryTables {
     pub fn buckets(&self, service: u32) -> Option<Vec<u32>> {
         let table = HashTable(self.services[service as usize].hash_table.load());
         pages::read(&self.bucket_pages, table)
+    }
+
+    /// Remembers an address, as the packet programs do.
+    pub fn remember(&self, key: LocalityKey, used: LocalityUse) {
+        lock(&self.localities).insert(key, used);
     }
 
     /// How often somebody waited for packets.
@@ -130,6 +138,16 @@ impl Tables for MemoryTables {
 
     fn marks(&self) -> &[MarkRecord] {
         &self.marks
+    }
+
+    fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Infallible> {
+        let all = lock(&self.localities);
+        Ok(all.iter().map(|(key, used)| (*key, *used)).collect())
+    }
+
+    fn remove_localities(&self, keys: &[LocalityKey]) -> Result<(), Infallible> {
+        lock(&self.localities).retain(|key, _| !keys.contains(key));
+        Ok(())
     }
 
     fn counters(&self, destination: u32) -> Result<Counters, Infallible> {

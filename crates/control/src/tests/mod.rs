@@ -2,6 +2,7 @@
 
 mod adoption;
 mod attributes;
+mod localities;
 mod picks;
 mod plans;
 mod recordings;

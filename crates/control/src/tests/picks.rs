@@ -6,6 +6,8 @@
 //! WEIGHT, `del` SERVER, and `pick` with the servers that new UDP connections got one after the
 //! other, 0 for none. Servers are named by the last number of their address.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServerKey;
 use weir_abi::keys::ServiceKey as TableKey;
+use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
 use weir_abi::service::{Destination, Service as ServiceRecord};
 use weir_abi::settings::{InterfaceRecord, Settings};
@@ -138,7 +141,9 @@ impl Replay {
             destination_port: 53u16.to_be(),
             protocol: 17,
         };
-        let Some(picked) = schedule::pick::<V4, _>(&Packets(tables), slot, &flow, Tick(0)) else {
+        let localities = localities();
+        let packets = Packets::new(tables, &localities);
+        let Some(picked) = schedule::pick::<V4, _>(&packets, slot, &flow, Tick(0)) else {
             return "0".to_owned();
         };
         let record = &tables.destinations()[picked as usize];
@@ -150,11 +155,27 @@ impl Replay {
 }
 
 /// The tables as a scheduler sees them; it looks at nothing else.
-pub(super) struct Packets<'a>(pub(super) &'a MemoryTables);
+pub(super) struct Packets<'a> {
+    tables: &'a MemoryTables,
+    localities: &'a Localities,
+}
+
+/// What lblc and lblcr remember: room, and which address has which place there.
+pub(super) type Localities = (Vec<Locality>, RefCell<HashMap<LocalityKey, usize>>);
+
+pub(super) fn localities() -> Localities {
+    (vec![Locality::default(); 64], RefCell::default())
+}
+
+impl<'a> Packets<'a> {
+    pub(super) fn new(tables: &'a MemoryTables, localities: &'a Localities) -> Self {
+        Self { tables, localities }
+    }
+}
 
 impl PacketTables for Packets<'_> {
     fn settings(&self) -> Option<&Settings> {
-        Some(self.0.settings())
+        Some(self.tables.settings())
     }
 
     fn handover(&self) -> Option<&Handover> {
@@ -170,19 +191,30 @@ impl PacketTables for Packets<'_> {
     }
 
     fn service_slot(&self, key: &TableKey) -> Option<u32> {
-        self.0.find_service(*key)
+        self.tables.find_service(*key)
     }
 
     fn service(&self, slot: u32) -> Option<&ServiceRecord> {
-        self.0.services().get(slot as usize)
+        self.tables.services().get(slot as usize)
     }
 
     fn destination(&self, slot: u32) -> Option<&Destination> {
-        self.0.destinations().get(slot as usize)
+        self.tables.destinations().get(slot as usize)
     }
 
     fn bucket_page(&self, page: u32) -> Option<&BucketPage> {
-        self.0.bucket_pages().get(page as usize)
+        self.tables.bucket_pages().get(page as usize)
+    }
+
+    fn locality(&self, key: &LocalityKey) -> Option<&Locality> {
+        let place = self.localities.1.borrow().get(key).copied()?;
+        self.localities.0.get(place)
+    }
+
+    fn add_locality(&self, key: &LocalityKey) {
+        let mut index = self.localities.1.borrow_mut();
+        let place = index.len();
+        index.entry(*key).or_insert(place);
     }
 
     fn random(&self) -> u32 {

@@ -5,7 +5,8 @@
 //! is: `web` (TCP), `vip` (UDP), `udpmark` or `tcpmark` (a firewall mark, so that packets go to many
 //! addresses), and its family. `service` and `sched` name a scheduler and its flags; `add` and `edit`
 //! a server, its weight, and thresholds if it has any; `del` a server. `counts` says ActiveConn and
-//! InActConn of servers where connections have ended or changed. `wait` lets seconds go by. What new
+//! InActConn of servers where connections have ended or changed (those that were deleted do not show
+//! theirs). `wait` lets seconds go by, `sysctl` sets one. What new
 //! connections got, 0 for none:
 //! - `pick`: from anywhere;
 //! - `clients`: from clients with that number and the next ones (see [`client`]);
@@ -16,12 +17,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::{Tick, Ticks};
 use weir_config::model::{SchedulerFlags, Thresholds};
 use weir_forward::family::{Flow, V4, V6};
 use weir_forward::schedule;
 
-use super::picks::Packets;
+use super::picks::{Localities, Packets, localities};
 use super::*;
 
 struct Replay {
@@ -29,6 +31,7 @@ struct Replay {
     kind: Kind,
     is_v6: bool,
     now: Tick,
+    localities: Localities,
     /// Connections that were made, so that each is from another client.
     made: u16,
 }
@@ -47,6 +50,7 @@ fn replay(recording: &str) -> usize {
         kind: Kind::Udp,
         is_v6: false,
         now: Tick(u32::MAX - 100),
+        localities: localities(),
         made: 0,
     };
     let mut picks = 0;
@@ -68,6 +72,11 @@ fn walks_pick_as_the_real_ipvs() {
 #[test]
 fn hashes_pick_as_the_real_ipvs() {
     assert_eq!(replay(include_str!("recorded/hashes.txt")), 9360);
+}
+
+#[test]
+fn localities_pick_as_the_real_ipvs() {
+    assert_eq!(replay(include_str!("recorded/localities.txt")), 1443);
 }
 
 impl Replay {
@@ -116,11 +125,20 @@ impl Replay {
 
     fn command(&mut self, words: &[&str]) {
         match *words {
-            ["boot"] => self.world = World::new(1, 64),
+            ["boot"] => {
+                self.world = World::new(1, 64);
+                self.localities = localities();
+            }
             ["wait", seconds] => {
                 let seconds = seconds.parse().unwrap();
                 self.now = self.now.after(Ticks::from_seconds(seconds));
                 self.world.now += Duration::from_secs(seconds.into());
+            }
+            ["sysctl", name, value] => {
+                let mut all = Sysctl::ALL.iter();
+                let sysctl = *all.find(|sysctl| sysctl.name() == name).unwrap();
+                let settings = self.world.tables.settings();
+                settings.sysctl(sysctl).store(value.parse().unwrap());
             }
             ["counts", ref counts @ ..] => counts.iter().for_each(|count| self.count(count)),
             [kind @ ("web" | "vip" | "udpmark" | "tcpmark"), family] => {
@@ -301,7 +319,7 @@ impl Replay {
     fn pick(&mut self, from: SocketAddr, to: IpAddr) -> u32 {
         let tables = &self.world.tables;
         let slot = tables.find_service(record::service_key(&self.key()));
-        let packets = Packets(tables);
+        let packets = Packets::new(tables, &self.localities);
         let picked = match (from.ip(), to) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let words = |address: Ipv4Addr| [u32::from(address).to_be()];

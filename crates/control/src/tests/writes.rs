@@ -70,6 +70,20 @@ impl Tables for Counting<'_> {
         self.tables.marks()
     }
 
+    fn localities(
+        &self,
+    ) -> Result<Vec<(weir_abi::locality::LocalityKey, crate::tables::LocalityUse)>, Infallible>
+    {
+        self.tables.localities()
+    }
+
+    fn remove_localities(
+        &self,
+        keys: &[weir_abi::locality::LocalityKey],
+    ) -> Result<(), Infallible> {
+        self.write().remove_localities(keys)
+    }
+
     fn counters(&self, destination: u32) -> Result<Counters, Infallible> {
         self.tables.counters(destination)
     }

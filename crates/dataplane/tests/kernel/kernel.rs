@@ -223,6 +223,20 @@ impl Kernel {
     }
 }
 
+impl Kernel {
+    /// What the rows of lblc and lblcr have left can be listed and removed.
+    pub fn forgets_localities(&self) {
+        let all = self.dataplane.localities().expect("localities");
+        assert!(!all.is_empty());
+        assert!(all.iter().all(|(_, used)| used.epoch != 0));
+        let keys: Vec<_> = all.into_iter().map(|(key, _)| key).collect();
+        let remove = || self.dataplane.remove_localities(&keys);
+        remove().expect("removed");
+        remove().expect("removed before");
+        assert!(self.dataplane.localities().expect("localities").is_empty());
+    }
+}
+
 impl Bench for Kernel {
     fn hook(&self) -> Hook {
         self.hook

@@ -39,6 +39,7 @@ fn every_row() {
                 }
             }
         }
+        kernel.forgets_localities();
         failures
     });
     assert!(

@@ -5,15 +5,16 @@
 mod greatest_weight;
 mod hashing;
 mod least_connection;
+mod locality;
 mod round_robin;
 mod twos;
 mod walk;
 
 use weir_abi::NONE;
 use weir_abi::service::{
-    Destination, SCHEDULER_DH, SCHEDULER_FO, SCHEDULER_LC, SCHEDULER_MH, SCHEDULER_NQ,
-    SCHEDULER_OVF, SCHEDULER_RR, SCHEDULER_SED, SCHEDULER_SH, SCHEDULER_TWOS, SCHEDULER_WLC,
-    SCHEDULER_WRR, Service,
+    Destination, SCHEDULER_DH, SCHEDULER_FO, SCHEDULER_LBLC, SCHEDULER_LBLCR, SCHEDULER_LC,
+    SCHEDULER_MH, SCHEDULER_NQ, SCHEDULER_OVF, SCHEDULER_RR, SCHEDULER_SED, SCHEDULER_SH,
+    SCHEDULER_TWOS, SCHEDULER_WLC, SCHEDULER_WRR, Service,
 };
 use weir_abi::tick::Tick;
 
@@ -24,6 +25,7 @@ use hashing::{destination_hashing, source_hashing};
 use least_connection::{
     least_connection, never_queue, shortest_expected_delay, weighted_least_connection,
 };
+use locality::{locality_based, replicated};
 use round_robin::{round_robin, weighted_round_robin};
 use twos::twos;
 
@@ -34,7 +36,7 @@ pub fn pick<F: Family, T: Tables>(
     tables: &T,
     slot: u32,
     flow: &Flow<F::Address>,
-    _now: Tick,
+    now: Tick,
 ) -> Option<u32> {
     let service = tables.service(slot)?;
     match service.scheduler.load() {
@@ -50,6 +52,8 @@ pub fn pick<F: Family, T: Tables>(
         SCHEDULER_DH => destination_hashing::<F, T>(tables, slot, service, flow),
         SCHEDULER_SH => source_hashing::<F, T, false>(tables, slot, service, flow),
         SCHEDULER_MH => source_hashing::<F, T, true>(tables, slot, service, flow),
+        SCHEDULER_LBLC => walk::found(locality_based::<F, T>(tables, slot, flow, now)),
+        SCHEDULER_LBLCR => walk::found(replicated::<F, T>(tables, slot, flow, now)),
         _unknown => None,
     }
 }

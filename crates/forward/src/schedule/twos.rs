@@ -26,14 +26,18 @@ pub fn twos<T: Tables>(tables: &T, service: &Service) -> Option<u32> {
     let draw = || Drawn {
         left: (tables.random() as u64).checked_rem(numbers).unwrap_or(0) as i64,
         slot: NONE,
-        weight: 0,
-        overhead: 0,
     };
     let (first, second) = (draw(), draw());
     let Two { first, second } = walk::walk(tables, service, Two { first, second });
     // Where the list has become shorter meanwhile one may be missing.
-    let second_is_better = first.slot == NONE
-        || second.slot != NONE && second.weight * first.overhead > first.weight * second.overhead;
+    let Some(other) = tables.destination(second.slot) else {
+        return walk::found(first.slot);
+    };
+    let Some(one) = tables.destination(first.slot) else {
+        return walk::found(second.slot);
+    };
+    let second_is_better =
+        other.weight.load() as u64 * overhead(one) > one.weight.load() as u64 * overhead(other);
     walk::found(if second_is_better {
         second.slot
     } else {
@@ -65,16 +69,15 @@ struct Drawn {
     /// What is left of the number drawn.
     left: i64,
     slot: u32,
-    weight: u64,
-    overhead: u64,
 }
 
 impl Search for Two {
     #[inline(always)]
     fn look(&mut self, slot: u32, destination: &Destination) -> ControlFlow<()> {
         if is_usable(destination) {
-            self.first.pass(slot, destination);
-            self.second.pass(slot, destination);
+            let weight = destination.weight.load();
+            self.first.pass(slot, weight);
+            self.second.pass(slot, weight);
         }
         if self.first.slot != NONE && self.second.slot != NONE {
             return ControlFlow::Break(());
@@ -85,13 +88,10 @@ impl Search for Two {
 
 impl Drawn {
     #[inline(always)]
-    fn pass(&mut self, slot: u32, destination: &Destination) {
-        let weight = destination.weight.load();
+    fn pass(&mut self, slot: u32, weight: u32) {
         self.left = self.left.wrapping_sub(weight as i64);
         if self.left <= 0 && self.slot == NONE {
             self.slot = slot;
-            self.weight = weight as u64;
-            self.overhead = overhead(destination);
         }
     }
 }

@@ -122,6 +122,19 @@ impl Tables for MemoryPlane {
         self.tables.marks()
     }
 
+    fn localities(
+        &self,
+    ) -> Result<Vec<(weir_abi::locality::LocalityKey, weir_control::LocalityUse)>, Infallible> {
+        self.tables.localities()
+    }
+
+    fn remove_localities(
+        &self,
+        keys: &[weir_abi::locality::LocalityKey],
+    ) -> Result<(), Infallible> {
+        self.tables.remove_localities(keys)
+    }
+
     fn counters(&self, destination: u32) -> Result<Counters, Infallible> {
         self.tables.counters(destination)
     }
