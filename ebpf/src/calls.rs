@@ -15,7 +15,7 @@ use weir_forward::meet::{self, Met};
 use weir_forward::parse::Segment;
 use weir_forward::persist::Template;
 use weir_forward::process::Lookup;
-use weir_forward::{begin, evict, mark, persist, schedule};
+use weir_forward::{begin, evict, mark, persist, schedule, waiting};
 use weir_wire::crc32c;
 
 use crate::tables::Maps;
@@ -271,6 +271,14 @@ functions!(
     weir_evict6,
     weir_end6
 );
+
+/// Gives up fragments that have waited too long.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn weir_expire_fragments(now: u32) -> u64 {
+    waiting::expire(&Maps, Tick(now));
+    0
+}
 
 /// Beside the number of a reason: it failed.
 const FAILED: u64 = 1 << 32;

@@ -1,11 +1,14 @@
 //! The tables. Sizes here are the least; the loader sets those that are configured.
 
 use aya_ebpf::bindings::bpf_timer;
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, ProgramArray, Stack};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Stack};
 use aya_ebpf::macros::btf_map;
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::fragment::{
+    AddressKey, FRAGMENTS as FRAGMENT_RECORDS, FragmentKey, FragmentRecord, HELD as PLACES, Held,
+};
 use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
@@ -67,8 +70,15 @@ pub static MARKS: Array<MarkRecord, { MARK_RULES as usize }, SHARED> = Array::ne
 #[btf_map(name = "server_index")]
 pub static SERVER_INDEX: HashMap<ServerKey, u32, 1, 1> = HashMap::new();
 #[btf_map(name = "parts_xdp")]
-pub static PARTS_XDP: ProgramArray<8> = ProgramArray::new();
+pub static PARTS_XDP: ProgramArray<16> = ProgramArray::new();
 #[btf_map(name = "parts_tc")]
-pub static PARTS_TC: ProgramArray<8> = ProgramArray::new();
+pub static PARTS_TC: ProgramArray<16> = ProgramArray::new();
 #[btf_map(name = "handover")]
 pub static HANDOVER: PerCpuArray<Handover, 1> = PerCpuArray::new();
+#[btf_map(name = "fragments")]
+pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentRecord, { FRAGMENT_RECORDS as usize }> =
+    LruHashMap::new();
+#[btf_map(name = "held")]
+pub static HELD: Array<Held, { PLACES as usize }> = Array::new();
+#[btf_map(name = "addresses")]
+pub static ADDRESSES: HashMap<AddressKey, u32, 1, 1> = HashMap::new();

@@ -7,6 +7,7 @@ use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_loop};
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::fragment::{AddressKey, FragmentKey, FragmentRecord, Held};
 use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{Direction, FAMILY_V4, FlowValue, ServerKey, ServiceKey};
@@ -15,6 +16,7 @@ use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{InterfaceRecord, Settings};
+use weir_abi::shared::Shared32;
 use weir_abi::tick::Tick;
 use weir_forward::begin::Begun;
 use weir_forward::connection::{Appeared, TemplateOf, Terms};
@@ -174,6 +176,50 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<&FragmentRecord> {
+        let record = maps::FRAGMENTS.get_ptr(key)?;
+        // SAFETY: made of cells; the memory is the map's for as long as this program runs, and where it
+        // gets another key meanwhile, who reads finds a decision about another's addresses.
+        Some(unsafe { &*record })
+    }
+
+    #[inline(always)]
+    fn open_fragment(&self, key: &FragmentKey, expires: Tick) -> Option<&FragmentRecord> {
+        const BPF_NOEXIST: u64 = 1;
+        if let Some(record) = self.fragment(key) {
+            return Some(record);
+        }
+        let record = FragmentRecord {
+            expires: Shared32::new(expires.0),
+            ..FragmentRecord::default()
+        };
+        // Another processor may have been faster: then that one is it.
+        let _ = maps::FRAGMENTS.insert(key, &record, BPF_NOEXIST);
+        self.fragment(key)
+    }
+
+    #[inline(always)]
+    fn forget_fragment(&self, key: &FragmentKey) {
+        // What is not there need not be removed.
+        let _ = maps::FRAGMENTS.remove(key);
+    }
+
+    #[inline(always)]
+    fn held(&self, place: u32) -> Option<&Held> {
+        maps::HELD.get(place)
+    }
+
+    #[inline(always)]
+    fn is_known_address(&self, key: &AddressKey) -> bool {
+        maps::ADDRESSES.get_ptr(key).is_some()
+    }
+
+    #[inline(always)]
+    fn count_reason(&self, reason: Reason) {
+        count_reason(reason);
+    }
+
+    #[inline(always)]
     fn meet<F: Family>(
         &self,
         segment: &Segment<F::Address>,
@@ -268,6 +314,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn end<F: Family>(&self, slot: u32, word: Word) -> bool {
         calls::end::<F>(slot, word)
+    }
+
+    #[inline(always)]
+    fn expire_fragments(&self, now: Tick) {
+        calls::weir_expire_fragments(now.0);
     }
 
     #[inline(always)]

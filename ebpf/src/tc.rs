@@ -7,12 +7,13 @@ use aya_ebpf::bindings::{
     bpf_redir_neigh__bindgen_ty_1,
 };
 use aya_ebpf::helpers::{
-    bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room,
+    bpf_clone_redirect, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room,
     bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data,
-    bpf_skb_vlan_pop,
+    bpf_skb_store_bytes, bpf_skb_vlan_pop,
 };
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
+use weir_abi::fragment::{HELD_BYTES, Held};
 use weir_abi::keys::{Direction, FAMILY_V6};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::Link;
@@ -100,6 +101,18 @@ pub fn weir_tc_related(context: TcContext) -> i32 {
     // An error's checksum covers all of it, the quoted packet included.
     frame.pull(LONGEST_ERROR);
     part::run(&mut frame, &Maps, Part::Related)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_carry4(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Carry4)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_carry6(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Carry6)
 }
 
 #[classifier]
@@ -295,6 +308,16 @@ fn redirected(action: i64) -> Result<i32, Refused> {
     }
 }
 
+/// A length of a frame that can wait, such that the verifier sees its bounds in the register that is
+/// used.
+#[inline(always)]
+fn bounded(length: u32) -> Option<u32> {
+    let mut length = length as u64;
+    // SAFETY: copies a register to itself.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) length, options(nomem, nostack)) };
+    (length != 0 && length <= HELD_BYTES as u64).then_some(length as u32)
+}
+
 impl<const SELDOM: bool> Packet for Frame<SELDOM> {
     #[inline(always)]
     fn header<T: Header>(&self, offset: usize) -> Option<&T> {
@@ -344,7 +367,8 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
     fn conclude(&mut self, reason: Reason) -> i32 {
         let sent = match reason.outcome() {
             Outcome::Passed => Ok(TC_ACT_UNSPEC),
-            Outcome::Dropped => Ok(TC_ACT_SHOT),
+            // What goes round again is a copy.
+            Outcome::Dropped | Outcome::Held => Ok(TC_ACT_SHOT),
             Outcome::Answered => self.send_back(),
             Outcome::Forwarded => self.send(),
         };
@@ -563,6 +587,45 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
             }
         }
         Ok(())
+    }
+
+    #[inline(always)]
+    fn keep(&self, held: &Held) -> Result<(), Refused> {
+        let length = bounded(self.context().len).ok_or(Refused)?;
+        // SAFETY: the context is a live `__sk_buff`; the bytes are ours and no fewer than `length`.
+        let kept = unsafe { bpf_skb_load_bytes(self.skb.cast(), 0, held.bytes().cast(), length) };
+        held.length.store(length);
+        if kept == 0 { Ok(()) } else { Err(Refused) }
+    }
+
+    #[inline(always)]
+    fn become_held(&mut self, held: &Held) -> Result<(), Refused> {
+        const RECOMPUTE_CHECKSUM: u64 = 1;
+        const INVALIDATE_HASH: u64 = 2;
+        let length = bounded(held.length.load()).ok_or(Refused)?;
+        // SAFETY: as above; pointers are taken anew after the calls.
+        let refused = unsafe {
+            bpf_skb_change_tail(self.skb, length, 0) != 0
+                || bpf_skb_store_bytes(
+                    self.skb.cast(),
+                    0,
+                    held.bytes().cast(),
+                    length,
+                    RECOMPUTE_CHECKSUM | INVALIDATE_HASH,
+                ) != 0
+        };
+        if refused { Err(Refused) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn go_round(&mut self) -> Result<(), Refused> {
+        const INGRESS: u64 = 1;
+        let interface = self.context().ifindex;
+        // SAFETY: as above.
+        match unsafe { bpf_clone_redirect(self.skb, interface, INGRESS) } {
+            0 => Ok(()),
+            _refused => Err(Refused),
+        }
     }
 
     #[inline(always)]

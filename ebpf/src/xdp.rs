@@ -7,6 +7,7 @@ use aya_ebpf::helpers::{
 };
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
+use weir_abi::fragment::Held;
 use weir_abi::keys::Direction;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link};
@@ -160,7 +161,7 @@ impl Hook for Frame {
                 }
                 Ok(XDP_PASS)
             }
-            Outcome::Dropped => Ok(XDP_DROP),
+            Outcome::Dropped | Outcome::Held => Ok(XDP_DROP),
             Outcome::Answered => redirect(self.ingress()),
             Outcome::Forwarded => self.send(),
         };
@@ -185,9 +186,13 @@ impl Hook for Frame {
                 self.conclude(Reason::PartMissing)
             }
             // TC's, which meets the packet again.
-            Part::Related | Part::Fragment | Part::Application | Part::Seldom4 | Part::Seldom6 => {
-                XDP_PASS
-            }
+            Part::Related
+            | Part::Fragment
+            | Part::Application
+            | Part::Seldom4
+            | Part::Seldom6
+            | Part::Carry4
+            | Part::Carry6 => XDP_PASS,
         }
     }
 
@@ -316,6 +321,22 @@ impl Hook for Frame {
             }
         }
         Ok(())
+    }
+
+    // Fragments are left to TC.
+    #[inline(always)]
+    fn keep(&self, _held: &Held) -> Result<(), Refused> {
+        Err(Refused)
+    }
+
+    #[inline(always)]
+    fn become_held(&mut self, _held: &Held) -> Result<(), Refused> {
+        Err(Refused)
+    }
+
+    #[inline(always)]
+    fn go_round(&mut self) -> Result<(), Refused> {
+        Err(Refused)
     }
 
     #[inline(always)]

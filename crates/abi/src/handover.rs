@@ -10,6 +10,12 @@ pub struct Handover {
     pub is_unknown: Shared32,
     /// Counts outer packets that may be fragmented.
     pub identification: Shared32,
+    /// The connection of a fragment: a [`crate::keys::FlowValue`].
+    pub flow: Shared32,
+    /// The generation of its record.
+    pub generation: Shared32,
+    /// 1 where this fragment has begun it.
+    pub has_begun: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 14],
+    pub reserved: [Shared32; 11],
 }

@@ -15,6 +15,7 @@
 pub mod connection;
 pub mod counters;
 pub mod flow_table;
+pub mod fragment;
 pub mod handover;
 pub mod hash_table;
 pub mod keys;

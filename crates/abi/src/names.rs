@@ -22,6 +22,10 @@ pub const PROGRAM_TC_APPLICATION: &str = "weir_tc_application";
 pub const PROGRAM_TC_SELDOM4: &str = "weir_tc_seldom4";
 /// TC's part `seldom6`.
 pub const PROGRAM_TC_SELDOM6: &str = "weir_tc_seldom6";
+/// TC's part `carry` of IPv4.
+pub const PROGRAM_TC_CARRY4: &str = "weir_tc_carry4";
+/// TC's part `carry` of IPv6.
+pub const PROGRAM_TC_CARRY6: &str = "weir_tc_carry6";
 /// Starts the reaper's timer; run once by the daemon.
 pub const PROGRAM_START_REAPER: &str = "weir_start_reaper";
 
@@ -70,9 +74,15 @@ pub const MAP_PARTS_XDP: &str = "parts_xdp";
 pub const MAP_PARTS_TC: &str = "parts_tc";
 /// What one part tells the next, per processor.
 pub const MAP_HANDOVER: &str = "handover";
+/// [`crate::fragment::FragmentKey`] -> [`crate::fragment::FragmentRecord`].
+pub const MAP_FRAGMENTS: &str = "fragments";
+/// [`crate::fragment::Held`]: fragments that wait for the first one of their packet.
+pub const MAP_HELD: &str = "held";
+/// [`crate::fragment::AddressKey`] -> how many services and real servers have that address.
+pub const MAP_ADDRESSES: &str = "addresses";
 
 /// All maps, each pinned under its name.
-pub const MAPS: [&str; 22] = [
+pub const MAPS: [&str; 25] = [
     MAP_SETTINGS,
     MAP_SERVICES,
     MAP_SERVICE_INDEX,
@@ -95,4 +105,7 @@ pub const MAPS: [&str; 22] = [
     MAP_PARTS_XDP,
     MAP_PARTS_TC,
     MAP_HANDOVER,
+    MAP_FRAGMENTS,
+    MAP_HELD,
+    MAP_ADDRESSES,
 ];

@@ -11,6 +11,8 @@ pub enum Outcome {
     Passed,
     /// Dropped.
     Dropped,
+    /// Kept, to come round again: it is counted once more then.
+    Held,
 }
 
 macro_rules! reasons {
@@ -110,6 +112,15 @@ reasons! {
     DropRate = 32, "drop-rate", Dropped;
     /// Larger than the next link: sent by a method under which the kernel cannot fragment it.
     NotFragmented = 33, "not-fragmented", Dropped;
+    /// A fragment that came before the first one of its packet: a copy waits for that, and is counted
+    /// again when it goes on.
+    FragmentHeld = 34, "fragment-held", Held;
+    /// A first fragment for which others waited: it goes round again, they behind it, and all are
+    /// counted again.
+    FragmentsReleased = 35, "fragments-released", Held;
+    /// A fragment whose first one was not forwarded or did not come in time, or for which there was no
+    /// room to wait.
+    FragmentLost = 36, "fragment-lost", Dropped;
 }
 
 impl Reason {
@@ -144,6 +155,9 @@ impl Reason {
             | Self::ForwardingDisabled
             | Self::KernelRefused
             | Self::Contended
+            | Self::FragmentHeld
+            | Self::FragmentsReleased
+            | Self::FragmentLost
             | Self::HostUnreachable
             | Self::IcmpToServer
             | Self::IcmpToClient

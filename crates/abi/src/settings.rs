@@ -83,6 +83,14 @@ pub struct Settings {
     pub hash_keys: [Shared64; HASH_KEYS],
     /// Cookie of the network namespace that the director works in (`SO_NETNS_COOKIE`).
     pub network_namespace: Shared64,
+    /// How many fragments can wait for the first one of their packet.
+    pub held_capacity: Shared32,
+    /// How many wait now.
+    pub held: Shared32,
+    /// Where the next place for one is looked for.
+    pub held_hand: Shared32,
+    /// Fills up to eight bytes.
+    pub padding: Shared32,
     /// Counted for services that are gone.
     pub retired: SharedCounters,
     /// What had been counted when all counters were last zeroed.

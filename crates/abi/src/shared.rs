@@ -71,6 +71,21 @@ macro_rules! shared {
                 };
             }
 
+            /// Puts `new` there; the value before.
+            #[inline(always)]
+            pub fn swap(&self, new: $int) -> $int {
+                #[cfg(not(target_arch = "bpf"))]
+                return self.atomic().swap(new, core::sync::atomic::Ordering::SeqCst);
+                #[cfg(target_arch = "bpf")]
+                // SAFETY: the cell is aligned and alive.
+                return unsafe {
+                    core::intrinsics::atomic_xchg::<
+                        $int,
+                        { core::intrinsics::AtomicOrdering::SeqCst },
+                    >(self.0.get(), new)
+                };
+            }
+
             /// Puts `new` there if the value is `old`; whether it was.
             #[inline(always)]
             pub fn replace(&self, old: $int, new: $int) -> bool {

@@ -8,6 +8,7 @@
 //! that stays the same while the director lives.
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod adopt;
 pub mod connection;
 mod director;
@@ -31,6 +32,7 @@ mod tables;
 pub mod testing;
 mod trash;
 
+pub use addresses::addresses;
 pub use director::Director;
 pub use error::Error;
 pub use estimator::Rates;

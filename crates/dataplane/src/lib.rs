@@ -10,6 +10,7 @@
 //! <bpffs>/links/IF-KIND  what is attached: by interface index and kind
 //! ```
 
+mod addresses;
 mod attach;
 mod batch;
 mod error;
@@ -20,6 +21,7 @@ mod pins;
 pub mod realserver;
 mod tables;
 
+use std::collections::HashSet;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,6 +30,7 @@ use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, ProgramArray};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::mark::MarkRecord;
 use weir_abi::reason::Reason;
@@ -39,6 +42,7 @@ pub use attach::Attachment;
 pub use error::Error;
 pub use pins::{Removed, detach, other_layouts};
 
+use addresses::Addresses;
 use memory::Shared;
 use tables::{CountersRow, KeyRow, LocalityKeyRow, LocalityRow, ServerRow};
 
@@ -76,6 +80,7 @@ pub struct Dataplane {
     localities: Mutex<HashMap<MapData, LocalityKeyRow, LocalityRow>>,
     interface_index: Mutex<HashMap<MapData, u32, u32>>,
     counters: Mutex<PerCpuArray<MapData, CountersRow>>,
+    addresses: Mutex<Addresses>,
     reasons: PerCpuArray<MapData, u64>,
     /// The kernel empties these when nobody holds them open, here or by their pins.
     _parts: [ProgramArray<MapData>; 2],
@@ -134,6 +139,7 @@ impl Dataplane {
                 &mut object,
                 names::MAP_COUNTERS,
             )?)?),
+            addresses: Mutex::new(Addresses::new(take(&mut object, names::MAP_ADDRESSES)?)?),
             reasons: PerCpuArray::try_from(take(&mut object, names::MAP_REASONS)?)?,
             _parts: [parts_xdp, parts_tc],
             _others: [
@@ -141,6 +147,8 @@ impl Dataplane {
                 names::MAP_FREE6,
                 names::MAP_REAPER,
                 names::MAP_HANDOVER,
+                names::MAP_FRAGMENTS,
+                names::MAP_HELD,
             ]
             .into_iter()
             .map(|name| take(&mut object, name))
@@ -164,6 +172,7 @@ impl Dataplane {
             for key in &settings.hash_keys {
                 key.store(random()?);
             }
+            settings.held_capacity.store(weir_abi::fragment::HELD);
             settings.routes_generation.store(1);
         }
         object::start_reaper(&dataplane.object)?;
@@ -224,6 +233,16 @@ impl Dataplane {
             record.index.store(0);
         }
         tables::gone(index.remove(&ifindex))
+    }
+
+    /// Tells the programs which addresses fragments may wait for; those that are not named any more
+    /// are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn set_addresses(&self, addresses: HashSet<AddressKey>) -> Result<(), Error> {
+        lock(&self.addresses).set(addresses)
     }
 
     /// How many packets there were for each reason, summed over processors.

@@ -62,7 +62,7 @@ pub fn load_decapsulation(directory: &Path) -> Result<Ebpf, Error> {
 const PARTS_XDP: [&str; 2] = [names::PROGRAM_XDP_LENGTH4, names::PROGRAM_XDP_LENGTH6];
 
 /// TC's parts.
-const PARTS_TC: [&str; 7] = [
+const PARTS_TC: [&str; 9] = [
     names::PROGRAM_TC_LENGTH4,
     names::PROGRAM_TC_LENGTH6,
     names::PROGRAM_TC_RELATED,
@@ -70,6 +70,8 @@ const PARTS_TC: [&str; 7] = [
     names::PROGRAM_TC_APPLICATION,
     names::PROGRAM_TC_SELDOM4,
     names::PROGRAM_TC_SELDOM6,
+    names::PROGRAM_TC_CARRY4,
+    names::PROGRAM_TC_CARRY6,
 ];
 
 /// Lets the programs go on to their parts. Parts of an earlier daemon's programs are replaced.
@@ -106,13 +108,17 @@ const fn bucket_pages(services: u32) -> u32 {
 }
 
 /// The sizes of all tables that have a choice.
-fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 13] {
+fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 14] {
     [
         (names::MAP_SERVICES, sizes.services),
         (names::MAP_SERVICE_INDEX, sizes.services),
         (names::MAP_DESTINATIONS, sizes.real_servers),
         (names::MAP_COUNTERS, sizes.real_servers),
         (names::MAP_SERVER_INDEX, sizes.real_servers),
+        (
+            names::MAP_ADDRESSES,
+            sizes.services.saturating_add(sizes.real_servers),
+        ),
         (names::MAP_BUCKETS, bucket_pages(sizes.services)),
         (names::MAP_LOCALITIES, 8 * LOCALITIES_OF_SERVICE),
         (names::MAP_CONNECTIONS4, sizes.connections4),

@@ -1,12 +1,488 @@
 //! Fragments of packets.
+//!
+//! IPVS sees packets reassembled. Weir forwards each fragment by itself: the first, which has the
+//! ports, is decided as any packet, and the later ones go where it went, with their addresses
+//! translated. (A transport's checksum is in the first one and covers all: what translation adds to
+//! it is the same as for a whole packet.) Those that come before the first wait for it.
 
-use weir_abi::reason::Reason;
+use weir_abi::NONE;
+use weir_abi::connection::ONE_PACKET;
+use weir_abi::fragment::{
+    AddressKey, Decided, Decision, FragmentKey, HELD_OF_ONE, PATIENCE, Waiting,
+};
+use weir_abi::keys::{Direction, FlowValue};
+use weir_abi::reason::{Outcome, Reason};
+use weir_abi::tick::Tick;
+use weir_wire::ipv4::Ipv4;
+use weir_wire::ipv6::{ExtensionHeader, FragmentHeader, Ipv6, NextHeader};
+use weir_wire::packet::Packet;
 
+use crate::connection;
+use crate::family::{Family, Flow, Record, V4, V6};
 use crate::hook::Hook;
+use crate::icmp::Answer;
+use crate::job::Job;
+use crate::length::{Belongs, connection_of, finish};
+use crate::parse::{
+    EXTENSION_HEADERS, Parsed, Portion, Segment, is_balanced, is_ipv6, parse_fragment4,
+    parse_fragment6,
+};
+use crate::part::Part;
+use crate::process::Lookup;
 use crate::tables::Tables;
+use crate::translate::Translate;
+use crate::waiting;
 
 /// Decides about one such packet.
 #[inline(always)]
-pub fn fragment<H: Hook, T: Tables>(hook: &mut H, _tables: &T) -> H::Verdict {
-    hook.conclude(Reason::Fragment)
+pub fn fragment<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
+    let (next, part) = if is_ipv6(hook, H::TAGS) {
+        (of_ipv6(hook, tables), Part::Carry6)
+    } else {
+        (of_ipv4(hook, tables), Part::Carry4)
+    };
+    match next {
+        Next::Over(reason) => hook.conclude(reason),
+        Next::GoesOn => hook.go_on(tables, part),
+    }
+}
+
+/// What comes next.
+enum Next {
+    /// Nothing.
+    Over(Reason),
+    /// It goes where its connection goes, which is handed over.
+    GoesOn,
+}
+
+/// Each family has a function of its own, because one frame with both would be larger than the stack
+/// allows.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn of_ipv4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Next {
+    let Some(settings) = tables.settings() else {
+        return Next::Over(Reason::NotOurs);
+    };
+    let mut job = Job::<V4, H, T> {
+        hook,
+        tables,
+        settings,
+        segment: Segment::default(),
+        now: Tick(settings.now.load()),
+        mtu: 0,
+        to_wrap: NONE,
+    };
+    match read4(&mut job) {
+        Ok(()) => decide(&mut job),
+        Err(reason) => Next::Over(reason),
+    }
+}
+
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn of_ipv6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Next {
+    let Some(settings) = tables.settings() else {
+        return Next::Over(Reason::NotOurs);
+    };
+    let mut job = Job::<V6, H, T> {
+        hook,
+        tables,
+        settings,
+        segment: Segment::default(),
+        now: Tick(settings.now.load()),
+        mtu: 0,
+        to_wrap: NONE,
+    };
+    match read6(&mut job) {
+        Ok(()) => decide(&mut job),
+        Err(reason) => Next::Over(reason),
+    }
+}
+
+/// Reads a fragment of IPv4: a function of its own, so that what it needs of the stack is free again.
+/// Of the protocols that are seldom met, what is not whole is the kernel's.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn read4<H: Hook, T: Tables>(job: &mut Job<'_, V4, H, T>) -> Result<(), Reason> {
+    match parse_fragment4(job.hook, H::TAGS) {
+        Parsed::V4(segment) => {
+            job.segment = segment;
+            Ok(())
+        }
+        Parsed::Pass(reason) => Err(reason),
+        Parsed::V6(_) | Parsed::Seldom4 | Parsed::Seldom6 => Err(Reason::Fragment),
+    }
+}
+
+/// The same of IPv6.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn read6<H: Hook, T: Tables>(job: &mut Job<'_, V6, H, T>) -> Result<(), Reason> {
+    match parse_fragment6(job.hook, H::TAGS) {
+        Parsed::V6(segment) => {
+            job.segment = segment;
+            Ok(())
+        }
+        Parsed::Pass(reason) => Err(reason),
+        Parsed::V4(_) | Parsed::Seldom4 | Parsed::Seldom6 => Err(Reason::Fragment),
+    }
+}
+
+/// A family whose packets are fragmented.
+pub trait Fragmented: Family {
+    /// What the fragments of one packet have in common, beside their addresses: the identification,
+    /// and the protocol where that counts.
+    fn identification<P: Packet>(packet: &P, network: usize) -> Option<(u32, u8)>;
+
+    /// Whether something else may lie between the network header and a transport, where fragments
+    /// are cut.
+    fn may_hide_transport(protocol: u8) -> bool;
+}
+
+impl Fragmented for V4 {
+    #[inline(always)]
+    fn identification<P: Packet>(packet: &P, network: usize) -> Option<(u32, u8)> {
+        let header = packet.header::<Ipv4>(network)?;
+        Some((header.identification() as u32, header.protocol()))
+    }
+
+    #[inline(always)]
+    fn may_hide_transport(_protocol: u8) -> bool {
+        false
+    }
+}
+
+impl Fragmented for V6 {
+    #[inline(always)]
+    fn identification<P: Packet>(packet: &P, network: usize) -> Option<(u32, u8)> {
+        let mut next = packet.header::<Ipv6>(network)?.next_header();
+        let mut at = network + Ipv6::LENGTH;
+        let mut turn = 0;
+        while turn < EXTENSION_HEADERS {
+            match NextHeader::of(next) {
+                NextHeader::Payload(_) => return None,
+                NextHeader::Fragment => {
+                    let header = packet.header::<FragmentHeader>(at)?;
+                    return Some((header.identification(), 0));
+                }
+                NextHeader::Extension => {
+                    let extension = packet.header::<ExtensionHeader>(at)?;
+                    next = extension.next_header;
+                    at += extension.length();
+                }
+            }
+            turn += 1;
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn may_hide_transport(protocol: u8) -> bool {
+        NextHeader::of(protocol) == NextHeader::Extension
+    }
+}
+
+/// Decides about a fragment.
+///
+/// All that needs keys and lists is done in functions of their own, and what needs routing in a part of
+/// its own ([`crate::carry`]): the stack has no room for all at once.
+#[inline(always)]
+fn decide<F: Translate + Answer + Fragmented, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+) -> Next {
+    let protocol = job.segment.flow.protocol as u8;
+    if !is_balanced(protocol) && !F::may_hide_transport(protocol) {
+        return Next::Over(Reason::Fragment);
+    }
+    match job.segment.portion() {
+        // One fragment with all of a packet: no other is like it.
+        Portion::Whole => match connection_of(job, Lookup::Perhaps) {
+            Ok(belongs) => goes_on(job, connection_in(job, &belongs)),
+            Err(reason) => Next::Over(finish(job, Err(reason))),
+        },
+        Portion::First => first(job),
+        Portion::Headless if could_be_ours(job) => match settle(job, Decided::Passed) {
+            Settled::Alone => Next::Over(Reason::Fragment),
+            Settled::GoesRound => Next::Over(Reason::FragmentsReleased),
+        },
+        Portion::Headless => Next::Over(Reason::Fragment),
+        Portion::Later => later(job),
+    }
+}
+
+/// The first fragment: decided as a packet, for all.
+#[inline(always)]
+fn first<F: Translate + Answer + Fragmented, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+) -> Next {
+    let belongs = match known(job) {
+        NONE => connection_of(job, Lookup::Perhaps),
+        slot => Ok(Belongs::Request(slot)),
+    };
+    match belongs {
+        Ok(belongs) => {
+            let connection = connection_in(job, &belongs);
+            let decided = Decided::Connection(connection.flow, connection.generation);
+            match settle(job, decided) {
+                Settled::Alone => goes_on(job, connection),
+                Settled::GoesRound => Next::Over(Reason::FragmentsReleased),
+            }
+        }
+        // Nothing waits for what has nothing to do with us.
+        Err(Reason::NotOurs) if !could_be_ours(job) => Next::Over(Reason::NotOurs),
+        Err(reason) => {
+            let decided = match reason.outcome() {
+                Outcome::Passed => Decided::Passed,
+                Outcome::Forwarded | Outcome::Answered | Outcome::Dropped | Outcome::Held => {
+                    Decided::Refused
+                }
+            };
+            Next::Over(match settle(job, decided) {
+                Settled::Alone => finish(job, Err(reason)),
+                Settled::GoesRound => Reason::FragmentsReleased,
+            })
+        }
+    }
+}
+
+/// The connection that a fragment belongs to.
+#[derive(Clone, Copy)]
+struct Connection {
+    flow: FlowValue,
+    generation: u16,
+    /// Whether the fragment has begun it.
+    is_new: bool,
+}
+
+#[inline(always)]
+fn connection_in<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    belongs: &Belongs,
+) -> Connection {
+    let (slot, direction, is_new) = match belongs {
+        Belongs::First(begun) => (begun.slot, Direction::Request, true),
+        Belongs::Request(slot) => (*slot, Direction::Request, false),
+        Belongs::Reply(slot) => (*slot, Direction::Reply, false),
+    };
+    let found = connection::get::<F, T>(job.tables, slot);
+    Connection {
+        flow: FlowValue::new(slot, direction),
+        generation: match found {
+            Some(found) => found.word.generation(),
+            None => 0,
+        },
+        is_new,
+    }
+}
+
+/// Hands a fragment over to be carried where its connection goes.
+#[inline(always)]
+fn goes_on<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    connection: Connection,
+) -> Next {
+    let Some(handover) = job.tables.handover() else {
+        return Next::Over(Reason::PartMissing);
+    };
+    handover.flow.store(connection.flow.0);
+    handover.generation.store(connection.generation.into());
+    handover.has_begun.store(connection.is_new.into());
+    Next::GoesOn
+}
+
+/// The connection of one packet (`-o`) that this fragment has begun before it went round, or [`NONE`]:
+/// such are not to be found otherwise.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn known<F: Translate + Fragmented, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> u32 {
+    let Decided::Connection(flow, generation) = Decision(find(job)).decided() else {
+        return NONE;
+    };
+    let Some(found) = connection::get::<F, T>(job.tables, flow.slot()) else {
+        return NONE;
+    };
+    let is_it = found.word.is_live()
+        && found.word.flags() & ONE_PACKET != 0
+        && found.word.generation() == generation
+        && Flow::of(&found.record.endpoints().load(), Direction::Request) == job.segment.flow;
+    if is_it { flow.slot() } else { NONE }
+}
+
+/// What came of remembering a decision.
+enum Settled {
+    /// Nobody has waited for it.
+    Alone,
+    /// A copy of the fragment goes round again, and those that have waited behind it.
+    GoesRound,
+}
+
+/// Remembers what has been decided.
+#[inline(always)]
+fn settle<F: Translate + Fragmented, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    decided: Decided,
+) -> Settled {
+    let waiting = close(job, Decision::new(decided).0);
+    if waiting == Waiting::NOBODY.0 {
+        return Settled::Alone;
+    }
+    let goes_round = match decided {
+        Decided::Connection(_, _) | Decided::Passed => job.hook.go_round().is_ok(),
+        Decided::Refused | Decided::Nothing => false,
+    };
+    if goes_round {
+        send_round(job, waiting);
+        return Settled::GoesRound;
+    }
+    lose(job, waiting);
+    Settled::Alone
+}
+
+/// A later fragment: goes where the first one went, or waits for it.
+#[inline(always)]
+fn later<F: Translate + Fragmented, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Next {
+    let decision = Decision(find(job));
+    match decision.decided() {
+        Decided::Nothing => {}
+        Decided::Connection(_, _) | Decided::Passed | Decided::Refused => {
+            return follow(job, decision);
+        }
+    }
+    if !could_be_ours(job) {
+        return Next::Over(Reason::Fragment);
+    }
+    match wait(job) {
+        WAITS => Next::Over(Reason::FragmentHeld),
+        NO_ROOM => Next::Over(Reason::FragmentLost),
+        // The first one has just come.
+        decision => follow(job, Decision(decision)),
+    }
+}
+
+/// A later fragment whose first one has been decided.
+#[inline(always)]
+fn follow<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>, decision: Decision) -> Next {
+    match decision.decided() {
+        Decided::Connection(flow, generation) => goes_on(
+            job,
+            Connection {
+                flow,
+                generation,
+                is_new: false,
+            },
+        ),
+        Decided::Passed => Next::Over(Reason::Fragment),
+        Decided::Refused | Decided::Nothing => Next::Over(Reason::FragmentLost),
+    }
+}
+
+/// What the fragment has in common with the others of its packet.
+#[inline(always)]
+fn key<F: Translate + Fragmented, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+) -> Option<FragmentKey> {
+    let segment = &job.segment;
+    let (identification, protocol) = F::identification(job.hook, segment.network as usize)?;
+    Some(FragmentKey {
+        source: F::widen(segment.flow.source),
+        destination: F::widen(segment.flow.destination),
+        identification,
+        protocol: protocol as u16,
+        family: F::NUMBER as u16,
+    })
+}
+
+/// The [`Decision`] about the packet, as a word.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn find<F: Translate + Fragmented, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> u64 {
+    let nothing = Decision::new(Decided::Nothing).0;
+    let Some(key) = key(job) else {
+        return nothing;
+    };
+    let Some(record) = job.tables.fragment(&key) else {
+        return nothing;
+    };
+    if job.now.since(Tick(record.expires.load())) >= 0 {
+        job.tables.forget_fragment(&key);
+        return nothing;
+    }
+    if record.waiting.load() != Waiting::CLOSED.0 {
+        return nothing;
+    }
+    record.decision.load()
+}
+
+/// Remembers a [`Decision`], and takes the list of those that wait for it.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn close<F: Translate + Fragmented, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    decision: u64,
+) -> u64 {
+    let expires = job.now.after(PATIENCE);
+    // Where there is no room for a record the later ones are lost, as they will find.
+    let Some(key) = key(job) else {
+        return Waiting::NOBODY.0;
+    };
+    let Some(record) = job.tables.open_fragment(&key, expires) else {
+        return Waiting::NOBODY.0;
+    };
+    record.expires.store(expires.0);
+    record.decision.store(decision);
+    match record.waiting.swap(Waiting::CLOSED.0) {
+        closed if closed == Waiting::CLOSED.0 => Waiting::NOBODY.0,
+        waiting => waiting,
+    }
+}
+
+/// [`waiting::send_round`], as a function of its own.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn send_round<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, waiting: u64) {
+    waiting::send_round(job.hook, job.tables, job.settings, Waiting(waiting));
+}
+
+/// [`waiting::lose`], as a function of its own.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn lose<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>, waiting: u64) {
+    waiting::lose(job.tables, job.settings, Waiting(waiting));
+}
+
+/// It waits. (No [`Decision`] is this.)
+const WAITS: u64 = u64::MAX;
+/// There are too many, or it is too large.
+const NO_ROOM: u64 = u64::MAX - 1;
+
+/// Lets a fragment wait: [`WAITS`], [`NO_ROOM`], or the [`Decision`] that has just been made.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn wait<F: Translate + Fragmented, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> u64 {
+    let Some(key) = key(job) else {
+        return NO_ROOM;
+    };
+    let expires = job.now.after(PATIENCE);
+    let Some(record) = job.tables.open_fragment(&key, expires) else {
+        return NO_ROOM;
+    };
+    if record.count.add(1) >= HELD_OF_ONE {
+        return NO_ROOM;
+    }
+    let Some(place) = waiting::take(job.tables, job.settings) else {
+        return NO_ROOM;
+    };
+    if job.hook.keep(place.held()).is_ok() && place.wait(record) {
+        return WAITS;
+    }
+    place.free(job.settings);
+    if record.waiting.load() == Waiting::CLOSED.0 {
+        record.decision.load()
+    } else {
+        NO_ROOM
+    }
+}
+
+/// Whether a fragment may belong to a packet for one of our services, or from one of our real servers.
+/// All others are never held up.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn could_be_ours<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> bool {
+    let flow = &job.segment.flow;
+    let is_known = |address| {
+        job.tables.is_known_address(&AddressKey {
+            address: F::widen(address),
+            family: F::NUMBER as u32,
+        })
+    };
+    is_known(flow.destination) || is_known(flow.source)
 }

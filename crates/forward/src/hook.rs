@@ -1,5 +1,6 @@
 //! Where a packet was taken, and what the kernel offers there.
 
+use weir_abi::fragment::Held;
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
 use weir_abi::settings::Link;
@@ -130,6 +131,16 @@ pub trait Hook: Packet {
 
     /// Cuts the frame to its first `keep` bytes and makes room for `room` bytes in front of it.
     fn reshape(&mut self, keep: usize, room: usize) -> Result<(), Refused>;
+
+    /// Copies the frame to where it is to wait.
+    fn keep(&self, held: &Held) -> Result<(), Refused>;
+
+    /// Makes the frame the one that has waited there.
+    fn become_held(&mut self, held: &Held) -> Result<(), Refused>;
+
+    /// Sends a copy of the frame, as it is now, round again: it comes in once more by the interface
+    /// that it has come by.
+    fn go_round(&mut self) -> Result<(), Refused>;
 
     /// The one's complement sum of `length` bytes from `offset`, `length` at most 1500.
     fn sum(&self, offset: usize, length: usize) -> Result<Delta, Refused>;

@@ -65,6 +65,9 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::LocalServer
         | Reason::DropRate
         | Reason::NotFragmented
+        | Reason::FragmentHeld
+        | Reason::FragmentsReleased
+        | Reason::FragmentLost
         | Reason::Contended => None,
     }
 }

@@ -155,7 +155,7 @@ pub(crate) fn send<F: Translate, H: Hook, T: Tables>(
 ) -> Result<(), Refused> {
     let hop = match reason.outcome() {
         Outcome::Passed => Hop::Left,
-        Outcome::Forwarded | Outcome::Answered | Outcome::Dropped => Hop::Taken,
+        Outcome::Forwarded | Outcome::Answered | Outcome::Dropped | Outcome::Held => Hop::Taken,
     };
     match (method, hop) {
         (Method::Translated, Hop::Taken | Hop::Left) => translate::<F, H>(

@@ -15,7 +15,7 @@ use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, answer, problem_of};
 use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
 use crate::meet::Met;
-use crate::parse::{Parsed, Segment, parse};
+use crate::parse::{Parsed, Portion, Segment, parse};
 use crate::process::Lookup;
 use crate::tables::Tables;
 use crate::translate::{End, Translate, delta, replacement};
@@ -76,11 +76,22 @@ pub(crate) fn decide_after<F: Translate + Answer, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
     flow: Lookup,
 ) -> Reason {
-    let reason = match connection_of(job, flow) {
+    let belongs = connection_of(job, flow);
+    finish(job, belongs)
+}
+
+/// Forwards a packet, or says why not.
+#[inline(always)]
+pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    belongs: Result<Belongs, Reason>,
+) -> Reason {
+    let reason = match belongs {
         Ok(Belongs::First(begun)) => {
             let reason = request(job, begun.slot, true);
             let reason = wrapped(job, reason);
-            if begun.is_only {
+            // Its later fragments are to find it.
+            if begun.is_only && job.segment.portion() == Portion::Whole {
                 end_at_once::<F, T>(job.tables, begun.slot);
             }
             reason
@@ -147,7 +158,10 @@ fn mark_of<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> u32 {
 
 /// Wraps a request for its real server, if it is to be.
 #[inline(always)]
-fn wrapped<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, reason: Reason) -> Reason {
+pub(crate) fn wrapped<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    reason: Reason,
+) -> Reason {
     if job.to_wrap == NONE {
         return reason;
     }

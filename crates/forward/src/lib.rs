@@ -16,6 +16,7 @@ extern crate std;
 
 pub mod application;
 pub mod begin;
+pub mod carry;
 pub mod connection;
 pub mod decapsulate;
 pub mod evict;
@@ -41,4 +42,5 @@ pub mod seldom;
 pub mod state;
 pub mod tables;
 pub mod translate;
+pub mod waiting;
 pub mod wrap;

@@ -4,12 +4,13 @@ use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::ControlFlow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::vec::Vec;
 
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::{FlowBucket, buckets_for};
+use weir_abi::fragment::{AddressKey, FragmentKey, FragmentRecord, Held};
 use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{Direction, FAMILY_V4, ServerKey, ServiceKey};
@@ -18,6 +19,7 @@ use weir_abi::mark::MarkRecord;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, InterfaceRecord, Link, Settings};
+use weir_abi::tick::Tick;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::{EtherType, Ethernet, Mac, VlanTag};
 use weir_wire::packet::{Buffer, Header, Packet};
@@ -72,7 +74,20 @@ pub struct Memory {
     pub free4: RefCell<Vec<u32>>,
     /// Slots of `connections6` that are free again.
     pub free6: RefCell<Vec<u32>>,
+    /// Packets of which fragments have been seen: places in `fragment_records`.
+    pub fragments: RefCell<HashMap<FragmentKey, usize>>,
+    /// Records for those.
+    pub fragment_records: Vec<FragmentRecord>,
+    /// Places for fragments that wait.
+    pub held: Vec<Held>,
+    /// Addresses of services and real servers.
+    pub addresses: HashSet<AddressKey>,
+    /// Reasons that were counted beside the one of the packet itself.
+    pub counted: RefCell<Vec<Reason>>,
 }
+
+/// How many fragments can wait.
+const HELD: u32 = 32;
 
 /// A value as the type that it is, known from its family.
 fn exactly<T: 'static>(value: &dyn Any) -> Option<&T> {
@@ -101,6 +116,7 @@ impl Memory {
             cell.store(key);
         }
         settings.routes_generation.store(1);
+        settings.held_capacity.store(HELD);
         Self {
             settings,
             handover: Handover::default(),
@@ -121,6 +137,11 @@ impl Memory {
             flows6: std::vec![FlowBucket::default(); buckets6 as usize],
             free4: RefCell::default(),
             free6: RefCell::default(),
+            fragments: RefCell::default(),
+            fragment_records: std::vec![FragmentRecord::default(); 64],
+            held: (0..HELD).map(|_| Held::default()).collect(),
+            addresses: HashSet::new(),
+            counted: RefCell::default(),
         }
     }
 
@@ -230,6 +251,46 @@ impl Tables for Memory {
         self.free::<F>().borrow_mut().push(slot);
     }
 
+    fn fragment(&self, key: &FragmentKey) -> Option<&FragmentRecord> {
+        let place = *self.fragments.borrow().get(key)?;
+        self.fragment_records.get(place)
+    }
+
+    fn open_fragment(&self, key: &FragmentKey, expires: Tick) -> Option<&FragmentRecord> {
+        let mut fragments = self.fragments.borrow_mut();
+        let place = match fragments.get(key) {
+            Some(place) => *place,
+            None => {
+                let places = 0..self.fragment_records.len();
+                let place = { places }.find(|place| !fragments.values().any(|p| p == place))?;
+                let record = &self.fragment_records[place];
+                record.decision.store(0);
+                record.waiting.store(0);
+                record.count.store(0);
+                record.expires.store(expires.0);
+                fragments.insert(*key, place);
+                place
+            }
+        };
+        self.fragment_records.get(place)
+    }
+
+    fn forget_fragment(&self, key: &FragmentKey) {
+        self.fragments.borrow_mut().remove(key);
+    }
+
+    fn held(&self, place: u32) -> Option<&Held> {
+        self.held.get(place as usize)
+    }
+
+    fn is_known_address(&self, key: &AddressKey) -> bool {
+        self.addresses.contains(key)
+    }
+
+    fn count_reason(&self, reason: Reason) {
+        self.counted.borrow_mut().push(reason);
+    }
+
     fn repeat<S: Step<Self>>(&self, limit: u32, step: &mut S) {
         for _ in 0..limit {
             if let ControlFlow::Break(()) = step.step(self) {
@@ -270,6 +331,8 @@ pub struct BufferHook<'a, const XDP: bool> {
     remembered: bool,
     /// How often routing was asked.
     pub asked: u32,
+    /// Frames that come in again after this one.
+    pub round: Vec<Vec<u8>>,
 }
 
 impl<'a, const XDP: bool> BufferHook<'a, XDP> {
@@ -284,6 +347,7 @@ impl<'a, const XDP: bool> BufferHook<'a, XDP> {
             next: None,
             remembered: false,
             asked: 0,
+            round: Vec::new(),
         }
     }
 
@@ -376,10 +440,16 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             Part::Related if XDP => Reason::Icmp,
             Part::Fragment if XDP => Reason::Fragment,
             Part::Application if XDP => Reason::PartMissing,
-            Part::Seldom4 | Part::Seldom6 if XDP => Reason::PartMissing,
-            Part::Related | Part::Fragment | Part::Application | Part::Seldom4 | Part::Seldom6 => {
-                part::run(self, tables, part)
+            Part::Seldom4 | Part::Seldom6 | Part::Carry4 | Part::Carry6 if XDP => {
+                Reason::PartMissing
             }
+            Part::Related
+            | Part::Fragment
+            | Part::Application
+            | Part::Seldom4
+            | Part::Seldom6
+            | Part::Carry4
+            | Part::Carry6 => part::run(self, tables, part),
         }
     }
 
@@ -495,6 +565,27 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
     fn reshape(&mut self, keep: usize, room: usize) -> Result<(), Refused> {
         self.frame.truncate(keep);
         self.frame.splice(0..0, std::iter::repeat_n(0, room));
+        Ok(())
+    }
+
+    fn keep(&self, held: &Held) -> Result<(), Refused> {
+        // SAFETY: who calls has taken the place.
+        let bytes = unsafe { &mut *held.bytes() };
+        let room = bytes.get_mut(..self.frame.len()).ok_or(Refused)?;
+        room.copy_from_slice(&self.frame);
+        held.length.store(self.frame.len() as u32);
+        Ok(())
+    }
+
+    fn become_held(&mut self, held: &Held) -> Result<(), Refused> {
+        // SAFETY: who calls has taken the place.
+        let bytes = unsafe { &*held.bytes() };
+        self.frame = bytes[..held.length.load() as usize].to_vec();
+        Ok(())
+    }
+
+    fn go_round(&mut self) -> Result<(), Refused> {
+        self.round.push(self.frame.clone());
         Ok(())
     }
 

@@ -98,10 +98,31 @@ pub fn parse<P: Packet>(packet: &P, tags: bool) -> Parsed {
     read::<P, false, false>(packet, tags)
 }
 
-/// The same of fragments, too: their segments say which [`Portion`] they are.
+/// Reads the headers of a packet of IPv4, also of a fragment: its segment says which [`Portion`] it is.
 #[inline(always)]
-pub fn parse_fragment<P: Packet>(packet: &P, tags: bool) -> Parsed {
-    read::<P, true, false>(packet, tags)
+pub fn parse_fragment4<P: Packet>(packet: &P, tags: bool) -> Parsed {
+    match network_header(packet, tags) {
+        Some(network) => ipv4::<P, true, false>(packet, network),
+        None => Parsed::Pass(Reason::Malformed),
+    }
+}
+
+/// The same of IPv6.
+#[inline(always)]
+pub fn parse_fragment6<P: Packet>(packet: &P, tags: bool) -> Parsed {
+    match network_header(packet, tags) {
+        Some(network) => ipv6::<P, true, false>(packet, network),
+        None => Parsed::Pass(Reason::Malformed),
+    }
+}
+
+/// Whether its network header is that of IPv6.
+#[inline(always)]
+pub(crate) fn is_ipv6<P: Packet>(packet: &P, tags: bool) -> bool {
+    match network_header(packet, tags).and_then(|network| packet.header::<[u8; 1]>(network)) {
+        Some([first]) => first >> 4 == 6,
+        None => false,
+    }
 }
 
 /// Reads the headers of a packet of IPv4, also where it is SCTP, AH or ESP. (A function for each family: the
@@ -316,6 +337,12 @@ fn ipv6<P: Packet, const FRAGMENTS: bool, const SELDOM: bool>(
         Err(Unread::Pass(reason)) => Parsed::Pass(reason),
         Err(Unread::Seldom) => Parsed::Seldom6,
     }
+}
+
+/// Whether services can have that protocol.
+#[inline(always)]
+pub(crate) const fn is_balanced(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP)
 }
 
 /// Why there is no segment.

@@ -8,7 +8,7 @@ use weir_abi::reason::Reason;
 use crate::hook::Hook;
 use crate::length;
 use crate::tables::Tables;
-use crate::{application, fragment, related, seldom};
+use crate::{application, carry, fragment, related, seldom};
 
 /// A part that others go on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub enum Part {
     Seldom4 = 5,
     /// The same over IPv6.
     Seldom6 = 6,
+    /// Fragments of IPv4 whose connection is known.
+    Carry4 = 7,
+    /// The same of IPv6.
+    Carry6 = 8,
 }
 
 /// Does one part's work.
@@ -41,6 +45,8 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Application => application::application(hook, tables),
         Part::Seldom4 => seldom::seldom4(hook, tables),
         Part::Seldom6 => seldom::seldom6(hook, tables),
+        Part::Carry4 => carry::carry4(hook, tables),
+        Part::Carry6 => carry::carry6(hook, tables),
     }
 }
 
@@ -75,6 +81,9 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::LocalServer
         | Reason::DropRate
         | Reason::NotFragmented
+        | Reason::FragmentHeld
+        | Reason::FragmentsReleased
+        | Reason::FragmentLost
         | Reason::Contended
         | Reason::HostUnreachable
         | Reason::PartMissing

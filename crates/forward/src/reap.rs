@@ -38,6 +38,7 @@ pub fn step<T: Tables>(tables: &T, number: u32, now: Tick) {
     // Once a second.
     if number.is_multiple_of(2 * STEPS) {
         distrust_unwatched_routes(tables, now);
+        tables.expire_fragments(now);
     }
     step_of::<V4, T>(tables, now);
     step_of::<V6, T>(tables, now);

@@ -5,6 +5,7 @@ use core::ops::ControlFlow;
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::fragment::{AddressKey, FragmentKey, FragmentRecord, Held};
 use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{Direction, FlowValue, ServerKey, ServiceKey};
@@ -23,7 +24,7 @@ use crate::meet::{self, Met};
 use crate::parse::Segment;
 use crate::persist::Template;
 use crate::process::Lookup;
-use crate::{begin, evict, mark, persist, schedule};
+use crate::{begin, evict, mark, persist, schedule, waiting};
 
 /// A loop's body: the verifier wants loops of unknown length to be calls of `bpf_loop`.
 pub trait Step<T: ?Sized> {
@@ -79,6 +80,19 @@ pub trait Tables {
     fn take_slot<F: Family>(&self) -> Option<u32>;
     /// Gives a slot back.
     fn return_slot<F: Family>(&self, slot: u32);
+
+    /// The packet of which fragments with that key have been seen.
+    fn fragment(&self, key: &FragmentKey) -> Option<&FragmentRecord>;
+    /// The same, made where there is none, to be forgotten then.
+    fn open_fragment(&self, key: &FragmentKey, expires: Tick) -> Option<&FragmentRecord>;
+    /// Forgets it.
+    fn forget_fragment(&self, key: &FragmentKey);
+    /// A place for a fragment that waits.
+    fn held(&self, place: u32) -> Option<&Held>;
+    /// Whether that is the address of a service or a real server.
+    fn is_known_address(&self, key: &AddressKey) -> bool;
+    /// Counts a packet by its reason.
+    fn count_reason(&self, reason: Reason);
 
     /// [`meet::meet`], as a function of its own.
     ///
@@ -215,6 +229,14 @@ pub trait Tables {
         Self: Sized,
     {
         connection::end::<F, Self>(self, slot, word)
+    }
+
+    /// [`waiting::expire`], as a function of its own.
+    fn expire_fragments(&self, now: Tick)
+    where
+        Self: Sized,
+    {
+        waiting::expire::<Self>(self, now);
     }
 
     /// Repeats a step until it breaks, at most `limit` times.

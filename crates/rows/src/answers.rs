@@ -30,8 +30,22 @@ pub fn rows() -> Vec<Row> {
 /// The frame that answers a packet with an ICMP error: (type and code of ICMP, of ICMPv6), and what
 /// the second word says.
 fn icmp_error(packet: &Packet, kind4: (u8, u8), kind6: (u8, u8), information: u32) -> Vec<u8> {
+    icmp_error_about(packet, &packet.network(), kind4, kind6, information)
+}
+
+/// The frame that says so about a first fragment of a packet: no real server is available.
+pub fn port_unreachable(packet: &Packet, fragment: &[u8]) -> Vec<u8> {
+    icmp_error_about(packet, &fragment[14..], (3, 3), (1, 4), 0)
+}
+
+fn icmp_error_about(
+    packet: &Packet,
+    quoted: &[u8],
+    kind4: (u8, u8),
+    kind6: (u8, u8),
+    information: u32,
+) -> Vec<u8> {
     let (ours, theirs) = (packet.destination.ip(), packet.source.ip());
-    let quoted = packet.network();
     let mut frame = Vec::new();
     frame.extend(packet.link.1);
     frame.extend(packet.link.0);

@@ -1,8 +1,11 @@
 //! What runs rows: the host's memory, or the kernel.
 
+use std::collections::BTreeMap;
+
 use weir_abi::connection::{Connection4, Connection6, Word};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey;
 use weir_abi::reason::Reason;
@@ -31,6 +34,10 @@ pub struct Verdict {
     pub reason: Option<Reason>,
     /// The frame as it lies after.
     pub frame: Vec<u8>,
+    /// What was counted beside that, for fragments that had waited: how often.
+    pub others: BTreeMap<Reason, u64>,
+    /// The frames that have gone round again, as they lie after, where somebody sees them.
+    pub round: Option<Vec<Vec<u8>>>,
 }
 
 /// Tables, and a way to give them a packet.
@@ -59,6 +66,8 @@ pub trait Bench {
     fn now(&self) -> Tick;
     /// The pages of the hashing schedulers' tables.
     fn bucket_pages(&self) -> &[BucketPage];
+    /// Lets fragments to and from an address wait for each other.
+    fn put_address(&mut self, address: AddressKey);
     /// Lets the timer that ends connections look at every slot once.
     fn reap(&mut self);
 

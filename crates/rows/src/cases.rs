@@ -20,6 +20,7 @@ pub const CLOSE: u8 = 6;
 /// All rows.
 pub fn all() -> Vec<Row> {
     let mut rows = crate::forwarding::rows();
+    rows.extend(crate::fragments::rows());
     rows.extend(crate::answers::rows());
     rows.extend(crate::removal::rows());
     rows.extend(crate::malformed::rows());
@@ -111,7 +112,7 @@ pub fn arrives(
     server: SocketAddr,
     slot: u32,
     destination: u32,
-) -> impl Fn(&mut Snapshot) + 'static {
+) -> impl Fn(&mut Snapshot) + use<> {
     let connection = connection(packet, server, destination);
     let family = Family::of(packet.source.ip());
     let (length, (state, seconds)) = (packet.length(), first_state(packet.transport));

@@ -26,7 +26,6 @@ pub fn rows() -> Vec<Row> {
         rows.push(zero_sum(family));
         rows.extend(tags(family));
         rows.extend(not_ours(family));
-        rows.extend(fragments(family));
         rows.push(other_station(family));
     }
     rows.extend(ipv4_options());
@@ -204,37 +203,6 @@ fn raw(name: String, mut frame: Vec<u8>, reason: Reason) -> Row {
         Setup::simple(Family::V4, TCP),
         vec![Step::Arrival(arrival)],
     )
-}
-
-fn fragments(family: Family) -> Vec<Row> {
-    let packet = from_client(family, 1, Transport::Udp);
-    let fragments = match family {
-        // First, middle, last.
-        Family::V4 => [0x2000, 0x2010, 0x0020]
-            .map(|fragment| Packet {
-                fragment,
-                do_not_fragment: false,
-                ..packet.clone()
-            })
-            .to_vec(),
-        Family::V6 => [vec![44], vec![0, 44]]
-            .map(|extensions| Packet {
-                extensions,
-                ..packet.clone()
-            })
-            .to_vec(),
-    };
-    fragments
-        .iter()
-        .enumerate()
-        .map(|(number, packet)| {
-            passes(
-                format!("fragment {number}, {family:?}"),
-                packet,
-                Reason::Fragment,
-            )
-        })
-        .collect()
 }
 
 fn other_station(family: Family) -> Row {

@@ -1,10 +1,12 @@
 //! The host's bench: tables and hook in memory.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey;
 use weir_abi::service::{Destination, Service};
@@ -104,6 +106,17 @@ impl Bench for Host {
     fn bucket_pages(&self) -> &[BucketPage] {
         &self.memory.bucket_pages
     }
+    fn put_address(&mut self, address: AddressKey) {
+        self.memory.addresses.insert(address);
+    }
+    fn pass(&self, seconds: u32) {
+        self.shift(Ticks::from_seconds(seconds).0.wrapping_neg());
+        let held = self.memory.held.iter().map(|held| &held.expires);
+        let seen = self.memory.fragment_records.iter().map(|one| &one.expires);
+        for cell in held.chain(seen) {
+            cell.add(Ticks::from_seconds(seconds).0.wrapping_neg());
+        }
+    }
     fn reap(&mut self) {
         for number in 0..reap::STEPS {
             reap::step(&self.memory, number, self.now);
@@ -130,20 +143,41 @@ impl Bench for Host {
     fn run(&mut self, link: Link, frame: &[u8]) -> Verdict {
         let station = link.station();
         self.memory.settings.now.store(self.now.0);
-        let (reason, frame, asked) = match self.hook {
-            Hook::Xdp => {
-                let mut hook = BufferHook::<true>::new(frame, station, &route);
-                (hook.process(&self.memory), hook.frame, hook.asked)
+        self.memory.counted.borrow_mut().clear();
+        let mut queue = VecDeque::from([frame.to_vec()]);
+        let mut done = Vec::new();
+        while let Some(frame) = queue.pop_front() {
+            match self.hook {
+                Hook::Xdp => {
+                    let mut hook = BufferHook::<true>::new(&frame, station, &route);
+                    done.push((hook.process(&self.memory), hook.frame));
+                    self.asked += hook.asked;
+                    queue.extend(hook.round);
+                }
+                Hook::Tc => {
+                    let mut hook = BufferHook::<false>::new(&frame, station, &route);
+                    done.push((hook.process(&self.memory), hook.frame));
+                    self.asked += hook.asked;
+                    queue.extend(hook.round);
+                }
             }
-            Hook::Tc => {
-                let mut hook = BufferHook::<false>::new(frame, station, &route);
-                (hook.process(&self.memory), hook.frame, hook.asked)
-            }
-        };
-        self.asked += asked;
+        }
+        let mut done = done.into_iter();
+        let (reason, frame) = done.next().expect("the frame itself");
+        let mut others = BTreeMap::new();
+        for reason in self.memory.counted.borrow().iter() {
+            *others.entry(*reason).or_default() += 1;
+        }
+        let round = done.map(|(reason, frame)| {
+            *others.entry(reason).or_default() += 1;
+            frame
+        });
+        let round = Some(round.collect());
         Verdict {
             reason: Some(reason),
             frame,
+            others,
+            round,
         }
     }
 }

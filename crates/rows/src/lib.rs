@@ -8,6 +8,7 @@ pub mod answers;
 pub mod bench;
 pub mod cases;
 pub mod forwarding;
+pub mod fragments;
 pub mod host;
 pub mod malformed;
 pub mod network;

@@ -1,5 +1,6 @@
 //! A row, and how a bench plays it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use weir_abi::connection::{INACTIVE, LIVE, Word};
@@ -67,6 +68,10 @@ pub struct Expected {
     pub moves: Rc<dyn Fn(&mut Snapshot)>,
     /// What the scheduler remembers is not looked at.
     pub forgets_memory: bool,
+    /// What becomes of the frames that go round again, in that order.
+    pub round: Vec<(Reason, After)>,
+    /// How many fragments that waited are lost.
+    pub lost: u64,
 }
 
 /// A packet after the packet path.
@@ -103,6 +108,8 @@ impl Expected {
             frame: After::Same,
             moves: Rc::new(|_| {}),
             forgets_memory: false,
+            round: Vec::new(),
+            lost: 0,
         }
     }
 
@@ -113,6 +120,8 @@ impl Expected {
             frame,
             moves: Rc::new(moves),
             forgets_memory: false,
+            round: Vec::new(),
+            lost: 0,
         }
     }
 }
@@ -238,36 +247,79 @@ fn take<B: Bench>(bench: &mut B, arrival: &Arrival) -> Result<(), String> {
             verdict.reason, expected.reason
         ));
     }
-    let frame = match &expected.frame {
-        After::Same => arrival.frame.clone(),
-        After::Frame(frame) => frame.clone(),
-        After::Sent(link, frame) => {
-            let mut frame = frame.clone();
-            // TC leaves them to the kernel, addresses and all, until the hop is remembered.
-            let left_to_kernel = match bench.hook() {
-                Hook::Xdp => false,
-                Hook::Tc => verdict.frame.get(..12) == Some(&arrival.frame[..12]),
-            };
-            if !left_to_kernel {
-                frame[..6].copy_from_slice(&link.neighbour());
-                frame[6..12].copy_from_slice(&link.station());
-            }
-            frame
+    let frame = expected
+        .frame
+        .frame(bench.hook(), &arrival.frame, &verdict.frame);
+    match expected.reason.outcome() {
+        // What is not sent or passed has no bytes that anybody sees.
+        Outcome::Dropped | Outcome::Held => {}
+        Outcome::Forwarded | Outcome::Answered | Outcome::Passed => {
+            compare_frames(&verdict.frame, &frame)?;
         }
-    };
-    // What is dropped has no bytes that anybody sees.
-    if expected.reason.outcome() != Outcome::Dropped && verdict.frame != frame {
-        let found = hex(&verdict.frame);
+    }
+    let mut others = BTreeMap::new();
+    for (reason, _) in &expected.round {
+        *others.entry(*reason).or_default() += 1;
+    }
+    if expected.lost != 0 {
+        *others.entry(Reason::FragmentLost).or_default() += expected.lost;
+    }
+    if verdict.others != others {
         return Err(format!(
-            "packet out\n  is       {found}\n  expected {}",
-            hex(&frame)
+            "beside it {:?} instead of {others:?}",
+            verdict.others
         ));
+    }
+    for (number, (found, (_, after))) in verdict
+        .round
+        .iter()
+        .flatten()
+        .zip(&expected.round)
+        .enumerate()
+    {
+        compare_frames(found, &after.frame(bench.hook(), &[], found))
+            .map_err(|what| format!("round {number}: {what}"))?;
     }
     (expected.moves)(&mut tables);
     if expected.forgets_memory {
         tables.memory = Snapshot::take(bench).memory;
     }
     compare(bench, &tables)
+}
+
+impl After {
+    /// The bytes of a frame that came in as `before` and went out as `found`.
+    fn frame(&self, hook: Hook, before: &[u8], found: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Same => before.to_vec(),
+            Self::Frame(frame) => frame.clone(),
+            Self::Sent(link, frame) => {
+                let mut frame = frame.clone();
+                // TC leaves them to the kernel, addresses and all, until the hop is remembered.
+                let before = if before.is_empty() { &frame } else { before };
+                let left_to_kernel = match hook {
+                    Hook::Xdp => false,
+                    Hook::Tc => found.get(..12) == Some(&before[..12]),
+                };
+                if !left_to_kernel {
+                    frame[..6].copy_from_slice(&link.neighbour());
+                    frame[6..12].copy_from_slice(&link.station());
+                }
+                frame
+            }
+        }
+    }
+}
+
+fn compare_frames(found: &[u8], expected: &[u8]) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "packet out\n  is       {}\n  expected {}",
+        hex(found),
+        hex(expected)
+    ))
 }
 
 fn compare<B: Bench>(bench: &B, tables: &Snapshot) -> Result<(), String> {

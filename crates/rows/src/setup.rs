@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use weir_abi::NONE;
+use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::{BUCKETS_PER_PAGE, DH_BUCKETS, HashTable, MH_BUCKETS, SH_BUCKETS};
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::service::{
@@ -98,6 +99,10 @@ impl Setup {
                 record.service_key.store(key);
                 head = slot;
                 slot += 1;
+                bench.put_address(AddressKey {
+                    address: words(*address),
+                    family: key.family.into(),
+                });
             }
             let record = &bench.services()[number as usize];
             record.scheduler.store(service.scheduler);
@@ -122,6 +127,10 @@ impl Setup {
             let first = slot - service.servers.len() as u32;
             put_buckets(bench, number, buckets, first..slot);
             bench.put_service(key, number);
+            bench.put_address(AddressKey {
+                address: key.address,
+                family: key.family.into(),
+            });
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub destinations: Vec<Server>,
     /// By slot: what the scheduler remembers.
     pub memory: Vec<u64>,
+    /// How many fragments wait.
+    pub held: u32,
 }
 
 /// A real server.
@@ -151,6 +153,7 @@ impl Snapshot {
                 .take(SLOTS)
                 .map(|s| s.memory.load())
                 .collect(),
+            held: settings.held.load(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! The packet path in the kernel, as the daemon sees it.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
 use abi::connection::{Connection4, Connection6};
 use abi::counters::Counters;
+use abi::fragment::AddressKey;
 use abi::keys::{ServerKey, ServiceKey};
 use abi::mark::MarkRecord;
 use abi::reason::Reason;
@@ -74,6 +76,10 @@ impl Plane for Kernel {
 
     fn set_interface(&self, index: u32, interface: Interface) -> Result<(), Error> {
         self.0.set_interface(index, interface)
+    }
+
+    fn set_addresses(&self, addresses: HashSet<AddressKey>) -> Result<(), Error> {
+        self.0.set_addresses(addresses)
     }
 
     fn reasons(&self) -> Result<Vec<(Reason, u64)>, Error> {

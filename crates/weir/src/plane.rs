@@ -1,9 +1,11 @@
 //! What the daemon needs of the packet path beside its tables: the data plane, or a test's memory.
 
+use std::collections::HashSet;
 use std::io;
 
 use abi::connection::{Connection4, Connection6};
 use abi::counters::Counters;
+use abi::fragment::AddressKey;
 use abi::reason::Reason;
 use abi::settings::Interface;
 use host::interface::State;
@@ -24,6 +26,9 @@ pub trait Plane: Tables<Error: Send + Sync + 'static> + Send + Sync + 'static {
     fn set_interface(&self, index: u32, interface: Interface) -> Result<(), Self::Error>;
     /// Lets the packet programs forget an interface that is gone.
     fn forget_interface(&self, index: u32) -> Result<(), Self::Error>;
+    /// Tells the packet programs which addresses fragments may wait for; those that are not named any
+    /// more are forgotten.
+    fn set_addresses(&self, addresses: HashSet<AddressKey>) -> Result<(), Self::Error>;
     /// Packets by what became of them.
     fn reasons(&self) -> Result<Vec<(Reason, u64)>, Self::Error>;
     /// The state of an interface of this network namespace; nothing when there is none of that name.

@@ -98,6 +98,8 @@ pub enum Outcome {
     Passed,
     /// Dropped.
     Dropped,
+    /// Kept, and counted again when it goes on.
+    Held,
 }
 
 /// A connection.

@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
+use weir_abi::fragment::{AddressKey, FragmentKey, FragmentRecord, Held};
 use weir_abi::handover::Handover;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServerKey;
 use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
+use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service as ServiceRecord};
 use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
@@ -174,6 +176,20 @@ impl<'a> Packets<'a> {
 }
 
 impl PacketTables for Packets<'_> {
+    fn fragment(&self, _: &FragmentKey) -> Option<&FragmentRecord> {
+        None
+    }
+    fn open_fragment(&self, _: &FragmentKey, _: Tick) -> Option<&FragmentRecord> {
+        None
+    }
+    fn forget_fragment(&self, _: &FragmentKey) {}
+    fn held(&self, _: u32) -> Option<&Held> {
+        None
+    }
+    fn is_known_address(&self, _: &AddressKey) -> bool {
+        false
+    }
+    fn count_reason(&self, _: Reason) {}
     fn settings(&self) -> Option<&Settings> {
         Some(self.tables.settings())
     }

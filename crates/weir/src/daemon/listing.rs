@@ -131,6 +131,7 @@ fn reason((reason, packets): (Reason, u64)) -> types::ReasonCount {
             Outcome::Answered => types::Outcome::Answered,
             Outcome::Passed => types::Outcome::Passed,
             Outcome::Dropped => types::Outcome::Dropped,
+            Outcome::Held => types::Outcome::Held,
         },
         packets,
     }

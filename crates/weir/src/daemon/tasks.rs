@@ -18,6 +18,8 @@ use crate::plane::Plane;
 const ESTIMATE_EVERY: Duration = Duration::from_secs(2);
 /// Removed real servers are looked at about as often as IPVS's trash timer does at its soonest.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(1);
+/// Fragments out of order may be met by a new service this much later than packets.
+const ADDRESSES_EVERY: Duration = Duration::from_secs(1);
 /// How often stale neighbours are looked for. The kernel doubts one after about half a minute, and
 /// forgets it a minute later.
 const CONFIRM_EVERY: Duration = Duration::from_secs(10);
@@ -31,6 +33,12 @@ pub fn start<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
     repeat(daemon, ESTIMATE_EVERY, |daemon| {
         if let Err(error) = daemon.estimate() {
             tracing::warn!("rates stand still: {error}");
+        }
+    });
+    repeat(daemon, ADDRESSES_EVERY, |daemon| {
+        let plane = daemon.plane();
+        if let Err(error) = plane.set_addresses(weir_control::addresses(&*plane)) {
+            tracing::warn!("fragments of new services may not wait for each other: {error}");
         }
     });
     repeat(daemon, HOUSEKEEPING_EVERY, |daemon| {

@@ -56,6 +56,7 @@ pub(super) fn reason_row(count: &ReasonCount) -> Vec<String> {
         PacketOutcome::Passed => "passed",
         PacketOutcome::Answered => "answered",
         PacketOutcome::Dropped => "dropped",
+        PacketOutcome::Held => "held",
     };
     vec![
         outcome.to_owned(),

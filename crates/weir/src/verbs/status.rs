@@ -123,6 +123,7 @@ fn packets(reasons: &[ReasonCount]) -> String {
     let mut rows: Vec<Vec<String>> = of(PacketOutcome::Forwarded)
         .chain(of(PacketOutcome::Passed))
         .chain(of(PacketOutcome::Answered))
+        .chain(of(PacketOutcome::Held))
         .collect();
     let dropped: Vec<Vec<String>> = of(PacketOutcome::Dropped).collect();
     if dropped.is_empty() {

@@ -1,5 +1,6 @@
 //! A packet path that takes no packets: tables in plain memory.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use weir::plane::Plane;
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
+use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::mark::MarkRecord;
@@ -44,6 +46,10 @@ impl Plane for MemoryPlane {
     }
 
     fn set_interface(&self, _: u32, _: Interface) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn set_addresses(&self, _: HashSet<AddressKey>) -> Result<(), Infallible> {
         Ok(())
     }
 

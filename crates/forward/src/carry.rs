@@ -1,0 +1,116 @@
+//! Carries fragments whose connection is known where that goes.
+
+use weir_abi::NONE;
+use weir_abi::handover::Handover;
+use weir_abi::keys::{Direction, FlowValue};
+use weir_abi::reason::Reason;
+use weir_abi::tick::Tick;
+
+use crate::connection;
+use crate::family::{Flow, Record, V4, V6};
+use crate::fragment::{read4, read6};
+use crate::hook::Hook;
+use crate::icmp::{Answer, answer, problem_of};
+use crate::job::Job;
+use crate::length::{reply, request, wrapped};
+use crate::parse::{Portion, Segment};
+use crate::tables::Tables;
+use crate::translate::Translate;
+
+/// Those of IPv4.
+#[inline(always)]
+pub fn carry4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
+    let (Some(settings), Some(handover)) = (tables.settings(), tables.handover()) else {
+        return hook.conclude(Reason::NotOurs);
+    };
+    let mut job = Job::<V4, H, T> {
+        hook,
+        tables,
+        settings,
+        segment: Segment::default(),
+        now: Tick(settings.now.load()),
+        mtu: 0,
+        to_wrap: NONE,
+    };
+    let reason = match read4(&mut job) {
+        Ok(()) => carry(&mut job, handover),
+        Err(reason) => reason,
+    };
+    hook.conclude(reason)
+}
+
+/// Those of IPv6.
+#[inline(always)]
+pub fn carry6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
+    let (Some(settings), Some(handover)) = (tables.settings(), tables.handover()) else {
+        return hook.conclude(Reason::NotOurs);
+    };
+    let mut job = Job::<V6, H, T> {
+        hook,
+        tables,
+        settings,
+        segment: Segment::default(),
+        now: Tick(settings.now.load()),
+        mtu: 0,
+        to_wrap: NONE,
+    };
+    let reason = match read6(&mut job) {
+        Ok(()) => carry(&mut job, handover),
+        Err(reason) => reason,
+    };
+    hook.conclude(reason)
+}
+
+#[inline(always)]
+fn carry<F: Translate + Answer, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    handover: &Handover,
+) -> Reason {
+    let flow = FlowValue(handover.flow.load());
+    if !resume(job, flow, handover.generation.load() as u16) {
+        return Reason::FragmentLost;
+    }
+    let reason = match flow.direction() {
+        Direction::Request => {
+            let reason = request(job, flow.slot(), handover.has_begun.load() != 0);
+            wrapped(job, reason)
+        }
+        Direction::Reply => reply(job, flow.slot()),
+    };
+    match problem_of(reason) {
+        None => reason,
+        // What there was to say was said about the first one (RFC 1122, 3.2.2).
+        Some(_) if job.segment.portion() == Portion::Later => Reason::FragmentLost,
+        Some(problem) => match answer::<F, H>(job.hook, &job.segment, problem, job.mtu) {
+            Ok(()) => reason,
+            Err(_) => Reason::KernelRefused,
+        },
+    }
+}
+
+/// Makes a fragment say of its flow what the first one has said; whether the connection in that slot is
+/// still the same.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn resume<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    flow: FlowValue,
+    generation: u16,
+) -> bool {
+    let Some(found) = connection::get::<F, T>(job.tables, flow.slot()) else {
+        return false;
+    };
+    let own = Flow::of(&found.record.endpoints().load(), flow.direction());
+    let segment = &mut job.segment;
+    // The record may have got another tenant, and so may the place where the decision was kept.
+    let is_same = found.word.is_live()
+        && found.word.generation() == generation
+        && own.source == segment.flow.source
+        && own.destination == segment.flow.destination;
+    if is_same {
+        // Routing may ask for ports. (IPv6: the protocol may have lain behind another header.)
+        segment.flow.protocol = own.protocol;
+        segment.flow.source_port = own.source_port;
+        segment.flow.destination_port = own.destination_port;
+    }
+    is_same
+}
