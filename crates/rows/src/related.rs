@@ -2,15 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use weir_abi::connection::{INACTIVE, LIVE, NO_OUTPUT};
 use weir_abi::reason::Reason;
-use weir_abi::service::{AVAILABLE, Destination, PRESENT};
+use weir_abi::service::{AVAILABLE, Destination, FORWARD_DIRECT, PRESENT};
 
-use crate::cases::{begins, comes_back, from_client, from_server, handshake};
+use crate::cases::{begins, comes_back, connection, from_client, from_server, handshake};
 use crate::cases::{client_sends, server_sends};
 use crate::network::{Family, Link};
 use crate::packet::{ACK, Packet, Transport, checksum, pseudo};
 use crate::row::{After, Arrival, Expected, Row, Step};
 use crate::setup::Setup;
+use crate::snapshot::Connection;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -35,6 +37,7 @@ pub fn rows() -> Vec<Row> {
         rows.extend(others(family));
         rows.push(no_route(family));
         rows.push(martian(family));
+        rows.extend(direct(family));
     }
     for to in To::BOTH {
         rows.push(mended(to));
@@ -581,4 +584,82 @@ fn outer_options(to: To) -> Vec<Row> {
             case.row(name, case.goes_on())
         })
         .into()
+}
+
+/// Of a connection by direct routing nothing but a hop changes; what a real server or a router says to the
+/// client about a packet that was for the RIP, the kernel's forwarding has.
+fn direct(family: Family) -> Vec<Row> {
+    let question = from_client(family, 1, Transport::Udp);
+    let begun = Connection {
+        flags: LIVE | INACTIVE | NO_OUTPUT,
+        ..connection(&question, family.server(1, 8080), 0)
+    };
+    let length = question.length();
+    let first = Expected::new(
+        Reason::Request,
+        After::Sent(
+            Link::Inside,
+            Packet {
+                hops: question.hops - 1,
+                ..question.clone()
+            }
+            .frame(),
+        ),
+        move |tables| {
+            tables.begin(0, begun.clone());
+            tables.count_in(0, length);
+            tables.advance(family, 0, 0, 300);
+        },
+    );
+    let begin = || {
+        vec![
+            Step::Edit(|servers: &[Destination]| {
+                let mut address = servers[0].address.load();
+                address.forwarding = FORWARD_DIRECT;
+                servers[0].address.store(address);
+            }),
+            client_sends(&question, first.clone()),
+        ]
+    };
+    let mut rows = Vec::new();
+    for (quoted, hops) in [(8, 64), (usize::MAX, 2), (8, 1), (8, 0)] {
+        for to in To::BOTH {
+            let case = Case {
+                quoted,
+                hops,
+                ..Case::about(family, to, Transport::Udp)
+            };
+            let error = case.error();
+            let length = error.length();
+            let expected = match to {
+                To::Server if hops <= 1 => {
+                    Expected::new(Reason::IcmpUndeliverable, After::Same, move |tables| {
+                        tables.count_in(0, length);
+                    })
+                }
+                To::Server => {
+                    let out = Error {
+                        hops: hops - 1,
+                        ..error
+                    };
+                    let frame = out.frame(to.from());
+                    Expected::new(
+                        Reason::IcmpToServer,
+                        After::Sent(Link::Inside, frame),
+                        move |tables| tables.count_in(0, length),
+                    )
+                }
+                To::Client => Expected::new(Reason::Icmp, After::Same, move |tables| {
+                    tables.count_out(0, length);
+                }),
+            };
+            let mut steps = begin();
+            steps.push(case.step(expected));
+            let name = format!(
+                "DR, {quoted} bytes quoted with {hops} hops left, to the {to:?}, {family:?}"
+            );
+            rows.push(Row::new(name, Setup::simple(family, UDP), steps));
+        }
+    }
+    rows
 }
