@@ -178,10 +178,8 @@ fn to_client<F: TranslateErrors, H: Hook, T: Tables>(
 ) -> Reason {
     let endpoints = found.record.endpoints().load();
     let end = replacement(&endpoints, Direction::Reply);
+    // The others' real servers answer past the director.
     if endpoints.forwarding != FORWARD_NAT {
-        if is_available(job.tables.destination(found.destination)) {
-            count(job, found, Direction::Reply);
-        }
         return Reason::Icmp;
     }
     if job.segment.hops <= 1 {
