@@ -8,7 +8,7 @@ use serde_json::Value;
 const TABLE: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("abi", &[]),
-    ("config", &[]),
+    ("config", &["abi"]),
     ("forward", &["wire", "abi"]),
     ("control", &["abi", "config"]),
     ("ipvsadm", &["config"]),

@@ -193,6 +193,38 @@ impl Client {
         self.change(Method::DELETE, &path, NOTHING)
     }
 
+    /// All sysctls of IPVS.
+    pub fn sysctls(&self) -> Result<types::Sysctls, Error> {
+        self.get("/v1/sysctls")
+    }
+
+    /// Sets a sysctl.
+    pub fn set_sysctl(&self, name: &str, value: &types::NewValue) -> Result<(), Error> {
+        let name = path_segment(name);
+        self.change(Method::PUT, &format!("/v1/sysctls/{name}"), Some(value))
+    }
+
+    /// The rules that give packets firewall marks.
+    pub fn marks(&self) -> Result<types::Marks, Error> {
+        self.get("/v1/marks")
+    }
+
+    /// Sets all of them.
+    pub fn set_marks(&self, marks: &types::Marks) -> Result<(), Error> {
+        self.change(Method::PUT, "/v1/marks", Some(marks))
+    }
+
+    /// Lets a real server drain.
+    pub fn drain(
+        &self,
+        key: ServiceKey,
+        address: SocketAddr,
+        drain: &types::NewDrain,
+    ) -> Result<(), Error> {
+        let path = format!("{}/drain", server_path(key, address));
+        self.change(Method::POST, &path, Some(drain))
+    }
+
     /// One page of connections.
     pub fn connections(
         &self,
@@ -324,6 +356,19 @@ fn service_path(key: ServiceKey) -> String {
 
 fn server_path(key: ServiceKey, address: SocketAddr) -> String {
     format!("{}/servers/{address}", service_path(key))
+}
+
+/// What is no letter, digit or `_` would be something else in a path.
+fn path_segment(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' {
+            text.push(char::from(byte));
+        } else {
+            text += &format!("%{byte:02x}");
+        }
+    }
+    text
 }
 
 fn query_string(query: &impl Serialize) -> String {

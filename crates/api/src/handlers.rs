@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use config::model::ServiceKey;
 use serde::Deserialize;
 use weir_config as config;
@@ -19,6 +19,7 @@ use crate::types;
 
 mod extract;
 mod read;
+pub mod settings;
 pub mod sync_daemons;
 
 use extract::{Answer, Body, Path, Query, Refusal, ask};
@@ -55,6 +56,13 @@ pub fn router(director: Arc<dyn Management>) -> Router {
             "/v1/services/{key}/servers/{address}",
             patch(edit_server).delete(delete_server),
         )
+        .route(
+            "/v1/services/{key}/servers/{address}/drain",
+            post(settings::drain),
+        )
+        .route("/v1/sysctls", get(settings::sysctls))
+        .route("/v1/sysctls/{name}", put(settings::set_sysctl))
+        .route("/v1/marks", get(settings::marks).put(settings::set_marks))
         .route("/v1/services/{key}/zero", post(zero_service))
         .route("/v1/zero", post(zero))
         .route("/v1/timeouts", get(timeouts).put(set_timeouts))

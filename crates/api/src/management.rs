@@ -3,7 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use config::model::{Protocol, RealServer, Service, ServiceKey, SyncDaemon, SyncRole, Timeouts};
+use config::model::{
+    MarkRule, Protocol, RealServer, Service, ServiceKey, SyncDaemon, SyncRole, Timeouts,
+};
+use config::sysctl::Sysctls;
 use weir_config as config;
 
 use crate::edit::{ServerEdit, ServiceEdit, write_words};
@@ -32,6 +35,10 @@ pub trait Management: Send + Sync + 'static {
     fn start_sync_daemon(&self, peer: Peer, daemon: SyncDaemon) -> Result<(), Error>;
     /// Stops a sync daemon.
     fn stop_sync_daemon(&self, peer: Peer, role: SyncRole) -> Result<(), Error>;
+    /// All sysctls of IPVS.
+    fn sysctls(&self) -> Result<Vec<types::Sysctl>, Error>;
+    /// The rules that give packets firewall marks.
+    fn marks(&self) -> Result<Vec<MarkRule>, Error>;
     /// Makes one change, wholly or not at all.
     fn change(&self, peer: Peer, change: Change) -> Result<(), Error>;
     /// What a configuration document would change.
@@ -83,6 +90,19 @@ pub enum Change {
     Zero(Option<ServiceKey>),
     /// `ipvsadm --set`: 0 keeps what is there.
     SetTimeouts(Timeouts),
+    /// `weir set`
+    SetSysctls(Sysctls),
+    /// All rules for firewall marks.
+    SetMarks(Vec<MarkRule>),
+    /// `weir drain`
+    Drain {
+        /// Of which service.
+        key: ServiceKey,
+        /// Which real server.
+        address: SocketAddr,
+        /// After so many seconds it goes all the same.
+        timeout: Option<u32>,
+    },
 }
 
 /// Which connections are wanted.
@@ -168,6 +188,12 @@ impl fmt::Display for Change {
             Self::DeleteServer { key, address } => write!(f, "delete server {address} of {key}"),
             Self::Zero(Some(key)) => write!(f, "zero counters of {key}"),
             Self::Zero(None) => f.write_str("zero all counters"),
+            Self::SetSysctls(sysctls) => {
+                let mut values = sysctls.shown();
+                values.try_for_each(|(name, value)| write!(f, "set sysctl {name} {value}"))
+            }
+            Self::SetMarks(rules) => write!(f, "set {} rules for firewall marks", rules.len()),
+            Self::Drain { key, address, .. } => write!(f, "drain server {address} of {key}"),
             Self::SetTimeouts(timeouts) => write!(
                 f,
                 "set timeouts tcp {} tcp-fin {} udp {}",

@@ -32,6 +32,11 @@ use crate::handlers;
         handlers::sync_daemons::list,
         handlers::sync_daemons::start,
         handlers::sync_daemons::stop,
+        handlers::settings::sysctls,
+        handlers::settings::set_sysctl,
+        handlers::settings::marks,
+        handlers::settings::set_marks,
+        handlers::settings::drain,
         handlers::plan,
         handlers::apply,
     )
@@ -58,7 +63,7 @@ mod tests {
             .filter_map(|p| p.as_object())
             .map(|p| p.len())
             .sum();
-        assert_eq!(operations, 22, "{paths:#?}");
+        assert_eq!(operations, 27, "{paths:#?}");
         assert!(document["components"]["schemas"]["Status"].is_object());
     }
 }

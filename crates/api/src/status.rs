@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::types::{ReasonCount, Timeouts};
+use crate::types::{Drain, Mark, ReasonCount, Sysctl, Timeouts};
 
 /// What a director says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -20,6 +20,15 @@ pub struct Status {
     pub tables: Vec<Table>,
     /// The timeouts that can be set.
     pub timeouts: Timeouts,
+    /// The sysctls of IPVS that do not say what they say unless somebody sets them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<Sysctl>,
+    /// The rules that give packets firewall marks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
+    /// The real servers that drain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draining: Vec<Drain>,
     /// Every packet that came in, by what became of it and why.
     pub reasons: Vec<ReasonCount>,
 }

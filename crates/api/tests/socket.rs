@@ -11,7 +11,7 @@ use weir_api::management::{ConnectionFilter, Document};
 use weir_api::server::{BindError, bind, serve};
 use weir_api::status::Status;
 use weir_api::{Change, Code, Error, Key, Management, Peer, types};
-use weir_config::model::{ServiceKey, SyncDaemon, SyncRole, Timeouts};
+use weir_config::model::{MarkRule, ServiceKey, SyncDaemon, SyncRole, Timeouts};
 
 /// Remembers changes; knows one service; panics when asked for its status.
 #[derive(Default)]
@@ -21,6 +21,14 @@ struct Fake {
 }
 
 impl Management for Fake {
+    fn sysctls(&self) -> Result<Vec<types::Sysctl>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn marks(&self) -> Result<Vec<MarkRule>, Error> {
+        Ok(Vec::new())
+    }
+
     fn sync_daemons(&self) -> Result<Vec<SyncDaemon>, Error> {
         Ok(Vec::new())
     }

@@ -5,3 +5,4 @@ pub mod diagnostic;
 pub mod file;
 pub mod model;
 pub mod save;
+pub mod sysctl;

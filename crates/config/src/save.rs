@@ -2,26 +2,30 @@
 
 use std::fmt::Write;
 
-use toml::Value;
+use toml::{Table, Value};
 
-use crate::file::{Config, DirectorConfig, Sysctls, TableSizes};
-use crate::model::{Forwarding, RealServer, Service, ServiceKey, Timeouts};
+use crate::file::{Config, DirectorConfig, TableSizes};
+use crate::model::{
+    Family, Forwarding, GueChecksum, MarkRule, Netmask, Ports, RealServer, Refusal, Service,
+    ServiceKey, Timeouts, Tunnel,
+};
+use crate::sysctl::Sysctls;
 
 /// A `weir.toml` that says what `config` says. Defaults are left out.
-///
-/// Services that a `weir.toml` cannot have yet, those of a firewall mark, are left out as well.
 pub fn save(config: &Config) -> String {
     let sections = [
         section("director", director(&config.director)),
         section("tables", tables(config.tables)),
         section("timeouts", timeouts(config.timeouts)),
-        section("sysctl", sysctls(config.sysctls)),
+        section("sysctl", sysctls(&config.sysctls)),
     ];
+    let marks = config.marks.iter().map(mark);
     let services = config
         .services
         .iter()
-        .filter_map(|(service, servers)| self::service(service, servers));
-    let parts: Vec<String> = sections.into_iter().flatten().chain(services).collect();
+        .map(|(service, servers)| self::service(service, servers));
+    let sections = sections.into_iter().flatten();
+    let parts: Vec<String> = sections.chain(marks).chain(services).collect();
     parts.join("\n")
 }
 
@@ -81,44 +85,152 @@ fn timeouts(timeouts: Timeouts) -> Vec<(&'static str, Value)> {
     .collect()
 }
 
-fn sysctls(sysctls: Sysctls) -> Vec<(&'static str, Value)> {
-    let expire = sysctls.expire_without_destination.map(u32::from);
-    [
-        ("conn_reuse_mode", sysctls.connection_reuse_mode),
-        ("expire_nodest_conn", expire),
-    ]
-    .into_iter()
-    .filter_map(|(key, number)| Some((key, Value::from(number?))))
-    .collect()
+fn sysctls(sysctls: &Sysctls) -> Vec<(&'static str, Value)> {
+    let shown = sysctls.shown();
+    shown
+        .map(|(name, value)| {
+            let number = value.parse::<i64>();
+            (name, number.map_or(Value::from(value), Value::from))
+        })
+        .collect()
 }
 
-fn service(service: &Service, servers: &[RealServer]) -> Option<String> {
-    let ServiceKey::Address { protocol, address } = service.key else {
-        return None;
+fn mark(rule: &MarkRule) -> String {
+    let mut text = "[[mark]]\n".to_owned();
+    line(&mut text, "mark", &Value::from(rule.mark.get()));
+    if let Some(protocol) = rule.protocol {
+        line(&mut text, "protocol", &Value::from(protocol.name()));
+    }
+    let destination = rule.destination.to_string();
+    line(&mut text, "destination", &Value::from(destination));
+    if rule.ports != Ports::ALL {
+        line(&mut text, "ports", &Value::from(rule.ports.to_string()));
+    }
+    if let Some(interface) = &rule.interface {
+        line(&mut text, "interface", &Value::from(interface.as_str()));
+    }
+    text
+}
+
+fn service(service: &Service, servers: &[RealServer]) -> String {
+    let listen = match service.key {
+        ServiceKey::Address { protocol, address } => format!("{} {address}", protocol.name()),
+        ServiceKey::FirewallMark {
+            family: Family::V4,
+            mark,
+        } => format!("fwmark {mark}"),
+        ServiceKey::FirewallMark {
+            family: Family::V6,
+            mark,
+        } => format!("fwmark6 {mark}"),
     };
-    let listen = format!("{} {address}", protocol.name());
     let forwarding = servers.first().map_or(Forwarding::Nat, |s| s.forwarding);
     let mut text = "[[service]]\n".to_owned();
     line(&mut text, "listen", &Value::from(vec![listen]));
-    line(
-        &mut text,
-        "scheduler",
-        &Value::from(service.scheduler.name()),
-    );
+    for (key, value) in attributes(service) {
+        line(&mut text, key, &value);
+    }
     line(&mut text, "forward", &Value::from(forwarding.name()));
+    if let Forwarding::Tunnel(tunnel) = forwarding
+        && tunnel != Tunnel::Ipip
+    {
+        line(&mut text, "tunnel", &self::tunnel(tunnel));
+    }
     if !servers.is_empty() {
         text.push_str("server = [\n");
         for server in servers {
-            let _ = writeln!(
-                text,
-                "  {{ address = \"{}\", weight = {} }},",
-                server.address,
-                server.weight.get()
-            );
+            let _ = writeln!(text, "  {},", self::server(server, forwarding));
         }
         text.push_str("]\n");
     }
-    Some(text)
+    text
+}
+
+fn attributes(service: &Service) -> Vec<(&'static str, Value)> {
+    let mut entries = vec![("scheduler", Value::from(service.scheduler.name()))];
+    let flags = service.flags.names(service.scheduler);
+    if !flags.is_empty() {
+        entries.push(("flags", Value::from(flags)));
+    }
+    if let Some(persistence) = service.persistence {
+        entries.push(("persistence", Value::from(persistence.timeout)));
+        match persistence.netmask {
+            whole if whole == Netmask::whole(service.family()) => {}
+            Netmask::V4(mask) => entries.push(("netmask", Value::from(mask.to_string()))),
+            Netmask::V6(length) => {
+                entries.push(("netmask6", Value::from(u32::from(length.get()))));
+            }
+        }
+    }
+    if let Some(engine) = service.engine {
+        entries.push(("engine", Value::from(engine.name())));
+    }
+    if service.one_packet {
+        entries.push(("one_packet", Value::from(true)));
+    }
+    let own = service.timeouts;
+    let own = [("tcp", own.tcp), ("tcp_fin", own.tcp_fin), ("udp", own.udp)];
+    let own = own
+        .into_iter()
+        .filter_map(|(key, seconds)| Some((key.to_owned(), Value::from(seconds?.get()))));
+    let own: Table = own.collect();
+    if !own.is_empty() {
+        entries.push(("timeouts", Value::Table(own)));
+    }
+    if service.refusal != Refusal::default() {
+        entries.push(("refusal", Value::from(service.refusal.name())));
+    }
+    if !service.local_addresses.is_empty() {
+        let addresses = service.local_addresses.iter();
+        let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
+        entries.push(("local_addresses", Value::from(addresses)));
+    }
+    entries
+}
+
+fn tunnel(tunnel: Tunnel) -> Value {
+    let mut table = Table::new();
+    table.insert("type".to_owned(), Value::from(tunnel.name()));
+    let checksum = match tunnel {
+        Tunnel::Ipip => GueChecksum::None,
+        Tunnel::Gue { port, checksum } => {
+            table.insert("port".to_owned(), Value::from(u32::from(port.get())));
+            checksum
+        }
+        Tunnel::Gre { checksum: true } => GueChecksum::Full,
+        Tunnel::Gre { checksum: false } => GueChecksum::None,
+    };
+    if checksum != GueChecksum::None {
+        table.insert("checksum".to_owned(), Value::from(checksum.name()));
+    }
+    Value::Table(table)
+}
+
+/// On one line: there may be many.
+fn server(server: &RealServer, of_service: Forwarding) -> String {
+    let address = match server.address.port() {
+        0 => server.address.ip().to_string(),
+        _ => server.address.to_string(),
+    };
+    let mut text = format!(
+        "{{ address = \"{address}\", weight = {}",
+        server.weight.get()
+    );
+    if server.forwarding != of_service {
+        let _ = write!(text, ", forward = \"{}\"", server.forwarding.name());
+        if let Forwarding::Tunnel(tunnel) = server.forwarding {
+            let _ = write!(text, ", tunnel = {}", self::tunnel(tunnel));
+        }
+    }
+    for (name, threshold) in [
+        ("upper_threshold", server.thresholds.upper()),
+        ("lower_threshold", server.thresholds.lower()),
+    ] {
+        if threshold != 0 {
+            let _ = write!(text, ", {name} = {threshold}");
+        }
+    }
+    text + " }"
 }
 
 fn line(text: &mut String, key: &str, value: &Value) {

@@ -110,12 +110,114 @@ error: a real server has no key `adress`
 }
 
 #[test]
-fn keys_that_are_still_to_come() {
+fn what_does_not_go_together() {
     check(
         r#"[sysctl]
-conntrack = 1
+drop_enrty = 1
 
-[vrrp]
+[[mark]]
+destination = "192.0.2.1/24"
+
+[[service]]
+listen = ["tcp 192.0.2.10:80", "tcp 192.0.2.10:0"]
+flags = ["mh-port"]
+netmask = "255.255.255.0"
+one_packet = true
+forward = "dr"
+server = [
+  { address = "10.0.0.11:8080" },
+  { address = "10.0.0.12", tunnel = { type = "ipip" } },
+  { address = "10.0.0.13", forward = "tun", tunnel = { type = "gue" } },
+  { address = "10.0.0.14", forward = "tun", tunnel = { type = "gre", checksum = "remote" } },
+  { address = "10.0.0.15", upper_threshold = 3, lower_threshold = 4 },
+]
+"#,
+        r#"
+error: [sysctl] has no key `drop_enrty`
+ --> weir.toml:2:1
+  |
+2 | drop_enrty = 1
+  | ^^^^^^^^^^ did you mean `drop_entry`?
+
+error: this rule has no `mark`
+ --> weir.toml:4:1
+  |
+4 | [[mark]]
+  | ^^^^^^^^ expected `mark = 7`
+
+error: `192.0.2.1/24` is no `destination`
+ --> weir.toml:5:15
+  |
+5 | destination = "192.0.2.1/24"
+  |               ^^^^^^^^^^^^^^ expected an address or a prefix, like `192.0.2.10` or `2001:db8::/64`
+
+error: a service on all ports (port 0) has to be persistent
+ --> weir.toml:8:32
+  |
+8 | listen = ["tcp 192.0.2.10:80", "tcp 192.0.2.10:0"]
+  |                                ^^^^^^^^^^^^^^^^^^ add `persistence = 360`, or name a port from 1 to 65535
+
+error: scheduler `wlc` has no flag `mh-port`
+ --> weir.toml:9:10
+  |
+9 | flags = ["mh-port"]
+  |          ^^^^^^^^^ expected `flag-1`, `flag-2` or `flag-3`
+
+error: `netmask` says which clients are one, but this service is not persistent
+  --> weir.toml:10:11
+   |
+10 | netmask = "255.255.255.0"
+   |           ^^^^^^^^^^^^^^^ add `persistence = 360`, or leave it out
+
+error: `one_packet` is for UDP, and this service listens on tcp:192.0.2.10:80
+  --> weir.toml:11:14
+   |
+11 | one_packet = true
+   |              ^^^^ leave it out, or put that service into a section of its own
+
+error: `dr` changes no port: packets to tcp:192.0.2.10:80 reach 10.0.0.11 at port 80
+  --> weir.toml:14:15
+   |
+14 |   { address = "10.0.0.11:8080" },
+   |               ^^^^^^^^^^^^^^^^ leave the port out
+
+error: `dr` changes no port: packets to tcp:192.0.2.10:0 reach 10.0.0.11 at port 0
+  --> weir.toml:14:15
+   |
+14 |   { address = "10.0.0.11:8080" },
+   |               ^^^^^^^^^^^^^^^^ leave the port out
+
+error: `tunnel` does not go with `dr`
+  --> weir.toml:15:37
+   |
+15 |   { address = "10.0.0.12", tunnel = { type = "ipip" } },
+   |                                     ^^^^^^^^^^^^^^^^^ expected `forward = "tun"` beside it
+
+error: this tunnel of gue has no port
+  --> weir.toml:16:54
+   |
+16 |   { address = "10.0.0.13", forward = "tun", tunnel = { type = "gue" } },
+   |                                                      ^^^^^^^^^^^^^^^^ expected `port = 6080`
+
+error: a tunnel of gre has no `remote` checksum
+  --> weir.toml:17:81
+   |
+17 |   { address = "10.0.0.14", forward = "tun", tunnel = { type = "gre", checksum = "remote" } },
+   |                                                                                 ^^^^^^^^ only gue has `remote`, and ipip has none
+
+error: the lower threshold is above the upper one, which is 3
+  --> weir.toml:18:67
+   |
+18 |   { address = "10.0.0.15", upper_threshold = 3, lower_threshold = 4 },
+   |                                                                   ^ expected a whole number from 0 to 3
+"#,
+    );
+}
+
+#[test]
+fn keys_that_are_still_to_come() {
+    check(
+        r#"[vrrp]
 
 [[service]]
 listen = ["tcp 192.0.2.10:80"]
@@ -123,22 +225,16 @@ forward = "nat"
 check = { http = "/healthz" }
 "#,
         r#"
-error: `conntrack` in [sysctl] is known but still to come
- --> weir.toml:2:1
-  |
-2 | conntrack = 1
-  | ^^^^^^^^^ this version of Weir cannot do it; leave it out
-
 error: `vrrp` in weir.toml is known but still to come
- --> weir.toml:4:2
+ --> weir.toml:1:2
   |
-4 | [vrrp]
+1 | [vrrp]
   |  ^^^^ this version of Weir cannot do it; leave it out
 
 error: `check` in [[service]] is known but still to come
- --> weir.toml:9:1
+ --> weir.toml:6:1
   |
-9 | check = { http = "/healthz" }
+6 | check = { http = "/healthz" }
   | ^^^^^ this version of Weir cannot do it; leave it out
 "#,
     );
@@ -319,8 +415,8 @@ tcp = -1
 udp = 2678401
 
 [sysctl]
-conn_reuse_mode = 4
-expire_nodest_conn = 2
+drop_entry = 4
+sync_threshold = "50 50"
 "#,
         r#"
 error: `services` is out of its range
@@ -347,17 +443,17 @@ error: `udp` is out of its range
 7 | udp = 2678401
   |       ^^^^^^^ expected a whole number from 1 to 2678400
 
-error: `conn_reuse_mode` is out of its range
-  --> weir.toml:10:19
+error: `drop_entry` cannot be 4
+  --> weir.toml:10:14
    |
-10 | conn_reuse_mode = 4
-   |                   ^ expected a whole number from 0 to 3
+10 | drop_entry = 4
+   |              ^ expected a whole number from 0 to 3
 
-error: `expire_nodest_conn` is out of its range
-  --> weir.toml:11:22
+error: `sync_threshold` cannot be 50 50
+  --> weir.toml:11:18
    |
-11 | expire_nodest_conn = 2
-   |                      ^ expected a whole number from 0 to 1
+11 | sync_threshold = "50 50"
+   |                  ^^^^^^^ expected two whole numbers like `3 50`, the first below the second or the second 0
 "#,
     );
 }
@@ -400,8 +496,7 @@ listen = [
   "tcp 192.0.2.10:80 rr",
   "udp 192.0.2.10:0",
   "icmp 192.0.2.10:80",
-  "sctp 192.0.2.10:80",
-  "fwmark 7",
+  "fwmark 0",
 ]
 "#,
         r#"
@@ -409,61 +504,55 @@ error: `192.0.2.10:80` is no virtual service
  --> weir.toml:4:3
   |
 4 |   "192.0.2.10:80",
-  |   ^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+  |   ^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`, or `fwmark 7`
 
 error: `tcp 192.0.2.10` has no port
  --> weir.toml:5:3
   |
 5 |   "tcp 192.0.2.10",
-  |   ^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+  |   ^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`, or `fwmark 7`
 
 error: `tcp 192.0.2.300:80` is no virtual service
  --> weir.toml:6:3
   |
 6 |   "tcp 192.0.2.300:80",
-  |   ^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+  |   ^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`, or `fwmark 7`
 
 error: `tcp 192.0.2.10:65536` is no virtual service
  --> weir.toml:7:3
   |
 7 |   "tcp 192.0.2.10:65536",
-  |   ^^^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+  |   ^^^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`, or `fwmark 7`
 
 error: `tcp 2001:db8::10:80` has no port
  --> weir.toml:8:3
   |
 8 |   "tcp 2001:db8::10:80",
-  |   ^^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+  |   ^^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`, or `fwmark 7`
 
 error: `tcp 192.0.2.10:80 rr` is no virtual service
  --> weir.toml:9:3
   |
 9 |   "tcp 192.0.2.10:80 rr",
-  |   ^^^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`
+  |   ^^^^^^^^^^^^^^^^^^^^^^ expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`, or `fwmark 7`
 
-error: a service on all ports is known but still to come
+error: a service on all ports (port 0) has to be persistent
   --> weir.toml:10:3
    |
 10 |   "udp 192.0.2.10:0",
-   |   ^^^^^^^^^^^^^^^^^^ expected a port from 1 to 65535
+   |   ^^^^^^^^^^^^^^^^^^ add `persistence = 360`, or name a port from 1 to 65535
 
 error: there is no protocol `icmp`
   --> weir.toml:11:3
    |
 11 |   "icmp 192.0.2.10:80",
-   |   ^^^^^^^^^^^^^^^^^^^^ expected `tcp` or `udp`
+   |   ^^^^^^^^^^^^^^^^^^^^ expected `tcp`, `udp` or `sctp`, or `fwmark`
 
-error: services of `sctp` are known but still to come
+error: `0` is no firewall mark
   --> weir.toml:12:3
    |
-12 |   "sctp 192.0.2.10:80",
-   |   ^^^^^^^^^^^^^^^^^^^^ this version of Weir cannot do it; leave it out
-
-error: services of `fwmark` are known but still to come
-  --> weir.toml:13:3
-   |
-13 |   "fwmark 7",
-   |   ^^^^^^^^^^ this version of Weir cannot do it; leave it out
+12 |   "fwmark 0",
+   |   ^^^^^^^^^^ expected a whole number from 1 to 4294967295
 "#,
     );
 }

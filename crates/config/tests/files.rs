@@ -1,14 +1,20 @@
 //! Good files, and that what is written reads the same.
 
-use std::net::{IpAddr, SocketAddr};
+mod any;
+
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
+use any::config;
 use proptest::prelude::*;
-use weir_config::file::{Config, DirectorConfig, Mode, Sysctls, TableSizes, parse};
+use weir_config::file::{Config, DirectorConfig, Mode, TableSizes, parse};
 use weir_config::model::{
-    Forwarding, Protocol, RealServer, Scheduler, Service, ServiceKey, Timeouts, Weight, is_host,
+    Engine, Forwarding, GueChecksum, InterfaceName, LocalAddresses, MarkRule, Netmask, Persistence,
+    Ports, PrefixLength6, Protocol, RealServer, Refusal, Scheduler, SchedulerFlags, Service,
+    ServiceTimeouts, Thresholds, Timeouts, Tunnel, Weight,
 };
 use weir_config::save::save;
+use weir_config::sysctl::{Sysctl, Sysctls};
 
 fn read(text: &str) -> Config {
     parse(text, "weir.toml").unwrap_or_else(|found| {
@@ -29,6 +35,14 @@ fn server(address: &str, weight: u32) -> RealServer {
         weight: Weight::new(weight).unwrap(),
         ..RealServer::new(address.parse().unwrap(), Forwarding::Nat)
     }
+}
+
+fn sysctls(values: &[(&str, &str)]) -> Sysctls {
+    let mut sysctls = Sysctls::default();
+    for (name, value) in values {
+        sysctls.set(name, value).unwrap();
+    }
+    sysctls
 }
 
 #[test]
@@ -55,8 +69,8 @@ fn the_example_has_every_key_and_the_defaults() {
     );
     assert_eq!(config.tables, defaults.tables);
     assert_eq!(config.timeouts, Timeouts::default());
-    assert_eq!(config.sysctls.connection_reuse_mode, Some(1));
-    assert_eq!(config.sysctls.expire_without_destination, Some(false));
+    assert_eq!(config.sysctls.get(Sysctl::ConnReuseMode), Some(1));
+    assert_eq!(config.sysctls.get(Sysctl::ExpireNodestConn), Some(0));
     let web = Scheduler::default();
     assert_eq!(
         config.services,
@@ -136,10 +150,8 @@ forward = "nat"
                 tcp_fin: 6,
                 udp: 7,
             },
-            sysctls: Sysctls {
-                connection_reuse_mode: Some(0),
-                expire_without_destination: Some(true),
-            },
+            sysctls: sysctls(&[("conn_reuse_mode", "0"), ("expire_nodest_conn", "1")]),
+            marks: vec![],
             services: vec![
                 (
                     service("tcp:192.0.2.10:80", Scheduler::WeightedRoundRobin),
@@ -188,81 +200,157 @@ weight = 2
     );
 }
 
-fn address(family: bool) -> impl Strategy<Value = SocketAddr> {
-    let ip = if family {
-        any::<[u8; 16]>().prop_map(IpAddr::from).boxed()
-    } else {
-        any::<[u8; 4]>().prop_map(IpAddr::from).boxed()
-    };
-    (ip, 1u16..).prop_map(|(ip, port)| SocketAddr::new(ip, port))
-}
+#[test]
+fn everything_that_can_be_said_of_services() {
+    let config = read(
+        r#"
+[sysctl]
+drop_entry     = 1
+sync_threshold = "7 90"
+est_nice       = -3
 
-fn real_server(family: bool) -> impl Strategy<Value = RealServer> {
-    let address = address(family).prop_filter("a host", |address| is_host(address.ip()));
-    (address, 0..=Weight::MAX).prop_map(|(address, weight)| RealServer {
-        weight: Weight::new(weight).unwrap(),
-        ..RealServer::new(address, Forwarding::Nat)
-    })
-}
+[[mark]]
+mark        = 7
+protocol    = "tcp"
+destination = "192.0.2.0/24"
+ports       = "8000-8100"
+interface   = "eth0"
 
-fn services() -> impl Strategy<Value = Vec<(Service, Vec<RealServer>)>> {
-    let protocol = prop::sample::select(vec![Protocol::Tcp, Protocol::Udp]);
-    let scheduler = prop::sample::select(&Scheduler::ALL[..]);
-    let service =
-        (protocol, scheduler, any::<bool>()).prop_flat_map(|(protocol, scheduler, v6)| {
-            let servers = prop::collection::vec(real_server(v6), 0..5);
-            (address(v6), servers).prop_map(move |(address, servers)| {
-                let key = ServiceKey::Address { protocol, address };
-                (
-                    Service {
-                        scheduler,
-                        ..Service::new(key)
-                    },
-                    servers,
-                )
-            })
-        });
-    prop::collection::vec(service, 0..4)
-}
+[[mark]]
+mark        = 0xff
+destination = "2001:db8::1"
 
-fn config() -> impl Strategy<Value = Config> {
-    let path = "/[a-zä\"\\\\ ]{0,9}".prop_map(PathBuf::from);
-    let mode = prop::sample::select(&Mode::ALL[..]);
-    let interfaces = prop::collection::hash_set("[a-z\"\\\\.0-9]{1,15}", 0..3);
-    let director =
-        (interfaces, mode, path.clone(), path).prop_map(|(interfaces, mode, socket, bpffs)| {
-            DirectorConfig {
-                interfaces: interfaces.into_iter().collect(),
-                mode,
-                socket,
-                bpffs,
-            }
-        });
-    let size = 1..=1u32 << 30;
-    let tables =
-        (size.clone(), size.clone(), size.clone(), size).prop_map(|(a, b, c, d)| TableSizes {
-            services: a,
-            real_servers: b,
-            connections4: c,
-            connections6: d,
-        });
-    let seconds = 0..=2_678_400u32;
-    let timeouts = (seconds.clone(), seconds.clone(), seconds)
-        .prop_map(|(tcp, tcp_fin, udp)| Timeouts { tcp, tcp_fin, udp });
-    let sysctls =
-        (prop::option::of(0..=3u32), any::<Option<bool>>()).prop_map(|(mode, expire)| Sysctls {
-            connection_reuse_mode: mode,
-            expire_without_destination: expire,
-        });
-    (director, tables, timeouts, sysctls, services()).prop_map(
-        |(director, tables, timeouts, sysctls, services)| Config {
-            director,
-            tables,
-            timeouts,
-            sysctls,
-            services,
+[[service]]
+listen      = ["fwmark 7", "fwmark6 255"]
+scheduler   = "mh"
+flags       = ["mh-port", "mh-fallback"]
+persistence = 360
+netmask     = "255.255.255.0"
+netmask6    = 64
+forward     = "tun"
+tunnel      = { type = "gue", port = 6080, checksum = "remote" }
+server      = [
+  { address = "10.0.0.11", upper_threshold = 100, lower_threshold = 80 },
+  { address = "10.0.0.12", tunnel = { type = "gre", checksum = "full" } },
+]
+
+[[service]]
+listen          = ["udp 192.0.2.10:5060"]
+engine          = "sip"
+persistence     = 60
+one_packet      = true
+timeouts        = { udp = 30 }
+refusal         = "silent"
+local_addresses = ["10.0.0.1", "10.0.0.2"]
+forward         = "dr"
+server          = [{ address = "10.0.0.11" }, { address = "10.0.0.12:5061", forward = "nat" }]
+
+[[service]]
+listen      = ["sctp 192.0.2.10:0"]
+persistence = 60
+forward     = "nat"
+server      = [{ address = "10.0.0.11" }]
+"#,
+    );
+    assert_eq!(
+        config.sysctls,
+        sysctls(&[
+            ("drop_entry", "1"),
+            ("sync_threshold", "7 90"),
+            ("est_nice", "-3")
+        ])
+    );
+    assert_eq!(
+        config.marks,
+        [
+            MarkRule {
+                mark: NonZeroU32::new(7).unwrap(),
+                protocol: Some(Protocol::Tcp),
+                destination: "192.0.2.0/24".parse().unwrap(),
+                ports: Ports::new(8000, 8100).unwrap(),
+                interface: InterfaceName::new("eth0"),
+            },
+            MarkRule {
+                mark: NonZeroU32::new(255).unwrap(),
+                protocol: None,
+                destination: "2001:db8::1".parse().unwrap(),
+                ports: Ports::ALL,
+                interface: None,
+            },
+        ]
+    );
+    let of_mark = |key: &str, netmask| Service {
+        flags: SchedulerFlags {
+            flag1: true,
+            flag2: true,
+            flag3: false,
         },
-    )
+        persistence: Some(Persistence {
+            timeout: 360,
+            netmask,
+        }),
+        ..service(key, Scheduler::MaglevHashing)
+    };
+    let tunnel = |address: &str, tunnel| {
+        RealServer::new(address.parse().unwrap(), Forwarding::Tunnel(tunnel))
+    };
+    let tunnelled = vec![
+        RealServer {
+            thresholds: Thresholds::new(100, 80).unwrap(),
+            ..tunnel(
+                "10.0.0.11:0",
+                Tunnel::Gue {
+                    port: NonZeroU16::new(6080).unwrap(),
+                    checksum: GueChecksum::Remote,
+                },
+            )
+        },
+        tunnel("10.0.0.12:0", Tunnel::Gre { checksum: true }),
+    ];
+    let mut local_addresses = LocalAddresses::default();
+    assert!(local_addresses.add("10.0.0.1".parse().unwrap()));
+    assert!(local_addresses.add("10.0.0.2".parse().unwrap()));
+    let persistent = |key: &str| Service {
+        persistence: Some(Persistence {
+            timeout: 60,
+            netmask: Netmask::V4([255; 4].into()),
+        }),
+        ..service(key, Scheduler::default())
+    };
+    assert_eq!(
+        config.services,
+        [
+            (
+                of_mark("fwmark:7", Netmask::V4([255, 255, 255, 0].into())),
+                tunnelled.clone()
+            ),
+            (
+                of_mark("fwmark6:255", Netmask::V6(PrefixLength6::new(64).unwrap())),
+                tunnelled
+            ),
+            (
+                Service {
+                    engine: Some(Engine::Sip),
+                    one_packet: true,
+                    timeouts: ServiceTimeouts {
+                        udp: NonZeroU32::new(30),
+                        ..ServiceTimeouts::default()
+                    },
+                    refusal: Refusal::Silent,
+                    local_addresses,
+                    ..persistent("udp:192.0.2.10:5060")
+                },
+                vec![
+                    RealServer::new("10.0.0.11:5060".parse().unwrap(), Forwarding::Direct),
+                    server("10.0.0.12:5061", 1),
+                ]
+            ),
+            (
+                persistent("sctp:192.0.2.10:0"),
+                vec![server("10.0.0.11:0", 1)]
+            ),
+        ]
+    );
 }
 
 /// Random addresses meet now and then; a file cannot have them twice.

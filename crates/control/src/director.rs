@@ -8,8 +8,8 @@ use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::service::AVAILABLE;
 use weir_abi::{NONE, service};
-use weir_config::file::Sysctls;
 use weir_config::model::{Protocol, Scheduler, Service, ServiceKey, Timeouts};
+use weir_config::sysctl::Sysctls;
 
 use crate::error::Error;
 use crate::estimator::Estimator;
@@ -147,7 +147,7 @@ impl Director {
     }
 
     /// Sets the sysctls that are said.
-    pub fn set_sysctls<T: Tables>(&mut self, tables: &T, sysctls: Sysctls) {
+    pub fn set_sysctls<T: Tables>(&mut self, tables: &T, sysctls: &Sysctls) {
         settings::set_sysctls(tables.settings(), sysctls);
     }
 

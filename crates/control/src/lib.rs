@@ -11,6 +11,7 @@
 mod addresses;
 mod adopt;
 pub mod connection;
+pub mod defence;
 mod director;
 mod error;
 mod estimator;

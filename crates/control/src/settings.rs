@@ -3,8 +3,8 @@
 use weir_abi::settings::Settings;
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
-use weir_config::file::Sysctls;
 use weir_config::model::Timeouts;
+use weir_config::sysctl::Sysctls;
 
 /// Seconds that each TCP state lasts, by IPVS's numbers of the states (NONE to LAST).
 const TCP_SECONDS: [u32; 12] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2];
@@ -58,21 +58,21 @@ pub fn forget_routes(settings: &Settings) {
     }
 }
 
+/// What a sysctl says.
+pub fn sysctl(settings: &Settings, which: Sysctl) -> i64 {
+    let word = settings.sysctl(which).load();
+    match which.range() {
+        (_, most) if most > i64::from(i32::MAX) => i64::from(word),
+        _ => i64::from(word as i32),
+    }
+}
+
 /// Sets what is said, if it differs: connections remember what they decided by it.
-pub(crate) fn set_sysctls(settings: &Settings, sysctls: Sysctls) {
-    let expire = sysctls.expire_without_destination.map(u32::from);
+pub(crate) fn set_sysctls(settings: &Settings, sysctls: &Sysctls) {
     let mut changed = false;
-    for (cell, wanted) in [
-        (
-            settings.sysctl(Sysctl::ConnReuseMode),
-            sysctls.connection_reuse_mode,
-        ),
-        (settings.sysctl(Sysctl::ExpireNodestConn), expire),
-    ] {
-        if let Some(wanted) = wanted
-            && cell.load() != wanted
-        {
-            cell.store(wanted);
+    for (which, wanted) in sysctls.iter() {
+        if sysctl(settings, which) != wanted {
+            settings.sysctl(which).store(wanted as u32);
             changed = true;
         }
     }
@@ -112,6 +112,18 @@ mod tests {
         assert_eq!(seconds[..TCP_SECONDS.len()], TCP_SECONDS);
         assert!(seconds[TCP_SECONDS.len()..].iter().all(|s| *s == 2));
         assert_eq!(settings.sysctl(Sysctl::ConnReuseMode).load(), 1);
+    }
+
+    #[test]
+    fn every_sysctl_reads_back_as_it_was_set() {
+        let settings = Settings::default();
+        for &which in Sysctl::ALL {
+            let (least, most) = which.range();
+            for value in [least, which.default_value(), most] {
+                settings.sysctl(which).store(value as u32);
+                assert_eq!(sysctl(&settings, which), value, "{}", which.name());
+            }
+        }
     }
 
     #[test]

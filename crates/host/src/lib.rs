@@ -11,6 +11,7 @@ pub mod clock;
 mod ethtool;
 pub mod interface;
 pub mod kernel;
+pub mod memory;
 pub mod mode;
 pub mod namespace;
 pub mod neighbour;

@@ -22,6 +22,12 @@ pub fn forwards(family: Family, interface: &str) -> io::Result<bool> {
     Ok(fs::read_to_string(path)?.trim() != "0")
 }
 
+/// The first port that anybody may listen on.
+pub fn unprivileged_port_start() -> io::Result<u32> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")?;
+    text.trim().parse().map_err(io::Error::other)
+}
+
 /// The command that makes the kernel forward packets of this family.
 pub const fn remedy(family: Family) -> &'static str {
     match family {

@@ -9,7 +9,8 @@ use clap::{Parser, Subcommand};
 use crate::exit::{self, Code, Outcome};
 use crate::verbs::ipvsadm::Program;
 use crate::verbs::{
-    apply, connections, counters, detach, ipvsadm, plan, proc, realserver, run, services, status,
+    apply, connections, counters, detach, drain, get, ipvsadm, plan, proc, realserver, run,
+    services, set, status,
 };
 
 /// The Linux Virtual Server, as one program: a director's daemon and its command line
@@ -52,6 +53,9 @@ enum Verb {
     Connections(connections::Arguments),
     Counters(counters::Arguments),
     Proc(proc::Arguments),
+    Get(get::Arguments),
+    Set(set::Arguments),
+    Drain(drain::Arguments),
     Plan(plan::Arguments),
     Apply(apply::Arguments),
     Detach(detach::Arguments),
@@ -97,6 +101,9 @@ fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
         Verb::Connections(arguments) => done(connections::run(&arguments)),
         Verb::Counters(arguments) => done(counters::run(&arguments)),
         Verb::Proc(arguments) => done(proc::run(&arguments)),
+        Verb::Get(arguments) => done(get::run(&arguments)),
+        Verb::Set(arguments) => done(set::run(&arguments)),
+        Verb::Drain(arguments) => done(drain::run(&arguments)),
         Verb::Plan(arguments) => done(plan::run(&arguments)),
         Verb::Apply(arguments) => done(apply::run(&arguments)),
         Verb::Detach(arguments) => done(detach::run(&arguments)),

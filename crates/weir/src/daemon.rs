@@ -1,14 +1,17 @@
 //! The daemon: the management API in front of the director.
 //!
-//! Locks are taken in this order: `director`, then `plane`, then `interfaces`; `syncs` alone.
+//! Locks are taken in this order: `director`, then `plane`, then one of `interfaces`, `marks`, `drains`;
+//! `syncs` alone.
 
 pub mod configuration;
 mod connections;
+mod drain;
 mod facts;
 mod interfaces;
 mod listing;
 mod routes;
 pub mod serving;
+mod settings;
 mod status;
 mod sync_daemons;
 pub mod tasks;
@@ -19,7 +22,7 @@ use std::time::{Duration, Instant};
 use api::management::{ConnectionFilter, Document};
 use api::status::Status;
 use api::{Change, Management, Peer, types};
-use config::model::{ServiceKey, SyncDaemon, SyncRole, Timeouts};
+use config::model::{MarkRule, ServiceKey, SyncDaemon, SyncRole, Timeouts};
 use control::Director;
 use control::sync_daemons::SyncDaemons;
 use host::clock::monotonic;
@@ -29,6 +32,7 @@ use weir_control as control;
 use weir_host as host;
 
 use crate::plane::Plane;
+use drain::Drain;
 use interfaces::Interfaces;
 
 pub use facts::Facts;
@@ -42,6 +46,8 @@ pub struct Daemon<P> {
     syncs: Mutex<SyncDaemons>,
     /// Why changes of routes go unnoticed, while they do.
     blind: Mutex<Option<String>>,
+    marks: Mutex<Vec<MarkRule>>,
+    drains: Mutex<Vec<Drain>>,
     facts: Facts,
     started: Instant,
 }
@@ -50,6 +56,8 @@ impl<P: Plane> Daemon<P> {
     /// Takes over what is in the tables; new tables are empty.
     pub fn adopt(plane: P, facts: Facts) -> Result<Self, control::Error<P::Error>> {
         Ok(Self {
+            marks: Mutex::new(settings::adopt_marks(&plane)),
+            drains: Mutex::default(),
             director: Mutex::new(Director::adopt(&plane, monotonic())?),
             plane: RwLock::new(plane),
             interfaces: Mutex::new(Interfaces::default()),
@@ -88,6 +96,14 @@ impl<P: Plane> Daemon<P> {
         self.syncs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn marks(&self) -> MutexGuard<'_, Vec<MarkRule>> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drains(&self) -> MutexGuard<'_, Vec<Drain>> {
+        self.drains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets the rates follow. Commands need not wait while counters are read.
     fn estimate(&self) -> Result<(), control::Error<P::Error>> {
         let version = self.director().version();
@@ -123,6 +139,12 @@ impl<P: Plane> Daemon<P> {
             }
             Change::Zero(key) => director.zero(plane, key.as_ref()),
             Change::SetTimeouts(timeouts) => director.set_timeouts(plane, timeouts),
+            Change::SetSysctls(sysctls) => {
+                director.set_sysctls(plane, &sysctls);
+                Ok(())
+            }
+            // Not the director's.
+            Change::SetMarks(_) | Change::Drain { .. } => Ok(()),
         }
     }
 }
@@ -161,6 +183,14 @@ impl<P: Plane> Management for Daemon<P> {
         Ok(control::settings::timeouts(self.plane().settings()))
     }
 
+    fn sysctls(&self) -> Result<Vec<types::Sysctl>, api::Error> {
+        Ok(self.list_sysctls())
+    }
+
+    fn marks(&self) -> Result<Vec<MarkRule>, api::Error> {
+        Ok(self.list_marks())
+    }
+
     fn sync_daemons(&self) -> Result<Vec<SyncDaemon>, api::Error> {
         Ok(self.list_sync_daemons())
     }
@@ -189,9 +219,28 @@ impl<P: Plane> Management for Daemon<P> {
             | Change::Flush
             | Change::DeleteServer { .. }
             | Change::Zero(_)
-            | Change::SetTimeouts(_) => Ok(()),
+            | Change::SetTimeouts(_)
+            | Change::SetSysctls(_)
+            | Change::SetMarks(_)
+            | Change::Drain { .. } => Ok(()),
         };
-        let made = outcome.and_then(|()| self.make(change.clone()).map_err(listing::refusal));
+        let make = || match &change {
+            Change::SetMarks(rules) => self.set_marks(rules.clone()),
+            Change::Drain {
+                key,
+                address,
+                timeout,
+            } => self
+                .start_draining(*key, *address, *timeout)
+                .map_err(listing::refusal),
+            Change::SetSysctls(_) => {
+                let made = self.make(change.clone()).map_err(listing::refusal);
+                self.follow_machine();
+                made
+            }
+            other => self.make(other.clone()).map_err(listing::refusal),
+        };
+        let made = outcome.and_then(|()| make());
         if made.is_ok()
             && let Change::AddServer { server, .. } = &change
         {

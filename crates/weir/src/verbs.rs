@@ -4,12 +4,15 @@ pub mod apply;
 pub mod connections;
 pub mod counters;
 pub mod detach;
+pub mod drain;
+pub mod get;
 pub mod ipvsadm;
 pub mod plan;
 pub mod proc;
 pub mod realserver;
 pub mod run;
 pub mod services;
+pub mod set;
 pub mod status;
 
 use std::fs;

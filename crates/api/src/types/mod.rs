@@ -1,6 +1,7 @@
 //! What travels: services, real servers, connections, counters, timeouts.
 
 mod service;
+mod settings;
 mod sync_daemon;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ pub use service::{
     NewServer, NewService, Persistence, Server, ServerEdit, Service, ServiceEdit, ServiceTimeouts,
     Services, Tunnel,
 };
+pub use settings::{Drain, Mark, Marks, NewDrain, NewValue, Sysctl, Sysctls};
 pub use sync_daemon::{SyncDaemon, SyncDaemons, role as sync_role};
 
 /// Connections, packets and bytes since they were last zeroed.

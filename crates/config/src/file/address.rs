@@ -2,46 +2,45 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::{Protocol, is_host};
+use crate::model::{Family, Protocol, ServiceKey, is_host};
 
 /// What is wrong with a text: the message and what was expected.
 pub(super) type Refusal = (String, String);
 
-const LISTEN: &str =
-    "expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`";
+const LISTEN: &str = "expected protocol, address and port, like `tcp 192.0.2.10:80` or `udp [2001:db8::1]:53`, or `fwmark 7`";
 const SERVER: &str =
     "expected an address, with or without a port, like `10.0.0.11:8080` or `[2001:db8::11]:8080`";
-const LEAVE_OUT: &str = "this version of Weir cannot do it; leave it out";
 
-/// `tcp 192.0.2.10:80`.
-pub(super) fn listen(text: &str) -> Result<(Protocol, SocketAddr), Refusal> {
+/// `tcp 192.0.2.10:80`, `fwmark 7`.
+pub(super) fn listen(text: &str) -> Result<ServiceKey, Refusal> {
     let refuse = || (format!("`{text}` is no virtual service"), LISTEN.to_owned());
     let mut words = text.split_whitespace();
-    let (Some(protocol), Some(address), None) = (words.next(), words.next(), words.next()) else {
+    let (Some(kind), Some(name), None) = (words.next(), words.next(), words.next()) else {
         return Err(refuse());
     };
-    match protocol {
-        "sctp" | "fwmark" | "fwmark6" => {
-            return Err((
-                format!("services of `{protocol}` are known but still to come"),
-                LEAVE_OUT.to_owned(),
-            ));
-        }
-        _ => {}
+    let family = match kind {
+        "fwmark" => Some(Family::V4),
+        "fwmark6" => Some(Family::V6),
+        _ => None,
+    };
+    if let Some(family) = family {
+        return match name.parse() {
+            Ok(mark) if mark != 0 => Ok(ServiceKey::FirewallMark { family, mark }),
+            _ => Err((
+                format!("`{name}` is no firewall mark"),
+                "expected a whole number from 1 to 4294967295".to_owned(),
+            )),
+        };
     }
-    let Some(protocol) = Protocol::from_name(protocol) else {
+    let Some(protocol) = Protocol::from_name(kind) else {
         return Err((
-            format!("there is no protocol `{protocol}`"),
-            "expected `tcp` or `udp`".to_owned(),
+            format!("there is no protocol `{kind}`"),
+            "expected `tcp`, `udp` or `sctp`, or `fwmark`".to_owned(),
         ));
     };
-    match socket_address(address) {
-        Some(address) if address.port() == 0 => Err((
-            "a service on all ports is known but still to come".to_owned(),
-            "expected a port from 1 to 65535".to_owned(),
-        )),
-        Some(address) => Ok((protocol, address)),
-        None if ip_address(address).is_some() => {
+    match socket_address(name) {
+        Some(address) => Ok(ServiceKey::Address { protocol, address }),
+        None if ip_address(name).is_some() => {
             Err((format!("`{text}` has no port"), LISTEN.to_owned()))
         }
         None => Err(refuse()),

@@ -3,6 +3,7 @@
 //! A file is taken as a whole or not at all; everything that is wrong with it is said at once.
 
 mod address;
+mod mark;
 mod reader;
 mod sections;
 mod service;
@@ -12,7 +13,8 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Problem, Source};
-use crate::model::{RealServer, Service, Timeouts};
+use crate::model::{MarkRule, RealServer, Service, Timeouts};
+use crate::sysctl::Sysctls;
 use reader::{Keys, Problems, Section};
 
 /// What a `weir.toml` says, with the defaults for what it does not say.
@@ -26,6 +28,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `[sysctl]`.
     pub sysctls: Sysctls,
+    /// `[[mark]]`: which packets get a firewall mark.
+    pub marks: Vec<MarkRule>,
     /// `[[service]]`: one virtual service for each `listen` entry, its real servers in the order in
     /// which they are to be added.
     pub services: Vec<(Service, Vec<RealServer>)>,
@@ -38,6 +42,7 @@ impl Default for Config {
             tables: TableSizes::default(),
             timeouts: Timeouts::UNCHANGED,
             sysctls: Sysctls::default(),
+            marks: Vec::new(),
             services: Vec::new(),
         }
     }
@@ -125,17 +130,10 @@ impl Default for TableSizes {
     }
 }
 
-/// IPVS's sysctls, where the file says something of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Sysctls {
-    /// `conn_reuse_mode`.
-    pub connection_reuse_mode: Option<u32>,
-    /// `expire_nodest_conn`.
-    pub expire_without_destination: Option<bool>,
-}
-
 const SECTIONS: Keys = Keys {
-    known: &["director", "tables", "timeouts", "sysctl", "service"],
+    known: &[
+        "director", "tables", "timeouts", "sysctl", "mark", "service",
+    ],
     later: &["check", "vrrp", "sync", "metrics", "api", "log"],
 };
 
@@ -157,6 +155,7 @@ pub fn parse(text: &str, name: &str) -> Result<Config, Vec<Diagnostic>> {
             tables: sections::tables(&file, &mut problems),
             timeouts: sections::timeouts(&file, &mut problems),
             sysctls: sections::sysctls(&file, &mut problems),
+            marks: mark::marks(&file, &mut problems),
             services: service::services(&file, &mut problems),
         };
     }

@@ -160,6 +160,42 @@ impl<'a> Section<'a> {
         number
     }
 
+    /// A truth value, if it is there.
+    pub(super) fn truth(&self, key: &str, problems: &mut Problems) -> Option<bool> {
+        let value = self.get(key)?;
+        if let DeValue::Boolean(truth) = value.get_ref() {
+            return Some(*truth);
+        }
+        let is = kind(value.get_ref());
+        problems.add(
+            value.span(),
+            format!("`{key}` is {is}"),
+            "expected true or false",
+        );
+        None
+    }
+
+    /// One of some names, if it is there.
+    pub(super) fn name<T>(
+        &self,
+        key: &str,
+        what: &str,
+        read: impl Fn(&str) -> Option<T>,
+        known: &[&'static str],
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let name = self.text(key, problems)?;
+        let value = read(name.value);
+        if value.is_none() {
+            problems.add(
+                name.span,
+                format!("there is no {what} `{}`", name.value),
+                suggestion(name.value, known),
+            );
+        }
+        value
+    }
+
     /// A list, if it is there.
     pub(super) fn list(
         &self,
@@ -175,6 +211,34 @@ impl<'a> Section<'a> {
         problems.add(value.span(), format!("`{key}` is {is}"), expected);
         None
     }
+}
+
+/// What is in a value that has to be a table, where its keys are known.
+pub(super) fn entries<'a>(
+    value: &'a Spanned<DeValue<'a>>,
+    name: &str,
+    known: &[&'static str],
+    problems: &mut Problems,
+) -> Option<Vec<(&'a str, &'a Spanned<DeValue<'a>>)>> {
+    let DeValue::Table(table) = value.get_ref() else {
+        let is = kind(value.get_ref());
+        problems.add(value.span(), format!("{name} is {is}"), "expected a table");
+        return None;
+    };
+    let mut entries = Vec::new();
+    for (key, value) in table {
+        let text: &str = key.get_ref();
+        if known.contains(&text) {
+            entries.push((text, value));
+        } else {
+            let expected = nearest(text, known).map_or_else(
+                || "expected the name of one of IPVS's sysctls".to_owned(),
+                |nearest| format!("did you mean `{nearest}`?"),
+            );
+            problems.add(key.span(), format!("{name} has no key `{text}`"), expected);
+        }
+    }
+    Some(entries)
 }
 
 /// A value that has to be a text.
@@ -229,7 +293,7 @@ fn read_integer(integer: &DeInteger<'_>) -> Option<u32> {
     u32::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-fn kind(value: &DeValue<'_>) -> &'static str {
+pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::reader::{Keys, Placed, Problems, Section, suggestion, text};
-use super::{DirectorConfig, Mode, Sysctls, TableSizes};
+use toml::de::DeValue;
+
+use super::reader::{Keys, Placed, Problems, Section, entries, kind, suggestion, text};
+use super::{DirectorConfig, Mode, TableSizes};
 use crate::diagnostic::Problem;
-use crate::model::Timeouts;
+use crate::model::{InterfaceName, Timeouts};
+use crate::sysctl::{self, BadSysctl, Sysctl, Sysctls};
 
 const DIRECTOR: Keys = Keys {
     known: &["interfaces", "mode", "socket", "bpffs"],
@@ -19,42 +22,7 @@ const TIMEOUTS: Keys = Keys {
     known: &["tcp", "tcp_fin", "udp"],
     later: &[],
 };
-const SYSCTL: Keys = Keys {
-    known: &["conn_reuse_mode", "expire_nodest_conn"],
-    later: &[
-        "amemthresh",
-        "am_droprate",
-        "backup_only",
-        "cache_bypass",
-        "conn_max",
-        "conntrack",
-        "drop_entry",
-        "drop_packet",
-        "expire_quiescent_template",
-        "ignore_tunneled",
-        "lblc_expiration",
-        "lblcr_expiration",
-        "nat_icmp_send",
-        "pmtu_disc",
-        "run_estimation",
-        "schedule_icmp",
-        "secure_tcp",
-        "sloppy_sctp",
-        "sloppy_tcp",
-        "snat_reroute",
-        "sync_persist_mode",
-        "sync_ports",
-        "sync_qlen_max",
-        "sync_refresh_period",
-        "sync_retries",
-        "sync_sock_size",
-        "sync_threshold",
-        "sync_version",
-    ],
-};
-
-/// The longest name of an interface (`IFNAMSIZ` less the zero).
-const LONGEST_INTERFACE: usize = 15;
+const LONGEST_NAME: usize = InterfaceName::LONGEST;
 /// Slots of tables are numbered with 31 bits, of which two numbers mean something else.
 const MOST_ENTRIES: u32 = 1 << 30;
 /// What ipvsadm takes: 31 days.
@@ -118,15 +86,35 @@ pub(super) fn timeouts(file: &Section<'_>, problems: &mut Problems) -> Timeouts 
 
 /// `[sysctl]`.
 pub(super) fn sysctls(file: &Section<'_>, problems: &mut Problems) -> Sysctls {
-    let Some(section) = section(file, "sysctl", &SYSCTL, problems) else {
-        return Sysctls::default();
+    let mut sysctls = Sysctls::default();
+    let Some(value) = file.get("sysctl") else {
+        return sysctls;
     };
-    Sysctls {
-        connection_reuse_mode: section.number("conn_reuse_mode", 0..=3, problems),
-        expire_without_destination: section
-            .number("expire_nodest_conn", 0..=1, problems)
-            .map(|number| number == 1),
+    let known: Vec<&'static str> = sysctl::named().map(Sysctl::name).collect();
+    let Some(entries) = entries(value, "[sysctl]", &known, problems) else {
+        return sysctls;
+    };
+    for (name, value) in entries {
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| number.as_str().to_owned(), |number| number.to_string()),
+            DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => kind(value.get_ref()).to_owned(),
+        };
+        if let Err(BadSysctl::Value { takes, .. }) = sysctls.set(name, &text) {
+            problems.add(
+                value.span(),
+                format!("`{name}` cannot be {text}"),
+                format!("expected {takes}"),
+            );
+        }
     }
+    sysctls
 }
 
 fn section<'a>(
@@ -146,14 +134,11 @@ fn interfaces(section: &Section<'_>, problems: &mut Problems) -> Vec<String> {
         let Some(name) = text(value, "an interface", expected, problems) else {
             continue;
         };
-        let is_name = !name.value.is_empty()
-            && name.value.len() <= LONGEST_INTERFACE
-            && !name.value.contains(|c: char| c == '/' || c.is_whitespace());
-        if !is_name {
+        if InterfaceName::new(name.value).is_none() {
             problems.add(
                 name.span,
                 format!("`{}` cannot be the name of an interface", name.value),
-                format!("expected 1 to {LONGEST_INTERFACE} characters, no space and no `/`"),
+                format!("expected 1 to {LONGEST_NAME} characters, no space and no `/`"),
             );
         } else if let Some(first) = interfaces.iter().find(|i| i.value == name.value) {
             problems.add_problem(Problem {

@@ -87,6 +87,9 @@ impl Weight {
         }
     }
 
+    /// No new connections.
+    pub const QUIESCED: Self = Self(0);
+
     /// The number.
     pub const fn get(self) -> u32 {
         self.0

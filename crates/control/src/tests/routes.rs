@@ -3,8 +3,8 @@
 
 use weir_abi::connection::HopTerms;
 use weir_abi::sysctl::Sysctl;
-use weir_config::file::Sysctls;
 use weir_config::model::{Scheduler, Timeouts};
+use weir_config::sysctl::Sysctls;
 
 use super::*;
 
@@ -56,19 +56,22 @@ fn a_sysctl_that_becomes_another_is_learnt_anew() {
     let mut world = busy();
     for (reuse, expire, becomes_another) in [
         (None, None, false),
-        (Some(1), Some(false), false),
-        (Some(0), None, true),
-        (Some(0), Some(false), false),
-        (None, Some(true), true),
-        (Some(1), Some(true), true),
-        (Some(1), Some(true), false),
+        (Some("1"), Some("0"), false),
+        (Some("0"), None, true),
+        (Some("0"), Some("0"), false),
+        (None, Some("1"), true),
+        (Some("1"), Some("1"), true),
+        (Some("1"), Some("1"), false),
     ] {
-        let sysctls = Sysctls {
-            connection_reuse_mode: reuse,
-            expire_without_destination: expire,
-        };
+        let mut sysctls = Sysctls::default();
+        if let Some(reuse) = reuse {
+            sysctls.set("conn_reuse_mode", reuse).unwrap();
+        }
+        if let Some(expire) = expire {
+            sysctls.set("expire_nodest_conn", expire).unwrap();
+        }
         let forgotten = forgets(&mut world, |world| {
-            world.director.set_sysctls(&world.tables, sysctls);
+            world.director.set_sysctls(&world.tables, &sysctls);
         });
         assert_eq!(forgotten, becomes_another, "{sysctls:?}");
     }

@@ -8,8 +8,8 @@ use weir_abi::keys::{ServerKey, ServiceKey as TableKey};
 use weir_abi::mark::MarkRecord;
 use weir_abi::service::{Destination, Service as ServiceRecord};
 use weir_abi::settings::Settings;
-use weir_config::file::Sysctls;
 use weir_config::model::{Scheduler, Timeouts};
+use weir_config::sysctl::Sysctls;
 
 use super::*;
 use crate::plan::{plan, plan_named};
@@ -117,10 +117,13 @@ const TIMEOUTS: Timeouts = Timeouts {
     tcp_fin: 60,
     udp: 100,
 };
-const SYSCTLS: Sysctls = Sysctls {
-    connection_reuse_mode: Some(0),
-    expire_without_destination: Some(true),
-};
+fn sysctls() -> Sysctls {
+    let mut sysctls = Sysctls::default();
+    for (name, value) in [("conn_reuse_mode", "0"), ("expire_nodest_conn", "1")] {
+        sysctls.set(name, value).unwrap();
+    }
+    sysctls
+}
 
 /// Makes it so as the daemon does; how much was written.
 fn make_so(world: &mut World, wanted: &[(Service, Vec<RealServer>)], unnamed_stay: bool) -> u32 {
@@ -141,7 +144,7 @@ fn make_so(world: &mut World, wanted: &[(Service, Vec<RealServer>)], unnamed_sta
     };
     director.apply(&tables, &changes, *now).unwrap();
     director.set_timeouts(&tables, TIMEOUTS).unwrap();
-    director.set_sysctls(&tables, SYSCTLS);
+    director.set_sysctls(&tables, &sysctls());
     tables.writes.get()
 }
 

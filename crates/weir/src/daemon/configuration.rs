@@ -6,10 +6,10 @@ use api::error::Diagnostic;
 use api::management::Document;
 use api::{Code, Error, Peer, types};
 use config::file::Config;
-use config::model::{RealServer, Service, Timeouts};
+use config::model::{MarkRule, RealServer, Service, Timeouts};
+use config::sysctl;
 use control::plan::{self, Change};
 use host::clock::monotonic;
-use weir_abi::sysctl::Sysctl;
 use weir_api as api;
 use weir_config as config;
 use weir_control as control;
@@ -35,6 +35,9 @@ impl<P: Plane> Daemon<P> {
     /// does not name stay as they are: somebody made them by hand.
     pub fn add_configured(&self, config: &Config) -> Result<types::Plan, Error> {
         let plan = self.make_so(config, Unnamed::Stay)?;
+        if !config.marks.is_empty() {
+            self.set_marks(config.marks.clone())?;
+        }
         self.learn_ways();
         Ok(plan)
     }
@@ -46,7 +49,7 @@ impl<P: Plane> Daemon<P> {
         let plane = self.plane();
         let current = director.configuration(&*plane);
         let changes = changes(&current, &config, Unnamed::Go);
-        let plan = self.describe_plan(&changes, &settings(&*plane, &config), &config);
+        let plan = self.describe_plan(&changes, &settings(&*plane, &config), &config, Unnamed::Go);
         drop((plane, director));
         give_memory_back();
         Ok(plan)
@@ -58,7 +61,9 @@ impl<P: Plane> Daemon<P> {
         peer: Peer,
         document: &Document,
     ) -> Result<types::Plan, Error> {
-        let plan = self.make_so(&read(document)?, Unnamed::Go)?;
+        let config = read(document)?;
+        let plan = self.make_so(&config, Unnamed::Go)?;
+        self.set_marks(config.marks)?;
         self.learn_ways();
         for change in &plan.changes {
             tracing::info!(user = peer.user, process = peer.process, "{change}");
@@ -79,8 +84,8 @@ impl<P: Plane> Daemon<P> {
         director
             .set_timeouts(plane, config.timeouts)
             .map_err(listing::refusal)?;
-        director.set_sysctls(plane, config.sysctls);
-        Ok(self.describe_plan(&changes, &settings, config))
+        director.set_sysctls(plane, &config.sysctls);
+        Ok(self.describe_plan(&changes, &settings, config, unnamed))
     }
 
     fn describe_plan(
@@ -88,10 +93,14 @@ impl<P: Plane> Daemon<P> {
         changes: &[Change],
         settings: &[String],
         config: &Config,
+        unnamed: Unnamed,
     ) -> types::Plan {
         let changes = changes.iter().map(ToString::to_string);
+        let settings = settings.iter().cloned();
+        let kept = unnamed == Unnamed::Stay && config.marks.is_empty();
+        let marks = marks_changed(&self.list_marks(), &config.marks).filter(|_| !kept);
         types::Plan {
-            changes: changes.chain(settings.iter().cloned()).collect(),
+            changes: changes.chain(settings).chain(marks).collect(),
             notes: self.notes(config),
         }
     }
@@ -115,6 +124,12 @@ impl<P: Plane> Daemon<P> {
         }
         notes
     }
+}
+
+/// Rules for firewall marks are told by their number: a change of one is all of them anew.
+fn marks_changed(from: &[MarkRule], to: &[MarkRule]) -> Option<String> {
+    let (before, after) = (from.len(), to.len());
+    (from != to).then(|| format!("~ rules for firewall marks {before} -> {after}"))
 }
 
 /// A large document takes many times its size for a moment, which the allocator would keep for
@@ -172,9 +187,15 @@ fn settings<P: Plane>(plane: &P, config: &Config) -> Vec<String> {
     let cells = plane.settings();
     let Timeouts { tcp, tcp_fin, udp } = control::settings::timeouts(cells);
     let wanted = config.timeouts;
-    let reuse = cells.sysctl(Sysctl::ConnReuseMode).load();
-    let expire = cells.sysctl(Sysctl::ExpireNodestConn).load();
-    let sysctls = config.sysctls;
+    let now = |which| control::settings::sysctl(cells, which);
+    let sysctls = sysctl::named().filter_map(|which| {
+        let mut wanted = config.sysctls.shown();
+        let (name, to) = wanted.find(|(name, _)| *name == which.name())?;
+        let from = sysctl::show(which, now);
+        let differ = from != to;
+        let line = || format!("~ {name} {from} -> {to}").replace('\t', " ");
+        differ.then(line)
+    });
     [
         ("timeout tcp", tcp, Some(wanted.tcp).filter(|one| *one != 0)),
         (
@@ -183,18 +204,13 @@ fn settings<P: Plane>(plane: &P, config: &Config) -> Vec<String> {
             Some(wanted.tcp_fin).filter(|one| *one != 0),
         ),
         ("timeout udp", udp, Some(wanted.udp).filter(|one| *one != 0)),
-        ("conn_reuse_mode", reuse, sysctls.connection_reuse_mode),
-        (
-            "expire_nodest_conn",
-            expire,
-            sysctls.expire_without_destination.map(u32::from),
-        ),
     ]
     .into_iter()
     .filter_map(|(name, from, to)| {
         let to = to.filter(|to| *to != from)?;
         Some(format!("~ {name} {from} -> {to}"))
     })
+    .chain(sysctls)
     .collect()
 }
 

@@ -3,6 +3,7 @@
 use abi::service::PRESENT;
 use api::Error;
 use api::status::{AttachMode, Daemon as DaemonStatus, Interface, Status, Table, Versions};
+use api::types::Mark;
 use config::model::{Family, RealServer, Service};
 use host::mode::{self, Hook};
 use host::sysctl;
@@ -65,6 +66,13 @@ impl<P: Plane> Daemon<P> {
             interfaces: attached(&*plane, &interfaces)?,
             tables,
             timeouts: control::settings::timeouts(plane.settings()).into(),
+            sysctls: self
+                .list_sysctls()
+                .into_iter()
+                .filter(|one| one.value != one.default)
+                .collect(),
+            marks: self.list_marks().iter().map(Mark::from).collect(),
+            draining: self.draining(&director, &*plane),
             reasons: listing::reasons(&*plane)?,
         })
     }

@@ -46,6 +46,8 @@ pub fn start<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
             let mut director = daemon.director();
             director.housekeeping(&*daemon.plane(), monotonic()).err()
         };
+        daemon.drain();
+        daemon.follow_machine();
         if let Some(error) = plane_error {
             tracing::warn!("removed real servers are not tidied away: {error}");
         }
@@ -135,6 +137,7 @@ fn watch_network<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
         if let Err(error) = daemon.look_again() {
             tracing::warn!("cannot look at the interfaces again: {error}");
         }
+        daemon.refresh_marks();
     });
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use clap::Args;
 use weir_api::status::{Status, Table};
-use weir_api::types::{Outcome as PacketOutcome, ReasonCount};
+use weir_api::types::{Drain, Mark, Outcome as PacketOutcome, ReasonCount};
 
 use super::counters::reason_row;
+use super::get::row as sysctl_row;
 use super::{Form, Target, columns};
 use crate::exit::Outcome;
 
@@ -44,9 +45,57 @@ fn render(status: &Status) -> String {
         "\nTimeouts\n  tcp {} s, tcp-fin {} s, udp {} s\n",
         timeouts.tcp, timeouts.tcp_fin, timeouts.udp
     );
+    text += &special(status);
     text += "\nPackets\n";
     text += &packets(&status.reasons);
     text
+}
+
+/// What not every director has.
+fn special(status: &Status) -> String {
+    let mut text = String::new();
+    if !status.sysctls.is_empty() {
+        text += "\nSysctls that are not as they begin\n";
+        let rows: Vec<_> = status.sysctls.iter().map(sysctl_row).collect();
+        text += &columns(&rows);
+    }
+    if !status.marks.is_empty() {
+        text += "\nFirewall marks\n";
+        let rows: Vec<_> = status.marks.iter().map(mark_row).collect();
+        text += &columns(&rows);
+    }
+    if !status.draining.is_empty() {
+        text += "\nReal servers that drain\n";
+        let rows: Vec<_> = status.draining.iter().map(drain_row).collect();
+        text += &columns(&rows);
+    }
+    text
+}
+
+fn mark_row(rule: &Mark) -> Vec<String> {
+    let any = |value: &Option<String>, what: &str| match value {
+        Some(value) => format!("{what} {value}"),
+        None => format!("any {what}"),
+    };
+    vec![
+        rule.mark.to_string(),
+        format!("to {}", rule.destination),
+        any(&rule.protocol, "protocol"),
+        any(&rule.ports, "port"),
+        any(&rule.interface, "interface"),
+    ]
+}
+
+fn drain_row(drain: &Drain) -> Vec<String> {
+    let until = match drain.seconds_left {
+        Some(seconds) => format!("removed in {seconds} s at the latest"),
+        None => "removed with the last one".to_owned(),
+    };
+    vec![
+        format!("{} of {}", drain.server, drain.service),
+        format!("{} connections left", drain.connections),
+        until,
+    ]
 }
 
 fn daemon(status: &Status) -> String {

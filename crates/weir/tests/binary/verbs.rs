@@ -297,3 +297,70 @@ fn nothing_is_detached_from_an_ordinary_directory() {
     );
     assert!(links.join("precious").exists());
 }
+
+#[test]
+fn sysctls_are_set_and_shown_under_their_own_names() {
+    let director = Director::new();
+    let weir = |arguments: &[&str]| parts(&director.weir(arguments));
+    let value = |name: &str| weir(&["get", name]).1;
+    assert_eq!(value("sync_threshold"), "3\t50\n");
+    for (name, set) in [
+        ("sync_threshold", "7 90"),
+        ("conn_reuse_mode", "0"),
+        ("est_nice", "-3"),
+    ] {
+        assert_eq!(weir(&["set", name, set]), (0, String::new(), String::new()));
+        assert_eq!(value(name), set.replace(' ', "\t") + "\n");
+    }
+    for (name, set, says) in [
+        (
+            "drop_entry",
+            "4",
+            "`drop_entry` cannot be `4`: it takes a whole number from 0 to 3",
+        ),
+        ("sync_ports", "3", "it takes a power of two"),
+        ("sync_threshold", "3", "two whole numbers"),
+        ("tcp_timeout", "3", "there is no sysctl `tcp_timeout`"),
+        ("../zero", "1", "there is no sysctl `../zero`"),
+    ] {
+        let (code, _, error) = weir(&["set", name, set]);
+        assert_ne!(code, 0, "{name} {set}");
+        assert!(error.contains(says), "{error}");
+    }
+    let (code, _, error) = weir(&["get", "nothing"]);
+    assert_ne!(code, 0);
+    assert!(error.contains("there is no sysctl `nothing`"), "{error}");
+    let (_, status, _) = weir(&["status"]);
+    assert!(
+        status.contains("conn_reuse_mode  0     (default 1)"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_draining_server_stays_as_long_as_it_has_connections() {
+    let director = Director::new();
+    check(
+        &director,
+        "
+        $ -A -t 192.0.2.10:80 -s rr
+        = 0
+        $ -a -t 192.0.2.10:80 -r 10.0.0.1:80 -m
+        = 0
+        ",
+    );
+    for record in director.tables.destinations() {
+        record.active.store(1);
+    }
+    let weir = |arguments: &[&str]| parts(&director.weir(arguments));
+    let drain = |server| weir(&["drain", "tcp:192.0.2.10:80", server, "--timeout", "3600"]);
+    let (code, _, error) = drain("10.0.0.2:80");
+    assert_ne!(code, 0);
+    assert!(error.contains("no real server 10.0.0.2:80"), "{error}");
+    assert_eq!(drain("10.0.0.1:80"), (0, String::new(), String::new()));
+    let (_, status, _) = weir(&["status"]);
+    let says = "10.0.0.1:80 of tcp:192.0.2.10:80  1 connections left  removed in 3";
+    assert!(status.contains(says), "{status}");
+    let (_, services, _) = weir(&["services"]);
+    assert!(services.contains("0 (quiesced)"), "{services}");
+}
