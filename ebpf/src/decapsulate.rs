@@ -6,14 +6,16 @@ use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_RECOMPUTE_CSUM, TC_ACT_SHOT, TC_ACT_UNSPEC,
 };
-use aya_ebpf::btf_maps::{HashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{HashMap, LruHashMap, PerCpuArray};
 use aya_ebpf::helpers::{
-    bpf_set_hash_invalid, bpf_skb_adjust_room, bpf_skb_change_proto, bpf_skb_pull_data,
-    bpf_skb_store_bytes,
+    bpf_ktime_get_ns, bpf_set_hash_invalid, bpf_skb_adjust_room, bpf_skb_change_proto,
+    bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes,
 };
 use aya_ebpf::macros::{btf_map, classifier};
 use aya_ebpf::programs::TcContext;
-use weir_abi::realserver::{DECAPSULATIONS, PREPARED, Prepared};
+use weir_abi::realserver::{
+    DECAPSULATIONS, PORTION, PORTIONS, PREPARED, Portion, PortionInfo, PortionKey, Prepared,
+};
 use weir_forward::decapsulate::{Arrival, Version, decapsulate};
 use weir_forward::hook::Refused;
 use weir_wire::checksum::Delta;
@@ -25,6 +27,13 @@ use crate::frame;
 static PREPARED_TABLE: HashMap<Prepared, u32, PREPARED> = HashMap::new();
 #[btf_map(name = "decapsulations")]
 static DECAPSULATION_COUNTS: PerCpuArray<u64, DECAPSULATIONS> = PerCpuArray::new();
+#[btf_map(name = "portions")]
+static PORTION_TABLE: LruHashMap<PortionKey, Portion, PORTIONS> = LruHashMap::new();
+#[btf_map(name = "portion_scratch")]
+static PORTION_SCRATCH: PerCpuArray<Portion, 1> = PerCpuArray::new();
+
+/// How long a portion waits for the other, in nanoseconds: they were sent together.
+const PATIENCE: u64 = 1_000_000_000;
 
 /// Link header, IPv6, UDP: enough to see that a packet is in no tunnel.
 const FIRST: u32 = 62;
@@ -48,10 +57,10 @@ pub fn weir_decapsulate(context: TcContext) -> i32 {
         // SAFETY: a value of this processor, which no other changes.
         unsafe { *count += 1 };
     }
-    if became.is_dropped() {
-        TC_ACT_SHOT
-    } else {
+    if became.is_passed() {
         TC_ACT_UNSPEC
+    } else {
+        TC_ACT_SHOT
     }
 }
 
@@ -219,4 +228,101 @@ impl Arrival for Frame {
         self.pull((offset + length) as u32);
         frame::sum(self, offset, length)
     }
+
+    #[inline(always)]
+    fn held(&self, key: &PortionKey) -> Option<PortionInfo> {
+        let portion = PORTION_TABLE.get_ptr(key)?;
+        // SAFETY: a live value of the table; another processor may change it meanwhile, which gives
+        // numbers that do not fit together at worst. The helper has no arguments.
+        unsafe {
+            let age = bpf_ktime_get_ns().wrapping_sub((*portion).arrived);
+            (age < PATIENCE).then_some((*portion).about)
+        }
+    }
+
+    #[inline(always)]
+    fn hold(&mut self, key: &PortionKey, info: PortionInfo, at: usize) -> Result<(), Refused> {
+        let portion = PORTION_SCRATCH.get_ptr_mut(0).ok_or(Refused)?;
+        self.load(at, portion, info.length)?;
+        // SAFETY: a value of this processor, which no other changes.
+        let portion = unsafe {
+            (*portion).arrived = bpf_ktime_get_ns();
+            (*portion).about = info;
+            &*portion
+        };
+        PORTION_TABLE.insert(key, portion, 0).map_err(|_| Refused)
+    }
+
+    #[inline(always)]
+    fn join(&mut self, key: &PortionKey, length: usize, at: usize) -> Result<(), Refused> {
+        let other = PORTION_TABLE.get_ptr(key).ok_or(Refused)?;
+        // SAFETY: a live value of the table.
+        let others = unsafe { (*other).about.length } as usize;
+        let whole = (at + length + others) as u32;
+        if key.is_last != 0 {
+            self.resize(whole)?;
+            self.put(at + length, other, others as u32)?;
+        } else {
+            let mine = PORTION_SCRATCH.get_ptr_mut(0).ok_or(Refused)?;
+            self.load(at, mine, length as u32)?;
+            self.resize(whole)?;
+            self.put(at, other, others as u32)?;
+            self.put(at + others, mine, length as u32)?;
+        }
+        // Gone already is as good.
+        let _ = PORTION_TABLE.remove(key);
+        Ok(())
+    }
+}
+
+impl Frame {
+    /// Copies bytes of the packet into a portion.
+    #[inline(always)]
+    fn load(&self, at: usize, portion: *mut Portion, length: u32) -> Result<(), Refused> {
+        let length = bounded(length).ok_or(Refused)?;
+        // SAFETY: the context is a live `__sk_buff`; the portion is alive and has room for more bytes
+        // than a bounded length can say.
+        let loaded = unsafe {
+            let bytes = (&raw mut (*portion).bytes).cast();
+            bpf_skb_load_bytes(self.0.cast(), at as u32, bytes, length)
+        };
+        if loaded == 0 { Ok(()) } else { Err(Refused) }
+    }
+
+    /// Copies a portion's bytes into the packet.
+    #[inline(always)]
+    fn put(&self, at: usize, portion: *const Portion, length: u32) -> Result<(), Refused> {
+        let length = bounded(length).ok_or(Refused)?;
+        // SAFETY: as for `load`.
+        let stored = unsafe {
+            let bytes = (&raw const (*portion).bytes).cast();
+            bpf_skb_store_bytes(
+                self.0,
+                at as u32,
+                bytes,
+                length,
+                BPF_F_RECOMPUTE_CSUM as u64,
+            )
+        };
+        if stored == 0 { Ok(()) } else { Err(Refused) }
+    }
+
+    #[inline(always)]
+    fn resize(&self, length: u32) -> Result<(), Refused> {
+        // SAFETY: the context is a live `__sk_buff`; pointers into the packet are taken anew after.
+        let resized = unsafe { bpf_skb_change_tail(self.0, length, 0) };
+        if resized == 0 { Ok(()) } else { Err(Refused) }
+    }
+}
+
+/// A length from 1 to one less than a portion has room for, as the verifier can see.
+#[inline(always)]
+fn bounded(length: u32) -> Option<u32> {
+    let mut length = length as u64;
+    // SAFETY: cuts a number. Written out, because the compiler knows that nothing is cut, and leaves
+    // it out.
+    unsafe {
+        core::arch::asm!("{0} &= {1}", inout(reg) length, const PORTION - 1, options(nomem, nostack));
+    }
+    (length != 0).then_some(length as u32)
 }

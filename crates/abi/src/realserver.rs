@@ -8,6 +8,11 @@ pub const MAP_PREPARED: &str = "prepared";
 /// [`Decapsulation`] -> packets, per processor.
 pub const MAP_DECAPSULATIONS: &str = "decapsulations";
 
+/// [`PortionKey`] -> [`Portion`].
+pub const MAP_PORTIONS: &str = "portions";
+/// A [`Portion`] to work with, per processor.
+pub const MAP_PORTION_SCRATCH: &str = "portion_scratch";
+
 /// How much can be prepared on one real server.
 pub const PREPARED: usize = 16_384;
 
@@ -79,6 +84,65 @@ pub const fn mapped(address: u32) -> [u32; 4] {
     [0, 0, 0xffffu32.to_be(), address]
 }
 
+/// One of the two portions of a tunnel's packet that was fragmented on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct PortionKey {
+    /// Outer source, as [`Prepared`] has addresses.
+    pub source: [u32; 4],
+    /// Outer destination.
+    pub destination: [u32; 4],
+    /// What all portions of one packet have in common.
+    pub identification: u32,
+    /// What the packet carries: its IANA number.
+    pub protocol: u16,
+    /// 1 for the last portion, 0 for the first.
+    pub is_last: u16,
+}
+
+impl PortionKey {
+    /// The other portion of the same packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn other(self) -> Self {
+        Self {
+            is_last: 1 - self.is_last,
+            ..self
+        }
+    }
+}
+
+/// How long a portion can be: what the largest of usual links carries, but for jumbo frames.
+pub const PORTION: usize = 2048;
+/// How many portions are held; the oldest give way.
+pub const PORTIONS: usize = 256;
+
+/// A portion that waits for the other.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Portion {
+    /// When it came, by the kernel's monotonic clock, in nanoseconds.
+    pub arrived: u64,
+    /// What else is known of it.
+    pub about: PortionInfo,
+    /// Unused.
+    pub reserved: u32,
+    /// Its bytes, of which as many count as are said.
+    pub bytes: [u8; PORTION],
+}
+
+/// What is known of a portion beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct PortionInfo {
+    /// Where in the whole it begins.
+    pub offset: u32,
+    /// How long it is.
+    pub length: u32,
+    /// The outer traffic class.
+    pub class: u32,
+}
+
 /// What became of a packet that came in a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -91,8 +155,8 @@ pub enum Decapsulation {
     Gre = 2,
     /// Passed to the kernel as it came: its inner destination is no virtual address that was prepared.
     OtherDestination = 3,
-    /// Passed to the kernel as it came: a fragment of a tunnel's packet, which would have to be put
-    /// together first.
+    /// Passed to the kernel as it came: a fragment of a tunnel's packet that came in more than two, or
+    /// in portions that do not fit together.
     Fragment = 4,
     /// Passed to the kernel as it came: a header says what cannot be, or something that no director
     /// sends.
@@ -102,10 +166,13 @@ pub enum Decapsulation {
     Congestion = 6,
     /// Dropped: the kernel refused to change the packet.
     KernelRefused = 7,
+    /// Kept: one of two fragments of a tunnel's packet. When the other comes, the whole is counted as
+    /// what it is.
+    FragmentHeld = 8,
 }
 
 /// How many kinds of [`Decapsulation`] there are.
-pub const DECAPSULATIONS: usize = 8;
+pub const DECAPSULATIONS: usize = 9;
 
 impl Decapsulation {
     /// All, in the order of their numbers.
@@ -118,6 +185,7 @@ impl Decapsulation {
         Self::Strange,
         Self::Congestion,
         Self::KernelRefused,
+        Self::FragmentHeld,
     ];
 
     /// Its name, for counters.
@@ -131,6 +199,7 @@ impl Decapsulation {
             Self::Strange => "strange",
             Self::Congestion => "congestion",
             Self::KernelRefused => "kernel-refused",
+            Self::FragmentHeld => "fragment-held",
         }
     }
 
@@ -138,5 +207,11 @@ impl Decapsulation {
     #[inline(always)]
     pub const fn is_dropped(self) -> bool {
         matches!(self, Self::Congestion | Self::KernelRefused)
+    }
+
+    /// Whether the packet goes on to the kernel's stack now.
+    #[inline(always)]
+    pub const fn is_passed(self) -> bool {
+        !self.is_dropped() && !matches!(self, Self::FragmentHeld)
     }
 }

@@ -26,6 +26,10 @@ pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
     for (name, size) in table_sizes(sizes) {
         loader.map_max_entries(name, size.max(1));
     }
+    // A real server's, which has its own.
+    for name in [realserver::MAP_PREPARED, realserver::MAP_PORTIONS] {
+        loader.map_max_entries(name, 1);
+    }
     for name in names::MAPS {
         loader.map_pin_path(name, pins::table(bpffs, name));
     }

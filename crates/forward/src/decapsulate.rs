@@ -4,18 +4,21 @@
 //! Only what this host was prepared for is touched: the outer packet must be for an address of this
 //! host, the inner for a prepared virtual address. All else is the kernel's.
 
-use weir_abi::realserver::{Decapsulation, Prepared, mapped};
+mod portion;
+
+use weir_abi::realserver::{Decapsulation, PortionInfo, PortionKey, Prepared, mapped};
 use weir_wire::bytes::Be16;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::{EtherType, Ethernet};
 use weir_wire::gre::{GRE, Gre, GreChecksum};
 use weir_wire::gue::{Gue, GueOptions, GueRemoteChecksum};
 use weir_wire::ipv4::Ipv4;
-use weir_wire::ipv6::{ExtensionHeader, Ipv6};
+use weir_wire::ipv6::{ExtensionHeader, FragmentHeader, Ipv6};
 use weir_wire::packet::Packet;
 use weir_wire::transport::{UDP, Udp};
 
 use crate::hook::Refused;
+use portion::{Assembled, Place};
 
 /// IANA number of IPv4 in something.
 const IPV4: u8 = 4;
@@ -24,6 +27,8 @@ const IPV6: u8 = 41;
 /// IANA number of IPv6's destination options, in which Linux's own tunnels say how deep they may
 /// nest (RFC 2473, 5.1).
 const DESTINATION_OPTIONS: u8 = 60;
+/// IANA number of IPv6's fragment header.
+const FRAGMENT: u8 = 44;
 
 const NETWORK: usize = Ethernet::LENGTH;
 
@@ -55,6 +60,16 @@ pub trait Arrival: Packet {
 
     /// The one's complement sum of a part of the packet.
     fn sum(&mut self, offset: usize, length: usize) -> Result<Delta, Refused>;
+
+    /// What is known of a portion that is held, and came a short while ago.
+    fn held(&self, key: &PortionKey) -> Option<PortionInfo>;
+
+    /// Holds the bytes at `at`, as many as are said.
+    fn hold(&mut self, key: &PortionKey, info: PortionInfo, at: usize) -> Result<(), Refused>;
+
+    /// Joins the bytes at `at`, which are all that follows, with those that are held under `key`, and
+    /// forgets these.
+    fn join(&mut self, key: &PortionKey, length: usize, at: usize) -> Result<(), Refused>;
 }
 
 /// What is around a packet.
@@ -84,9 +99,11 @@ struct Outer {
     /// What follows it, and where.
     protocol: u8,
     at: usize,
+    source: [u32; 4],
     here: [u32; 4],
-    is_fragment: bool,
-    congestion: Ecn,
+    class: u8,
+    /// Its place in a larger packet. No option: what an option leaves unset the verifier minds.
+    place: Place,
 }
 
 /// Explicit congestion notification (RFC 3168): the last two bits of the traffic class.
@@ -137,25 +154,22 @@ impl Ecn {
 /// for all that is in no tunnel of ours.
 #[inline(always)]
 pub fn decapsulate<P: Arrival>(packet: &mut P) -> Option<Decapsulation> {
-    let outer = outer(packet)?;
+    let mut outer = outer(packet)?;
     match outer.protocol {
         IPV4 | IPV6 | GRE => {}
-        UDP => {
-            if packet.header::<Udp>(outer.at).is_none() {
-                packet.reach();
-            }
-            let port = packet.header::<Udp>(outer.at)?.ports.destination();
-            if !packet.is_prepared(&Prepared::gue_port(port)) {
-                return None;
-            }
-        }
+        UDP => is_gue(packet, &outer)?,
         _other => return None,
     }
     if !packet.is_prepared(&Prepared::here(outer.here)) {
         return None;
     }
-    if outer.is_fragment {
-        return Some(Decapsulation::Fragment);
+    if outer.place.is_fragment() {
+        match portion::assemble(packet, &mut outer) {
+            Ok(Assembled::Whole) => {}
+            Ok(Assembled::Held) => return Some(Decapsulation::FragmentHeld),
+            Ok(Assembled::Apart) => return Some(Decapsulation::Fragment),
+            Err(Refused) => return Some(Decapsulation::KernelRefused),
+        }
     }
     packet.reach();
     let Some(tunnel) = tunnel(packet, outer.protocol, outer.at) else {
@@ -168,7 +182,7 @@ pub fn decapsulate<P: Arrival>(packet: &mut P) -> Option<Decapsulation> {
         return Some(Decapsulation::OtherDestination);
     }
     let before = Ecn::of(class);
-    let Some(after) = before.out_of(outer.congestion) else {
+    let Some(after) = before.out_of(Ecn::of(outer.class)) else {
         return Some(Decapsulation::Congestion);
     };
     let out = take_out(
@@ -183,6 +197,21 @@ pub fn decapsulate<P: Arrival>(packet: &mut P) -> Option<Decapsulation> {
     })
 }
 
+/// Nothing where a datagram is not for a port to which GUE is sent.
+#[inline(always)]
+fn is_gue<P: Arrival>(packet: &mut P, outer: &Outer) -> Option<()> {
+    if !outer.place.is_first() {
+        // It has no ports; whoever held the first portion has seen them.
+        let first = outer.place.key(outer).other();
+        return packet.held(&first).map(drop);
+    }
+    if packet.header::<Udp>(outer.at).is_none() {
+        packet.reach();
+    }
+    let port = packet.header::<Udp>(outer.at)?.ports.destination();
+    packet.is_prepared(&Prepared::gue_port(port)).then_some(())
+}
+
 #[inline(always)]
 fn outer<P: Arrival>(packet: &mut P) -> Option<Outer> {
     match packet.header::<Ethernet>(0)?.ether_type() {
@@ -195,9 +224,17 @@ fn outer<P: Arrival>(packet: &mut P) -> Option<Outer> {
                 version: Version::V4,
                 protocol: header.protocol(),
                 at: NETWORK + header.header_length(),
+                source: mapped(header.source()[0]),
                 here: mapped(header.destination()[0]),
-                is_fragment: header.is_fragment(),
-                congestion: Ecn::of(header.type_of_service()),
+                class: header.type_of_service(),
+                place: Place {
+                    identification: header.identification().into(),
+                    offset: header.fragment_offset() << 3,
+                    more: header.more_fragments(),
+                    length: header
+                        .total_length()
+                        .saturating_sub(header.header_length() as u16),
+                },
             })
         }
         EtherType::Ipv6 => {
@@ -206,21 +243,35 @@ fn outer<P: Arrival>(packet: &mut P) -> Option<Outer> {
                 return None;
             }
             let (mut protocol, mut at) = (header.next_header(), NETWORK + Ipv6::LENGTH);
-            let (here, class) = (header.destination(), class6(header));
+            let (source, here, class) = (header.source(), header.destination(), class6(header));
+            let length = header.payload_length();
             if protocol == DESTINATION_OPTIONS {
                 packet.reach();
                 let options = packet.header::<ExtensionHeader>(at)?;
                 protocol = options.next_header;
                 at += options.length();
             }
+            let mut place = Place::WHOLE;
+            if protocol == FRAGMENT {
+                packet.reach();
+                let fragment = packet.header::<FragmentHeader>(at)?;
+                protocol = fragment.next_header;
+                at += FragmentHeader::LENGTH;
+                place = Place {
+                    identification: fragment.identification(),
+                    offset: fragment.offset() << 3,
+                    more: fragment.more(),
+                    length: length.saturating_sub((at - NETWORK - Ipv6::LENGTH) as u16),
+                };
+            }
             Some(Outer {
                 version: Version::V6,
                 protocol,
                 at,
+                source,
                 here,
-                // Behind a fragment header lies none of the protocols that are looked for.
-                is_fragment: false,
-                congestion: Ecn::of(class),
+                class,
+                place,
             })
         }
         EtherType::Vlan | EtherType::Other(_) => None,

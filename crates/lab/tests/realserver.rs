@@ -278,6 +278,33 @@ fn packets_are_taken_out_of_every_tunnel() {
         .expect_err("nobody opens the tunnel");
 }
 
+/// What fits the clients' link does not fit the real servers' any more when it is wrapped.
+#[test]
+fn fragments_of_a_tunnel_are_put_together() {
+    let site = Site::new();
+    let _server = serve(site.server());
+    site.done(&format!(
+        "prepare --vip {} --interface eth0 --method tun",
+        both_vips()
+    ));
+    for outer in Family::BOTH {
+        for tunnel in Tunnel::ALL {
+            let to = site.address(outer);
+            let _director = Encapsulator::start_with_mtu(site.director(), tunnel, to, 1500);
+            for inner in Family::BOTH {
+                let case = format!("{tunnel:?}, {inner:?} in {outer:?}");
+                site.route(inner, &format!("dev {}", Encapsulator::DEVICE));
+                let held = site.counted("fragment-held");
+                site.talks(inner, 300_000)
+                    .unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert!(site.counted("fragment-held") > held + 100, "{case}");
+            }
+        }
+    }
+    assert_eq!(site.counted("fragment"), 0);
+    assert_eq!(site.counted("kernel-refused"), 0);
+}
+
 /// Packets come by one interface, and the way back leads out of another.
 #[test]
 fn a_strict_reverse_path_filter_is_relaxed() {

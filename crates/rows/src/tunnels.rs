@@ -60,6 +60,8 @@ struct Outer {
     class: u8,
     /// IPv4: flags and offset.
     fragment: u16,
+    /// IPv4, and IPv6 where it is a fragment.
+    identification: u16,
     to: Option<IpAddr>,
 }
 
@@ -68,6 +70,7 @@ const PLAIN4: Outer = Outer {
     options: false,
     class: 0,
     fragment: 0,
+    identification: 0x4321,
     to: None,
 };
 const PLAIN6: Outer = Outer {
@@ -124,7 +127,18 @@ fn outer_frame(outer: Outer, protocol: u8, payload: &[u8]) -> Vec<u8> {
             &[]
         };
         let next = if outer.options { 60 } else { protocol };
-        let length = (options.len() + payload.len()) as u16;
+        let (offset, more) = (outer.fragment << 3, outer.fragment >> 13 & 1);
+        let fragment = [
+            &[next, 0],
+            &(offset | more).to_be_bytes()[..],
+            &u32::from(outer.identification).to_be_bytes(),
+        ]
+        .concat();
+        let (next, fragment) = match outer.fragment {
+            0 => (next, &[][..]),
+            _ => (44, &fragment[..]),
+        };
+        let length = (fragment.len() + options.len() + payload.len()) as u16;
         let mut header = (0x6000_0000u32 | u32::from(outer.class) << 20)
             .to_be_bytes()
             .to_vec();
@@ -135,7 +149,7 @@ fn outer_frame(outer: Outer, protocol: u8, payload: &[u8]) -> Vec<u8> {
             panic!("one family a header");
         };
         header.extend(to.octets());
-        return ethernet(true, &[&header, options, payload].concat());
+        return ethernet(true, &[&header, fragment, options, payload].concat());
     }
     // Three times "no operation", and the end.
     let options: &[u8] = if outer.options { &[1, 1, 1, 0] } else { &[] };
@@ -143,7 +157,7 @@ fn outer_frame(outer: Outer, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let length = usize::from(words) * 4 + payload.len();
     let mut header = vec![0x40 | words, outer.class];
     header.extend((length as u16).to_be_bytes());
-    header.extend([0x43, 0x21]);
+    header.extend(outer.identification.to_be_bytes());
     header.extend(outer.fragment.to_be_bytes());
     header.extend([63, protocol, 0, 0]);
     header.extend(DIRECTOR4.octets());
@@ -386,9 +400,7 @@ fn not_ours() -> Vec<Arrival> {
         to: Some(VIP6.into()),
         ..PLAIN6
     };
-    let fragment = |fragment| Outer { fragment, ..PLAIN4 };
     let other = Some(Decapsulation::OtherDestination);
-    let part = Some(Decapsulation::Fragment);
     let mut other_port = wrapped(PLAIN4, Tunnel::Gue, &packet);
     other_port[14 + 20 + 2..][..2].copy_from_slice(&6081u16.to_be_bytes());
     let mut rows = vec![
@@ -400,16 +412,6 @@ fn not_ours() -> Vec<Arrival> {
             None,
         ),
         untouched("another port", other_port, None),
-        untouched(
-            "fragment of another protocol",
-            outer_frame(fragment(0x2000), 6, &[0; 24]),
-            None,
-        ),
-        untouched(
-            "fragment without a next",
-            outer_frame(fragment(0x0005), 4, &packet.network()),
-            part,
-        ),
     ];
     for tunnel in Tunnel::ALL {
         let mut row = |what: &str, outer, packet, became| {
@@ -420,7 +422,6 @@ fn not_ours() -> Vec<Arrival> {
         row("inside for another", PLAIN6, &elsewhere6, other);
         row("outside for another", other_host, &packet, None);
         row("outside for a virtual address", other_host6, &packet6, None);
-        row("first fragment", fragment(0x2000), &packet, part);
     }
     rows
 }
@@ -507,4 +508,142 @@ fn wrong_remote_checksums() -> Vec<Arrival> {
             }
         })
         .collect()
+}
+
+/// Fragments of tunnels' packets, in order: what is held of one matters to the next.
+pub fn fragments() -> Vec<Vec<Arrival>> {
+    let mut all = Vec::new();
+    let mut identification = 0x5000;
+    for plain in [PLAIN4, PLAIN6] {
+        for tunnel in Tunnel::ALL {
+            for is_ipv6 in [false, true] {
+                for order in Order::ALL {
+                    identification += 1;
+                    let outer = Outer {
+                        identification,
+                        ..plain
+                    };
+                    all.push(order.rows(outer, tunnel, is_ipv6));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// How two portions come, or do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    FirstLast,
+    LastFirst,
+    /// The last is so short that a switch has padded it.
+    Short,
+    /// The first met congestion.
+    Congested,
+    Middle,
+    /// What is between them is missing.
+    Gap,
+    /// Not for this host.
+    Elsewhere,
+}
+
+impl Order {
+    const ALL: [Self; 7] = [
+        Self::FirstLast,
+        Self::LastFirst,
+        Self::Short,
+        Self::Congested,
+        Self::Middle,
+        Self::Gap,
+        Self::Elsewhere,
+    ];
+
+    fn rows(self, outer: Outer, tunnel: Tunnel, is_ipv6: bool) -> Vec<Arrival> {
+        const MORE: u16 = 0x2000;
+        let mut packet = inner(is_ipv6, Transport::Tcp(ACK));
+        packet.payload = (0..1400).map(|i| (i * 13 + 5) as u8).collect();
+        packet.service = 2;
+        let congested = Outer { class: 3, ..outer };
+        let (protocol, whole) = parts(tunnel, &packet, outer);
+        let cut = match self {
+            Self::Short => whole.len() / 8 * 8 - if whole.len() % 8 == 0 { 8 } else { 0 },
+            _other => 1200,
+        };
+        let portion = |outer: Outer, from: usize, to: usize, more: u16| {
+            let fragment = (from / 8) as u16 | more;
+            outer_frame(Outer { fragment, ..outer }, protocol, &whole[from..to])
+        };
+        let (first, last) = (
+            portion(outer, 0, cut, MORE),
+            portion(outer, cut, whole.len(), 0),
+        );
+        let held = |frame: Vec<u8>| Arrival {
+            name: format!("{self:?}, {tunnel:?}, {is_ipv6} in {outer:?}"),
+            frame,
+            became: Some(Decapsulation::FragmentHeld),
+            after: Vec::new(),
+        };
+        let taken = |frame: Vec<u8>, service: u8| {
+            let mut packet = packet.clone();
+            packet.service = service;
+            Arrival {
+                became: Some(tunnel.became()),
+                after: ethernet(is_ipv6, &packet.network()),
+                ..held(frame)
+            }
+        };
+        let left = |frame: Vec<u8>, became| Arrival {
+            after: frame.clone(),
+            became,
+            ..held(frame)
+        };
+        let apart = Some(Decapsulation::Fragment);
+        // Whether it is GUE can only be seen of the first.
+        let is_udp = protocol == 17;
+        match self {
+            Self::FirstLast => vec![held(first), taken(last, 2)],
+            Self::LastFirst if is_udp => vec![left(last, None), held(first)],
+            Self::LastFirst => vec![held(last), taken(first, 2)],
+            Self::Short => {
+                let mut last = last;
+                last.resize(last.len().max(60), 0xee);
+                vec![held(first), taken(last, 2)]
+            }
+            Self::Congested => {
+                let first = portion(congested, 0, cut, MORE);
+                vec![held(first), taken(last, 3)]
+            }
+            Self::Middle if is_udp => {
+                vec![left(portion(outer, 400, 800, MORE), None)]
+            }
+            Self::Middle => vec![left(portion(outer, 400, 800, MORE), apart)],
+            Self::Gap => {
+                let first = portion(outer, 0, 800, MORE);
+                vec![held(first), left(last, apart)]
+            }
+            Self::Elsewhere => {
+                let to: IpAddr = if outer.is_ipv6 {
+                    DIRECTOR6.into()
+                } else {
+                    DIRECTOR4.into()
+                };
+                let outer = Outer {
+                    to: Some(to),
+                    ..outer
+                };
+                vec![left(portion(outer, 0, cut, MORE), None)]
+            }
+        }
+    }
+}
+
+/// What lies behind the outer network header, and its protocol number.
+fn parts(tunnel: Tunnel, packet: &Packet, outer: Outer) -> (u8, Vec<u8>) {
+    let frame = wrapped(outer, tunnel, packet);
+    let (protocol, begin) = if outer.is_ipv6 {
+        (frame[14 + 6], 14 + 40)
+    } else {
+        (frame[14 + 9], 14 + 20)
+    };
+    (protocol, frame[begin..].to_vec())
 }

@@ -1,7 +1,8 @@
 //! What comes to a real server in tunnels, on the host.
 
 use proptest::prelude::*;
-use weir_abi::realserver::{Decapsulation, Prepared};
+use std::collections::HashMap;
+use weir_abi::realserver::{Decapsulation, PortionInfo, PortionKey, Prepared};
 use weir_forward::decapsulate::{Arrival, Version, decapsulate};
 use weir_forward::hook::Refused;
 use weir_rows::tunnels;
@@ -14,7 +15,10 @@ struct Frame {
     bytes: Vec<u8>,
     prepared: Vec<Prepared>,
     is_merged: bool,
+    portions: Portions,
 }
+
+type Portions = HashMap<PortionKey, (PortionInfo, Vec<u8>)>;
 
 impl Packet for Frame {
     fn header<T: Header>(&self, offset: usize) -> Option<&T> {
@@ -72,6 +76,29 @@ impl Arrival for Frame {
             sum.add(u16::from_ne_bytes([pair[0], low]).into())
         }))
     }
+
+    fn held(&self, key: &PortionKey) -> Option<PortionInfo> {
+        Some(self.portions.get(key)?.0)
+    }
+
+    fn hold(&mut self, key: &PortionKey, info: PortionInfo, at: usize) -> Result<(), Refused> {
+        let bytes = self.bytes[at..at + info.length as usize].to_vec();
+        self.portions.insert(*key, (info, bytes));
+        Ok(())
+    }
+
+    fn join(&mut self, key: &PortionKey, length: usize, at: usize) -> Result<(), Refused> {
+        let (_, other) = self.portions.remove(key).ok_or(Refused)?;
+        let mine = self.bytes[at..at + length].to_vec();
+        self.bytes.truncate(at);
+        let (first, last) = if key.is_last != 0 {
+            (mine, other)
+        } else {
+            (other, mine)
+        };
+        self.bytes.extend([first, last].concat());
+        Ok(())
+    }
 }
 
 fn run(bytes: Vec<u8>) -> (Option<Decapsulation>, Vec<u8>) {
@@ -79,6 +106,7 @@ fn run(bytes: Vec<u8>) -> (Option<Decapsulation>, Vec<u8>) {
         bytes,
         prepared: tunnels::prepared(),
         is_merged: false,
+        portions: Portions::new(),
     };
     let became = decapsulate(&mut frame);
     (became, frame.bytes)
@@ -95,6 +123,29 @@ fn every_row() {
     }
 }
 
+#[test]
+fn fragments_are_put_together() {
+    let sequences = tunnels::fragments();
+    assert!(sequences.len() > 100);
+    for rows in sequences {
+        let mut portions = Portions::new();
+        for row in rows {
+            let mut frame = Frame {
+                bytes: row.frame,
+                prepared: tunnels::prepared(),
+                is_merged: false,
+                portions,
+            };
+            let became = decapsulate(&mut frame);
+            assert_eq!(became, row.became, "{}", row.name);
+            if became.is_none_or(Decapsulation::is_passed) {
+                assert_eq!(frame.bytes, row.after, "{}", row.name);
+            }
+            portions = frame.portions;
+        }
+    }
+}
+
 /// The kernel has summed what it merges, and gives its checksum no meaning.
 #[test]
 fn the_checksum_of_a_merged_segment_is_left_alone() {
@@ -106,6 +157,7 @@ fn the_checksum_of_a_merged_segment_is_left_alone() {
             bytes: row.frame.clone(),
             prepared: tunnels::prepared(),
             is_merged: true,
+            portions: Portions::new(),
         };
         assert_eq!(decapsulate(&mut frame), row.became, "{}", row.name);
         let end = &row.frame[row.frame.len() - (frame.bytes.len() - 14)..];
@@ -130,7 +182,7 @@ proptest! {
                 prop_assert!(after.len() < frame.len());
                 prop_assert_eq!(&after[..12], &frame[..12]);
             }
-            Some(Decapsulation::Congestion | Decapsulation::KernelRefused) => {}
+            Some(Decapsulation::Congestion | Decapsulation::KernelRefused | Decapsulation::FragmentHeld) => {}
             Some(Decapsulation::OtherDestination | Decapsulation::Fragment | Decapsulation::Strange) | None => {
                 prop_assert_eq!(after, frame);
             }

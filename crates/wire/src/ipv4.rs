@@ -99,6 +99,12 @@ impl Ipv4 {
         self.fragment.get() & OFFSET
     }
 
+    /// Whether other fragments come after it.
+    #[inline(always)]
+    pub fn more_fragments(&self) -> bool {
+        self.fragment.get() & 0x2000 != 0
+    }
+
     /// What fragments of one packet have in common, as it lies.
     #[inline(always)]
     pub fn identification(&self) -> u16 {

@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -49,14 +49,25 @@ pub struct Encapsulator {
 impl Encapsulator {
     pub const DEVICE: &str = "tunnel";
 
-    /// To that real server; the device takes packets of up to 1400 bytes.
+    /// To that real server; the device takes packets that fit into a tunnel.
     pub fn start(namespace: &Namespace, tunnel: Tunnel, to: IpAddr) -> Encapsulator {
+        Self::start_with_mtu(namespace, tunnel, to, 1400)
+    }
+
+    /// As [`start`](Self::start), but the device takes packets of that size. What is larger than the link when it is
+    /// wrapped goes in fragments.
+    pub fn start_with_mtu(
+        namespace: &Namespace,
+        tunnel: Tunnel,
+        to: IpAddr,
+        mtu: u16,
+    ) -> Encapsulator {
         let (mut device, sender) = namespace
             .enter(|| io::Result::Ok((open_device()?, Sender::new(tunnel, to)?)))
             .expect("a namespace")
             .expect("a device and a socket");
         for setting in [
-            &format!("link set {} mtu 1400 up", Self::DEVICE),
+            &format!("link set {} mtu {mtu} up", Self::DEVICE),
             &format!("-6 address add fe80::1/64 dev {} nodad", Self::DEVICE),
         ] {
             namespace.ip(setting).expect("a device");
@@ -148,13 +159,15 @@ struct Sender {
 impl Sender {
     fn new(tunnel: Tunnel, to: IpAddr) -> io::Result<Sender> {
         let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let udp = UdpSocket::bind(any)?;
+        allow_fragments(udp.as_raw_fd(), to)?;
         Ok(Sender {
             tunnel,
             to,
             in4: raw_socket(to, libc::IPPROTO_IPIP)?,
             in6: raw_socket(to, libc::IPPROTO_IPV6)?,
             gre: raw_socket(to, libc::IPPROTO_GRE)?,
-            udp: UdpSocket::bind(any)?,
+            udp,
         })
     }
 
@@ -215,7 +228,34 @@ fn raw_socket(to: IpAddr, protocol: libc::c_int) -> io::Result<OwnedFd> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the kernel has just given this descriptor to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    allow_fragments(socket.as_raw_fd(), to)?;
+    Ok(socket)
+}
+
+fn allow_fragments(socket: RawFd, to: IpAddr) -> io::Result<()> {
+    let (level, option, value) = if to.is_ipv4() {
+        (
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_DONT,
+        )
+    } else {
+        (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_DONT,
+        )
+    };
+    let length = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: a number that outlives the call, and its length.
+    let done =
+        unsafe { libc::setsockopt(socket, level, option, (&raw const value).cast(), length) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 fn socket_address(address: IpAddr) -> (libc::socklen_t, libc::sockaddr_storage) {

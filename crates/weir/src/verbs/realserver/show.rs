@@ -33,7 +33,7 @@ struct Answer {
 #[derive(Serialize)]
 struct Packets {
     became: &'static str,
-    dropped: bool,
+    outcome: &'static str,
     packets: u64,
 }
 
@@ -46,7 +46,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
         let all = state.decapsulations.iter();
         all.map(|(became, packets)| Packets {
             became: became.name(),
-            dropped: became.is_dropped(),
+            outcome: match (became.is_dropped(), became.is_passed()) {
+                (true, _) => "dropped",
+                (false, true) => "passed",
+                (false, false) => "held",
+            },
             packets: *packets,
         })
         .collect()
@@ -77,7 +81,7 @@ impl Answer {
         }
         let rows = self.packets.iter().flatten().map(|one| {
             vec![
-                if one.dropped { "dropped" } else { "passed" }.to_owned(),
+                one.outcome.to_owned(),
                 one.became.to_owned(),
                 one.packets.to_string(),
             ]
