@@ -279,7 +279,7 @@ impl Frame {
     /// Copies bytes of the packet into a portion.
     #[inline(always)]
     fn load(&self, at: usize, portion: *mut Portion, length: u32) -> Result<(), Refused> {
-        let length = bounded(length).ok_or(Refused)?;
+        let length = bounded(length);
         // SAFETY: the context is a live `__sk_buff`; the portion is alive and has room for more bytes
         // than a bounded length can say.
         let loaded = unsafe {
@@ -292,7 +292,7 @@ impl Frame {
     /// Copies a portion's bytes into the packet.
     #[inline(always)]
     fn put(&self, at: usize, portion: *const Portion, length: u32) -> Result<(), Refused> {
-        let length = bounded(length).ok_or(Refused)?;
+        let length = bounded(length);
         // SAFETY: as for `load`.
         let stored = unsafe {
             let bytes = (&raw const (*portion).bytes).cast();
@@ -315,14 +315,15 @@ impl Frame {
     }
 }
 
-/// A length from 1 to one less than a portion has room for, as the verifier can see.
+/// A length from 1 to what a portion has room for, as the verifier can see; others are none of a
+/// portion that is held.
 #[inline(always)]
-fn bounded(length: u32) -> Option<u32> {
-    let mut length = length as u64;
+fn bounded(length: u32) -> u32 {
+    let mut length = (length as u64).wrapping_sub(1);
     // SAFETY: cuts a number. Written out, because the compiler knows that nothing is cut, and leaves
-    // it out.
+    // it out. (Linux 6.1 learns from a comparison with zero only where it is equal.)
     unsafe {
         core::arch::asm!("{0} &= {1}", inout(reg) length, const PORTION - 1, options(nomem, nostack));
     }
-    (length != 0).then_some(length as u32)
+    (length + 1) as u32
 }

@@ -567,7 +567,12 @@ impl Order {
         let (protocol, whole) = parts(tunnel, &packet, outer);
         let cut = match self {
             Self::Short => whole.len() / 8 * 8 - if whole.len() % 8 == 0 { 8 } else { 0 },
-            _other => 1200,
+            Self::FirstLast
+            | Self::LastFirst
+            | Self::Congested
+            | Self::Middle
+            | Self::Gap
+            | Self::Elsewhere => 1200,
         };
         let portion = |outer: Outer, from: usize, to: usize, more: u16| {
             let fragment = (from / 8) as u16 | more;
