@@ -97,22 +97,24 @@ pub fn by_name(name: &str) -> Option<Sysctl> {
 
 /// The value of one as the kernel shows it: of `sync_threshold` two numbers.
 pub fn show(sysctl: Sysctl, value: impl Fn(Sysctl) -> i64) -> String {
-    match sysctl {
-        Sysctl::SyncThreshold => format!("{}\t{}", value(sysctl), value(Sysctl::SyncPeriod)),
-        other => value(other).to_string(),
+    let shown = value(sysctl).to_string();
+    if sysctl == Sysctl::SyncThreshold {
+        return format!("{shown}\t{}", value(Sysctl::SyncPeriod));
     }
+    shown
 }
 
 /// What one takes, for messages.
 pub fn takes(sysctl: Sysctl) -> String {
-    let (least, most) = sysctl.range();
-    match sysctl {
-        Sysctl::SyncThreshold => {
-            "two whole numbers like `3 50`, the first below the second or the second 0".to_owned()
-        }
-        Sysctl::SyncPorts => "a power of two".to_owned(),
-        _ => format!("a whole number from {least} to {most}"),
+    if sysctl == Sysctl::SyncThreshold {
+        return "two whole numbers like `3 50`, the first below the second or the second 0"
+            .to_owned();
     }
+    if sysctl == Sysctl::SyncPorts {
+        return "a power of two".to_owned();
+    }
+    let (least, most) = sysctl.range();
+    format!("a whole number from {least} to {most}")
 }
 
 fn fits(sysctl: Sysctl, value: i64) -> bool {

@@ -113,6 +113,28 @@ impl<P: Plane> Daemon<P> {
         director.estimate_from(&*self.plane(), version, &counters)
     }
 
+    /// One change, whoever it is for.
+    fn carry_out(&self, change: &Change) -> Result<(), api::Error> {
+        if let Change::SetMarks(rules) = change {
+            return self.set_marks(rules.clone());
+        }
+        if let Change::Drain {
+            key,
+            address,
+            timeout,
+        } = change
+        {
+            return self
+                .start_draining(*key, *address, *timeout)
+                .map_err(listing::refusal);
+        }
+        self.make(change.clone()).map_err(listing::refusal)?;
+        if matches!(change, Change::SetSysctls(_)) {
+            self.follow_machine();
+        }
+        Ok(())
+    }
+
     /// One change, on the director.
     fn make(&self, change: Change) -> Result<(), control::Error<P::Error>> {
         let mut director = self.director();
@@ -224,23 +246,7 @@ impl<P: Plane> Management for Daemon<P> {
             | Change::SetMarks(_)
             | Change::Drain { .. } => Ok(()),
         };
-        let make = || match &change {
-            Change::SetMarks(rules) => self.set_marks(rules.clone()),
-            Change::Drain {
-                key,
-                address,
-                timeout,
-            } => self
-                .start_draining(*key, *address, *timeout)
-                .map_err(listing::refusal),
-            Change::SetSysctls(_) => {
-                let made = self.make(change.clone()).map_err(listing::refusal);
-                self.follow_machine();
-                made
-            }
-            other => self.make(other.clone()).map_err(listing::refusal),
-        };
-        let made = outcome.and_then(|()| make());
+        let made = outcome.and_then(|()| self.carry_out(&change));
         if made.is_ok()
             && let Change::AddServer { server, .. } = &change
         {
