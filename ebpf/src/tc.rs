@@ -312,10 +312,16 @@ fn redirected(action: i64) -> Result<i32, Refused> {
 /// used.
 #[inline(always)]
 fn bounded(length: u32) -> Option<u32> {
+    const { assert!(HELD_BYTES.is_power_of_two()) };
+    if length == 0 || length as usize > HELD_BYTES {
+        return None;
+    }
     let mut length = length as u64;
-    // SAFETY: copies a register to itself.
+    // SAFETY: copies a register to itself. (So the compiler does not know what it has just seen, and
+    // says it again in a way that all verifiers follow.)
     unsafe { core::arch::asm!("{0} = {0}", inout(reg) length, options(nomem, nostack)) };
-    (length != 0 && length <= HELD_BYTES as u64).then_some(length as u32)
+    let length = length.wrapping_sub(1) & (HELD_BYTES as u64 - 1);
+    Some(length as u32 + 1)
 }
 
 impl<const SELDOM: bool> Packet for Frame<SELDOM> {

@@ -14,8 +14,6 @@ pub struct Handover {
     pub flow: Shared32,
     /// The generation of its record.
     pub generation: Shared32,
-    /// 1 where this fragment has begun it.
-    pub has_begun: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 11],
+    pub reserved: [Shared32; 12],
 }

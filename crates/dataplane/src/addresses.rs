@@ -34,6 +34,18 @@ impl Addresses {
         Ok(Self { table, known })
     }
 
+    /// Adds one, at once: the next [`Addresses::set`] keeps or removes it.
+    pub fn add(&mut self, address: [u32; 4], family: u8) -> Result<(), Error> {
+        let key = AddressKey {
+            address,
+            family: family.into(),
+        };
+        if self.known.insert(key) {
+            self.table.insert(Row(key), 1, 0)?;
+        }
+        Ok(())
+    }
+
     /// Makes the table hold these and no others.
     pub fn set(&mut self, wanted: HashSet<AddressKey>) -> Result<(), Error> {
         for key in wanted.difference(&self.known) {

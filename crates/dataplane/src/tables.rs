@@ -70,6 +70,10 @@ impl Tables for Dataplane {
     }
 
     fn insert_service(&self, key: ServiceKey, slot: u32) -> Result<(), Error> {
+        // A firewall mark is no address.
+        if key.protocol != 0 {
+            lock(&self.addresses).add(key.address, key.family)?;
+        }
         Ok(lock(&self.service_index).insert(KeyRow(key), slot, 0)?)
     }
 
@@ -82,6 +86,7 @@ impl Tables for Dataplane {
     }
 
     fn insert_server(&self, key: ServerKey, slot: u32) -> Result<(), Error> {
+        lock(&self.addresses).add(key.address, key.family)?;
         Ok(lock(&self.server_index).insert(ServerRow(key), slot, 0)?)
     }
 

@@ -72,7 +72,7 @@ fn carry<F: Translate + Answer, H: Hook, T: Tables>(
     }
     let reason = match flow.direction() {
         Direction::Request => {
-            let reason = request(job, flow.slot(), handover.has_begun.load() != 0);
+            let reason = request(job, flow.slot(), false);
             wrapped(job, reason)
         }
         Direction::Reply => reply(job, flow.slot()),

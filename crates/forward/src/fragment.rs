@@ -246,8 +246,6 @@ fn first<F: Translate + Answer + Fragmented, H: Hook, T: Tables>(
 struct Connection {
     flow: FlowValue,
     generation: u16,
-    /// Whether the fragment has begun it.
-    is_new: bool,
 }
 
 #[inline(always)]
@@ -255,10 +253,11 @@ fn connection_in<F: Translate, H: Hook, T: Tables>(
     job: &Job<'_, F, H, T>,
     belongs: &Belongs,
 ) -> Connection {
-    let (slot, direction, is_new) = match belongs {
-        Belongs::First(begun) => (begun.slot, Direction::Request, true),
-        Belongs::Request(slot) => (*slot, Direction::Request, false),
-        Belongs::Reply(slot) => (*slot, Direction::Reply, false),
+    let (slot, direction) = match belongs {
+        // What the first packet does to its connection is what it did when it was made, once more.
+        Belongs::First(begun) => (begun.slot, Direction::Request),
+        Belongs::Request(slot) => (*slot, Direction::Request),
+        Belongs::Reply(slot) => (*slot, Direction::Reply),
     };
     let found = connection::get::<F, T>(job.tables, slot);
     Connection {
@@ -267,7 +266,6 @@ fn connection_in<F: Translate, H: Hook, T: Tables>(
             Some(found) => found.word.generation(),
             None => 0,
         },
-        is_new,
     }
 }
 
@@ -282,7 +280,6 @@ fn goes_on<F: Translate, H: Hook, T: Tables>(
     };
     handover.flow.store(connection.flow.0);
     handover.generation.store(connection.generation.into());
-    handover.has_begun.store(connection.is_new.into());
     Next::GoesOn
 }
 
@@ -358,14 +355,7 @@ fn later<F: Translate + Fragmented, H: Hook, T: Tables>(job: &mut Job<'_, F, H, 
 #[inline(always)]
 fn follow<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>, decision: Decision) -> Next {
     match decision.decided() {
-        Decided::Connection(flow, generation) => goes_on(
-            job,
-            Connection {
-                flow,
-                generation,
-                is_new: false,
-            },
-        ),
+        Decided::Connection(flow, generation) => goes_on(job, Connection { flow, generation }),
         Decided::Passed => Next::Over(Reason::Fragment),
         Decided::Refused | Decided::Nothing => Next::Over(Reason::FragmentLost),
     }
