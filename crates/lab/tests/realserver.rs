@@ -2,16 +2,16 @@
 #![cfg(feature = "privileged")]
 
 mod common;
+#[path = "common/echo.rs"]
+mod echo;
 #[path = "common/encapsulator.rs"]
 mod encapsulator;
 
 use common::weir;
+use echo::{serve, talk};
 use encapsulator::{Encapsulator, Tunnel};
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::process::Output;
-use std::thread::JoinHandle;
-use std::time::Duration;
 use weir_lab::{Family, Namespace, Network, Plan, Shape, output};
 
 const PORT: u16 = 80;
@@ -113,25 +113,7 @@ impl Site {
     /// A client that sends so many bytes to the service and gets them back.
     fn talks(&self, family: Family, length: usize) -> Result<(), String> {
         let service = SocketAddr::new(family.virtual_address(), PORT);
-        let talk = || -> std::io::Result<Vec<u8>> {
-            let mut stream = TcpStream::connect_timeout(&service, Duration::from_secs(5))?;
-            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-            let mut writer = stream.try_clone()?;
-            let sender = std::thread::spawn(move || {
-                writer.write_all(&bytes(length))?;
-                writer.shutdown(Shutdown::Write)
-            });
-            let mut back = Vec::new();
-            stream.read_to_end(&mut back)?;
-            sender.join().expect("a sender")?;
-            Ok(back)
-        };
-        let back = self.network.client.enter(talk).expect("a namespace");
-        match back {
-            Ok(back) if back == bytes(length) => Ok(()),
-            Ok(back) => Err(format!("{} bytes came back of {length}", back.len())),
-            Err(error) => Err(error.to_string()),
-        }
+        talk(&self.network.client, service, length)
     }
 
     /// Whether anybody on the real servers' link answers for the virtual address.
@@ -147,31 +129,6 @@ impl Site {
         director.forget_neighbours().expect("no neighbours");
         known.contains("lladdr")
     }
-}
-
-/// A server on the real server that sends back what it gets.
-fn serve(namespace: &Namespace) -> JoinHandle<()> {
-    let listener = namespace
-        .enter(|| TcpListener::bind(("::", PORT)))
-        .expect("a namespace")
-        .expect("a socket");
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            std::thread::spawn(move || {
-                let mut buffer = [0; 65536];
-                while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                    if stream.write_all(&buffer[..length]).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    })
-}
-
-fn bytes(length: usize) -> Vec<u8> {
-    (0..length).map(|i| (i * 31 + i / 251) as u8).collect()
 }
 
 fn host(family: Family) -> u8 {
@@ -194,7 +151,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn direct_routing_is_answered_and_neighbours_are_not() {
     let site = Site::new();
-    let _server = serve(site.server());
+    serve(site.server(), PORT);
     let before = site.snapshot();
     for family in Family::BOTH {
         site.route(family, &format!("via {}", site.address(family)));
@@ -239,7 +196,7 @@ fn an_address_on_lo_is_answered_for_by_arp_and_not_by_ndp() {
 #[test]
 fn packets_are_taken_out_of_every_tunnel() {
     let site = Site::new();
-    let _server = serve(site.server());
+    serve(site.server(), PORT);
     let before = site.snapshot();
     site.done(&format!(
         "prepare --vip {} --interface eth0 --method tun",
@@ -282,7 +239,7 @@ fn packets_are_taken_out_of_every_tunnel() {
 #[test]
 fn fragments_of_a_tunnel_are_put_together() {
     let site = Site::new();
-    let _server = serve(site.server());
+    serve(site.server(), PORT);
     site.done(&format!(
         "prepare --vip {} --interface eth0 --method tun",
         both_vips()
@@ -309,7 +266,7 @@ fn fragments_of_a_tunnel_are_put_together() {
 #[test]
 fn a_strict_reverse_path_filter_is_relaxed() {
     let site = Site::new();
-    let _server = serve(site.server());
+    serve(site.server(), PORT);
     let client = &site.network.client;
     client
         .connect("eth1", site.server(), "eth1")
@@ -357,7 +314,7 @@ fn a_strict_reverse_path_filter_is_relaxed() {
 #[test]
 fn a_tunnel_to_another_address_is_not_opened() {
     let site = Site::new();
-    let _server = serve(site.server());
+    serve(site.server(), PORT);
     site.done(&format!(
         "prepare --vip {} --interface eth0 --method tun",
         Family::V6.virtual_address()
