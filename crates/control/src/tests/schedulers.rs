@@ -4,6 +4,7 @@ use weir_abi::NONE;
 use weir_config::model::Scheduler;
 
 use super::*;
+use crate::error::Error;
 
 fn remember(world: &World, pointer: u32, current_weight: u32) {
     let slot = world.service_slot(WEB) as usize;
@@ -129,4 +130,31 @@ fn a_late_pick_of_a_removed_server_is_mended() {
     remember(&world, a, 0);
     world.wait(1);
     assert_eq!(remembered(&world), (NONE, 0));
+}
+
+/// As IPVS: it is refused to become mh with more real servers than its table has places; added one by
+/// one they are taken, and the table stays as it was.
+#[test]
+fn maglev_has_as_many_places_as_it_has() {
+    const PLACES: usize = 4093;
+    let mut world = World::new(1, PLACES + 1);
+    world.add_service(WEB, Scheduler::WeightedLeastConnection);
+    let address = |number: usize| format!("10.1.{}.{}:80", number / 250, number % 250 + 1);
+    for number in 0..=PLACES {
+        world.add_server(WEB, &address(number), 1);
+    }
+    let maglev = || service(WEB, Scheduler::MaglevHashing);
+    let refused = world.director.edit_service(&world.tables, maglev());
+    assert!(matches!(refused, Err(Error::Invalid(_))));
+    assert_eq!(world.tables.buckets(0), None);
+    world.delete_server(WEB, &address(PLACES));
+    world
+        .director
+        .edit_service(&world.tables, maglev())
+        .unwrap();
+    let full = world.tables.buckets(0).unwrap();
+    let servers: std::collections::HashSet<u32> = full.iter().copied().collect();
+    assert_eq!(servers.len(), PLACES);
+    world.add_server(WEB, &address(PLACES), 1);
+    assert_eq!(world.tables.buckets(0), Some(full));
 }
