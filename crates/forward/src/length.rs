@@ -57,7 +57,7 @@ fn read6<H: Hook, T: Tables>(job: &mut Job<'_, V6, H, T>) -> Result<(), Reason> 
             job.segment = segment;
             Ok(())
         }
-        _other => Err(Reason::NotOurs),
+        Parsed::V4(_) | Parsed::Pass(_) | Parsed::Seldom4 | Parsed::Seldom6 => Err(Reason::NotOurs),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod begin;
 pub mod carry;
 pub mod connection;
 pub mod decapsulate;
+pub mod defend;
 pub mod evict;
 pub mod family;
 pub mod flow_table;

@@ -10,6 +10,7 @@ use weir_abi::connection::Word;
 use weir_abi::tick::{Tick, Ticks};
 
 use crate::connection;
+use crate::defend;
 use crate::family::{Family, Record, V4, V6};
 use crate::tables::{Step, Tables};
 
@@ -79,6 +80,9 @@ fn step_of<F: Family, T: Tables>(tables: &T, now: Tick) {
     };
     tables.repeat(turns, &mut reap);
     hand.store(reap.slot);
+    if settings.drop_entry.load() != 0 {
+        defend::drop_some::<F, T>(tables, first, turns * BATCH, now);
+    }
 }
 
 struct Reap<F> {

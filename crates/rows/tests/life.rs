@@ -281,3 +281,30 @@ fn a_flood_evicts_only_who_has_not_answered() {
         assert_eq!(word(&host, family, 0).state(), 1);
     }
 }
+
+/// `drop_entry`: every slot is looked at twice a second, and one look in sixty-four counts.
+#[test]
+fn under_attack_half_open_connections_end_early_and_proven_ones_do_not() {
+    const CLIENTS: u8 = 60;
+    for family in Family::ALL {
+        let mut host = established(family);
+        for client in 2..=CLIENTS {
+            let syn = from_client(family, client, Transport::Tcp(SYN));
+            assert_eq!(send(&mut host, &syn), Some(Reason::Request));
+        }
+        let half_a_second = Ticks::from_seconds(1).0 / 2;
+        let pass_twenty_seconds = |host: &mut Host| {
+            for _ in 0..40 {
+                host.wait(half_a_second);
+                host.reap();
+            }
+        };
+        pass_twenty_seconds(&mut host);
+        assert_eq!(live(&host), CLIENTS.into(), "nobody attacks");
+        host.memory.settings.drop_entry.store(1);
+        pass_twenty_seconds(&mut host);
+        let left = live(&host);
+        assert!((20..50).contains(&left), "{left} of {CLIENTS} are left");
+        assert!(word(&host, family, 0).is_live(), "the proven one is not");
+    }
+}
