@@ -8,7 +8,7 @@ use weir_abi::keys::{Direction, FAMILY_V4, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::tick::Tick;
 use weir_forward::begin::Begun;
-use weir_forward::connection::{self, Appeared, TemplateOf, Terms};
+use weir_forward::connection::{self, Appeared, Named, Opener, TemplateOf, Terms};
 use weir_forward::family::{Family, Flow, V4, V6};
 use weir_forward::flow_table::{self, Put};
 use weir_forward::meet::{self, Met};
@@ -23,8 +23,27 @@ use crate::tables::Maps;
 /// The functions of one family.
 macro_rules! functions {
     ($family:ty, $address:ty, $meet:ident, $mark:ident, $find_template:ident,
-     $give_up:ident, $template:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $rival:ident,
+     $give_up:ident, $template:ident, $fill:ident, $make_data:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $rival:ident,
      $remove:ident, $search:ident, $evict:ident, $end:ident) => {
+        /// 1 if the data connection in the slot has that port of the client's now.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $fill(slot: u32, port: u32) -> u64 {
+            connection::fill_client_port::<$family, Maps>(&Maps, slot, port as u16) as u64
+        }
+
+        /// The slot of the data connection that a control connection has spoken of, or a failure.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $make_data(control: u32, is_client: u32, named: u64) -> u64 {
+            let opener = if is_client == 0 {
+                Opener::Server
+            } else {
+                Opener::Client
+            };
+            slot(connection::make_data::<$family, Maps>(&Maps, control, opener, Named(named)))
+        }
+
         /// A [`Met`].
         #[unsafe(no_mangle)]
         #[inline(never)]
@@ -243,6 +262,8 @@ functions!(
     weir_find_template4,
     weir_give_up4,
     weir_template4,
+    weir_fill4,
+    weir_make_data4,
     weir_begin4,
     weir_pick4,
     weir_make4,
@@ -261,6 +282,8 @@ functions!(
     weir_find_template6,
     weir_give_up6,
     weir_template6,
+    weir_fill6,
+    weir_make_data6,
     weir_begin6,
     weir_pick6,
     weir_make6,
@@ -364,6 +387,29 @@ pub extern "C" fn weir_crc_change(first: u32, length: u32) -> u64 {
 #[inline(always)]
 pub fn crc_change(first: u32, length: u16) -> u32 {
     weir_crc_change(first, length as u32) as u32
+}
+
+#[inline(always)]
+pub fn fill_client_port<F: Family>(slot: u32, port: u16) -> bool {
+    let filled = if F::NUMBER == FAMILY_V4 {
+        weir_fill4(slot, port as u32)
+    } else {
+        weir_fill6(slot, port as u32)
+    };
+    filled != 0
+}
+
+#[inline(always)]
+pub fn make_data<F: Family>(control: u32, opener: Opener, named: Named) -> Result<u32, Reason> {
+    let is_client = match opener {
+        Opener::Server => 0,
+        Opener::Client => 1,
+    };
+    as_slot(if F::NUMBER == FAMILY_V4 {
+        weir_make_data4(control, is_client, named.0)
+    } else {
+        weir_make_data6(control, is_client, named.0)
+    })
 }
 
 #[inline(always)]

@@ -1,9 +1,10 @@
 //! Reading and writing a packet that lies between two pointers.
 
 use core::ffi::c_void;
+use core::ops::ControlFlow;
 
 use aya_ebpf::helpers::bpf_loop;
-use weir_forward::hook::Refused;
+use weir_forward::hook::{Refused, Turn};
 use weir_wire::bytes::Be32;
 use weir_wire::checksum::Delta;
 use weir_wire::packet::{Header, Packet};
@@ -66,6 +67,37 @@ pub fn sum<P: Packet>(packet: &P, offset: usize, length: usize) -> Result<Delta,
         byte += 1;
     }
     Ok(walk.sum.add(tail))
+}
+
+/// Calls a loop's body until it breaks, at most so often.
+#[inline(always)]
+pub fn turns<H, S: Turn<H>>(hook: &mut H, turns: u32, turn: &mut S) {
+    let mut walk = Turns { hook, turn };
+    // SAFETY: the callback has the signature that the helper calls, and gets the context that is
+    // given here, which outlives the call.
+    unsafe {
+        bpf_loop(
+            turns,
+            one_turn::<H, S> as *const () as *mut c_void,
+            (&raw mut walk).cast(),
+            0,
+        );
+    }
+}
+
+struct Turns<'a, H, S> {
+    hook: &'a mut H,
+    turn: &'a mut S,
+}
+
+/// One turn of `bpf_loop`: 0 goes on, 1 stops.
+unsafe extern "C" fn one_turn<H, S: Turn<H>>(index: u32, walk: *mut c_void) -> i64 {
+    // SAFETY: `turns` hands a `&mut Turns` through the helper.
+    let walk = unsafe { &mut *walk.cast::<Turns<'_, H, S>>() };
+    match walk.turn.turn(walk.hook, index) {
+        ControlFlow::Continue(()) => 0,
+        ControlFlow::Break(()) => 1,
+    }
 }
 
 struct Sum<'a, P> {

@@ -19,7 +19,7 @@ use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::shared::Shared32;
 use weir_abi::tick::Tick;
 use weir_forward::begin::Begun;
-use weir_forward::connection::{Appeared, TemplateOf, Terms};
+use weir_forward::connection::{Appeared, Named, Opener, TemplateOf, Terms};
 use weir_forward::family::{Family, Flow};
 use weir_forward::meet::Met;
 use weir_forward::parse::Segment;
@@ -268,6 +268,21 @@ impl Tables for Maps {
         now: Tick,
     ) -> Result<Begun, Reason> {
         calls::begin::<F>(segment, service, now)
+    }
+
+    #[inline(always)]
+    fn fill_client_port<F: Family>(&self, slot: u32, port: u16) -> bool {
+        calls::fill_client_port::<F>(slot, port)
+    }
+
+    #[inline(always)]
+    fn make_data<F: Family>(
+        &self,
+        control: u32,
+        opener: Opener,
+        named: Named,
+    ) -> Result<u32, Reason> {
+        calls::make_data::<F>(control, opener, named)
     }
 
     #[inline(always)]

@@ -18,7 +18,7 @@ use weir_abi::keys::{Direction, FAMILY_V6};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::Link;
 use weir_forward::family::Family;
-use weir_forward::hook::{Hook, Refused, Route};
+use weir_forward::hook::{Hook, Refused, Route, Turn};
 use weir_forward::parse::{Segment, Transport};
 use weir_forward::part::{self, Part};
 use weir_forward::process::process;
@@ -135,8 +135,14 @@ pub fn weir_tc_seldom6(context: TcContext) -> i32 {
 
 #[classifier]
 #[inline(always)]
-pub fn weir_tc_application(context: TcContext) -> i32 {
-    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Application)
+pub fn weir_tc_application4(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Application4)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_application6(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Application6)
 }
 
 impl<const SELDOM: bool> Frame<SELDOM> {
@@ -554,6 +560,46 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
                     != 0
         };
         if refused { Err(Refused) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused> {
+        // SAFETY: the context is a live `__sk_buff`, and the byte is one; pointers are taken anew after.
+        let failed = unsafe {
+            bpf_skb_store_bytes(
+                self.skb,
+                offset as u32,
+                core::ptr::from_ref(&byte).cast(),
+                1,
+                0,
+            )
+        };
+        if failed == 0 { Ok(()) } else { Err(Refused) }
+    }
+
+    #[inline(always)]
+    fn resize(&mut self, length: usize) -> Result<(), Refused> {
+        let length = length as u32;
+        // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the calls.
+        unsafe {
+            if self.context().len != length && bpf_skb_change_tail(self.skb, length, 0) != 0 {
+                return Err(Refused);
+            }
+            if bpf_skb_pull_data(self.skb, length) != 0 {
+                return Err(Refused);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn piece_length(&self) -> usize {
+        self.piece() as usize
+    }
+
+    #[inline(always)]
+    fn turns<S: Turn<Self>>(&mut self, turns: u32, turn: &mut S) {
+        frame::turns(self, turns, turn);
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use weir_abi::keys::Direction;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link};
 use weir_forward::family::Family;
-use weir_forward::hook::{Hook, Refused, Route};
+use weir_forward::hook::{Hook, Refused, Route, Turn};
 use weir_forward::parse::{Segment, Transport};
 use weir_forward::part::{self, Part};
 use weir_forward::process::process;
@@ -188,7 +188,8 @@ impl Hook for Frame {
             // TC's, which meets the packet again.
             Part::Related
             | Part::Fragment
-            | Part::Application
+            | Part::Application4
+            | Part::Application6
             | Part::Seldom4
             | Part::Seldom6
             | Part::Carry4
@@ -293,6 +294,28 @@ impl Hook for Frame {
         udp: bool,
     ) -> Result<(), Refused> {
         correct_in_place(self, offset, addresses.and(ports), udp)
+    }
+
+    #[inline(always)]
+    fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused> {
+        *self.header_mut::<[u8; 1]>(offset).ok_or(Refused)? = [byte];
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn resize(&mut self, _length: usize) -> Result<(), Refused> {
+        // The parts that do it are TC's.
+        Err(Refused)
+    }
+
+    #[inline(always)]
+    fn piece_length(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn turns<S: Turn<Self>>(&mut self, turns: u32, turn: &mut S) {
+        frame::turns(self, turns, turn);
     }
 
     #[inline(always)]

@@ -84,6 +84,27 @@ pub struct Company {
     pub timeout: Shared32,
 }
 
+/// What a connection whose payload speaks of addresses (FTP's control connection) has come to.
+#[derive(Debug, Default, Clone)]
+#[repr(C)]
+pub struct Speech {
+    /// What its client has asked for last: [`SPEECH_ACTIVE`] and its siblings.
+    pub asked: Shared32,
+    /// The sequence number of the last reply whose length was changed, as the real server counts.
+    pub position: Shared32,
+    /// By how much sequence numbers of replies up to there are moved, modulo 2^32.
+    pub before: Shared32,
+    /// By how much those of later ones are.
+    pub after: Shared32,
+}
+
+/// Nothing that the real server would answer.
+pub const SPEECH_ACTIVE: u32 = 0;
+/// PASV.
+pub const SPEECH_PASSIVE: u32 = 1;
+/// EPSV.
+pub const SPEECH_EXTENDED_PASSIVE: u32 = 2;
+
 /// A connection of IPv4. Two cache lines, the first of which has what every packet asks for.
 #[derive(Debug, Default, Clone)]
 #[repr(C, align(64))]
@@ -100,8 +121,10 @@ pub struct Connection4 {
     pub company: Company,
     /// The director's end towards the real server (FULLNAT).
     pub local: Shared<Local<[u32; 1]>>,
+    /// What its payload has said.
+    pub speech: Speech,
     /// What is to come.
-    pub reserved: [Shared32; 10],
+    pub reserved: [Shared32; 6],
 }
 
 /// A connection of IPv6. Three cache lines, the first two of which have what every packet asks for.
@@ -122,8 +145,10 @@ pub struct Connection6 {
     pub company: Company,
     /// The director's end towards the real server (FULLNAT).
     pub local: Shared<Local<[u32; 4]>>,
+    /// What its payload has said.
+    pub speech: Speech,
     /// What is to come.
-    pub reserved: [Shared32; 13],
+    pub reserved: [Shared32; 9],
 }
 
 impl HopCell {

@@ -1,6 +1,6 @@
 //! What one part of the packet path tells the part that goes on.
 
-use crate::shared::Shared32;
+use crate::shared::{Shared32, Shared64};
 
 /// Of one processor, for the packet that it works on.
 #[derive(Debug, Default, Clone)]
@@ -14,6 +14,49 @@ pub struct Handover {
     pub flow: Shared32,
     /// The generation of its record.
     pub generation: Shared32,
+    /// For `application`: the packet's connection, and which way it goes ([`crate::keys::FlowValue`]).
+    pub entry: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 12],
+    pub reserved: [Shared32; 11],
+    /// For `application`: how far a payload has been read.
+    pub listener: Listener,
+}
+
+/// What is remembered while a payload is read byte by byte. It lies here, and not on the stack, for what the
+/// verifier knows nothing of: so it looks at each turn once.
+#[derive(Debug, Default, Clone)]
+#[repr(C)]
+pub struct Listener {
+    /// The last eight bytes, the newest lowest; letters as capitals.
+    pub window: Shared64,
+    /// The six numbers of an address and port.
+    pub numbers: Shared64,
+    /// What has been heard.
+    pub kind: Shared32,
+    /// Where in the payload the address and port begin.
+    pub start: Shared32,
+    /// The first byte after them.
+    pub end: Shared32,
+    /// The port.
+    pub port: Shared32,
+    /// How far the reading has come.
+    pub stage: Shared32,
+    /// What comes between the word and the numbers.
+    pub separator: Shared32,
+    /// Whether it has come.
+    pub is_separated: Shared32,
+    /// Whether the address and port come as EPRT has them.
+    pub is_extended: Shared32,
+    /// What comes between their parts then.
+    pub delimiter: Shared32,
+    /// The number that is being read.
+    pub number: Shared32,
+    /// How many have been.
+    pub count: Shared32,
+    /// 1 for a reply, 0 for a request.
+    pub is_reply: Shared32,
+    /// 1 for IPv6.
+    pub is_v6: Shared32,
+    /// What the client has asked for last.
+    pub asked: Shared32,
 }

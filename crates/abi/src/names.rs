@@ -16,8 +16,10 @@ pub const PROGRAM_TC_LENGTH6: &str = "weir_tc_length6";
 pub const PROGRAM_TC_RELATED: &str = "weir_tc_related";
 /// TC's part `fragment`.
 pub const PROGRAM_TC_FRAGMENT: &str = "weir_tc_fragment";
-/// TC's part `application`.
-pub const PROGRAM_TC_APPLICATION: &str = "weir_tc_application";
+/// TC's part `application4`.
+pub const PROGRAM_TC_APPLICATION4: &str = "weir_tc_application4";
+/// TC's part `application6`.
+pub const PROGRAM_TC_APPLICATION6: &str = "weir_tc_application6";
 /// TC's part `seldom4`.
 pub const PROGRAM_TC_SELDOM4: &str = "weir_tc_seldom4";
 /// TC's part `seldom6`.

@@ -121,6 +121,8 @@ reasons! {
     /// A fragment whose first one was not forwarded or did not come in time, or for which there was no
     /// room to wait.
     FragmentLost = 36, "fragment-lost", Dropped;
+    /// Of a connection whose payload speaks of addresses: another part of the path reads it.
+    Application = 37, "application", Passed;
 }
 
 impl Reason {
@@ -136,6 +138,7 @@ impl Reason {
             | Self::Fragment
             | Self::Icmp
             | Self::PartMissing
+            | Self::Application
             | Self::OtherStation
             | Self::Malformed
             | Self::ReplyRefused

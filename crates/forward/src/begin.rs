@@ -10,7 +10,7 @@ use weir_abi::tick::Tick;
 
 use weir_wire::transport::UDP;
 
-use crate::connection::Terms;
+use crate::connection::{FTP, Terms};
 use crate::family::{Family, Record};
 use crate::flow_table::Put;
 use crate::parse::Segment;
@@ -88,7 +88,12 @@ fn who_serves<F: Family, T: Tables>(
     let is_marked = key.protocol == 0;
     // Services of all ports are for clients that persist (`ip_vs_schedule`).
     if !is_marked && key.port != flow.destination_port {
-        return Err(Reason::NoDestination);
+        // What comes to FTP's service by way of another port is not IPVS's to refuse (`ip_vs_leave`).
+        return Err(if key.port == FTP {
+            Reason::NotOurs
+        } else {
+            Reason::NoDestination
+        });
     }
     match tables.pick::<F>(slot, flow, now) {
         Some(destination) => Ok((destination, terms)),

@@ -1,6 +1,6 @@
 //! IPv4 and IPv6: what differs, so that the rest can be written once.
 
-use weir_abi::connection::{Company, Connection4, Connection6, Endpoints, HopCell};
+use weir_abi::connection::{Company, Connection4, Connection6, Endpoints, HopCell, Speech};
 pub use weir_abi::keys::Flow;
 use weir_abi::keys::{Direction, FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::settings::Settings;
@@ -22,6 +22,8 @@ pub trait Family: Sized {
     fn widen(address: Self::Address) -> [u32; 4];
     /// An address out of such a table.
     fn narrow(address: [u32; 4]) -> Self::Address;
+    /// The address, or, of IPv4, that one in its place if it is not 0.
+    fn with_word(address: Self::Address, word: u32) -> Self::Address;
     /// How many connections its table holds.
     fn capacity(settings: &Settings) -> &Shared32;
     /// How many buckets its flow table has.
@@ -52,6 +54,8 @@ pub trait Record<A: Copy> {
     fn hop(&self, direction: Direction) -> &HopCell;
     /// What most packets do not ask for.
     fn company(&self) -> &Company;
+    /// What its payload has said.
+    fn speech(&self) -> &Speech;
 }
 
 /// IPv4.
@@ -81,6 +85,11 @@ impl Family for V4 {
     #[inline(always)]
     fn narrow(address: [u32; 4]) -> [u32; 1] {
         [address[0]]
+    }
+
+    #[inline(always)]
+    fn with_word(address: [u32; 1], word: u32) -> [u32; 1] {
+        if word == 0 { address } else { [word] }
     }
 
     #[inline(always)]
@@ -146,6 +155,11 @@ impl Family for V6 {
 
     #[inline(always)]
     fn narrow(address: [u32; 4]) -> [u32; 4] {
+        address
+    }
+
+    #[inline(always)]
+    fn with_word(address: [u32; 4], _word: u32) -> [u32; 4] {
         address
     }
 
@@ -222,6 +236,10 @@ impl Record<[u32; 1]> for Connection4 {
     fn company(&self) -> &Company {
         &self.company
     }
+    #[inline(always)]
+    fn speech(&self) -> &Speech {
+        &self.speech
+    }
 }
 
 impl Record<[u32; 4]> for Connection6 {
@@ -247,6 +265,10 @@ impl Record<[u32; 4]> for Connection6 {
     #[inline(always)]
     fn company(&self) -> &Company {
         &self.company
+    }
+    #[inline(always)]
+    fn speech(&self) -> &Speech {
+        &self.speech
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where a packet was taken, and what the kernel offers there.
 
+use core::ops::ControlFlow;
+
 use weir_abi::fragment::Held;
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
@@ -35,6 +37,13 @@ pub enum Route {
 /// The kernel could not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
+
+/// A loop's body that reads or writes the packet, byte by byte. It is called with the number of the turn,
+/// and must count on nothing but that: see [`crate::tables::Step`].
+pub trait Turn<H> {
+    /// One turn.
+    fn turn(&mut self, hook: &mut H, index: u32) -> ControlFlow<()>;
+}
 
 /// XDP or TC in the kernel, a buffer at home.
 pub trait Hook: Packet {
@@ -119,6 +128,21 @@ pub trait Hook: Packet {
         ports: Delta,
         udp: bool,
     ) -> Result<(), Refused>;
+
+    /// Puts a byte there.
+    fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused>;
+
+    /// Makes the frame so long, at its end, and readable as a whole.
+    fn resize(&mut self, length: usize) -> Result<(), Refused>;
+
+    /// How large the pieces are that a segment made large by offloading is cut into; 0 for one that is
+    /// whole.
+    fn piece_length(&self) -> usize;
+
+    /// Calls a loop's body until it breaks, at most so often.
+    fn turns<S: Turn<Self>>(&mut self, turns: u32, turn: &mut S)
+    where
+        Self: Sized;
 
     /// Whether the transport checksum at `offset`, which is 0, is left to a network card: SCTP's, whose
     /// CRC has no part that could stand for it meanwhile. A whole one is 0 once in four billion packets.

@@ -44,6 +44,7 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::NotConnected
         | Reason::Fragment
         | Reason::Icmp
+        | Reason::Application
         | Reason::PartMissing
         | Reason::IcmpToServer
         | Reason::IcmpToClient

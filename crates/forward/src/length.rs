@@ -2,11 +2,12 @@
 
 use weir_abi::NONE;
 use weir_abi::connection::{HopCell, HopTerms, Word};
-use weir_abi::keys::Direction;
+use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::Destination;
 use weir_abi::settings::Link;
 use weir_wire::ethernet::Ethernet;
+use weir_wire::transport::TCP;
 
 use crate::begin::Begun;
 use crate::connection::{self, Found};
@@ -16,6 +17,7 @@ use crate::icmp::{Answer, answer, problem_of};
 use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
 use crate::meet::Met;
 use crate::parse::{Parsed, Portion, Segment, parse};
+use crate::part::Part;
 use crate::process::Lookup;
 use crate::tables::Tables;
 use crate::translate::{End, Translate, delta, replacement};
@@ -30,6 +32,9 @@ pub fn at_length4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         }
         (Some(_) | None, _other) => Reason::NotOurs,
     };
+    if reason == Reason::Application {
+        return hook.go_on(tables, Part::Application4);
+    }
     hook.conclude(reason)
 }
 
@@ -46,6 +51,9 @@ pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         }
         None => Reason::NotOurs,
     };
+    if reason == Reason::Application {
+        return hook.go_on(tables, Part::Application6);
+    }
     hook.conclude(reason)
 }
 
@@ -96,6 +104,8 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
             }
             reason
         }
+        Ok(Belongs::Request(slot)) if is_left(job, slot, Direction::Request) => Reason::Application,
+        Ok(Belongs::Reply(slot)) if is_left(job, slot, Direction::Reply) => Reason::Application,
         Ok(Belongs::Request(slot)) => {
             let reason = request(job, slot, false);
             wrapped(job, reason)
@@ -103,6 +113,15 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
         Ok(Belongs::Reply(slot)) => reply(job, slot),
         Err(reason) => reason,
     };
+    answered(job, reason)
+}
+
+/// Makes the packet the error that answers it, where the reason wants that.
+#[inline(always)]
+pub(crate) fn answered<F: Translate + Answer, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    reason: Reason,
+) -> Reason {
     match problem_of(reason) {
         Some(problem) => match answer::<F, H>(job.hook, &job.segment, problem, job.mtu) {
             Ok(()) => reason,
@@ -110,6 +129,22 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
         },
         None => reason,
     }
+}
+
+/// Whether the packet is left to the part that reads payload, which is told whose it is.
+#[inline(always)]
+fn is_left<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    slot: u32,
+    direction: Direction,
+) -> bool {
+    let (Some(handover), Some(record)) = (job.tables.handover(), job.tables.connection::<F>(slot))
+    else {
+        return false;
+    };
+    handover.entry.store(FlowValue::new(slot, direction).0);
+    job.segment.portion() == Portion::Whole
+        && connection::speaks_of_addresses(&record.endpoints().load())
 }
 
 /// The connection that a packet belongs to: its slot.
@@ -129,7 +164,15 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
     flow: Lookup,
 ) -> Result<Belongs, Reason> {
     let mark = mark_of(job);
-    match job.tables.meet::<F>(&job.segment, flow, job.now, mark) {
+    let met = job.tables.meet::<F>(&job.segment, flow, job.now, mark);
+    let is_unknown = match met {
+        Met::Connection(_) => false,
+        Met::Service(_) | Met::Nothing(_) => true,
+    };
+    if is_unknown && let Some(slot) = awaiting(job) {
+        return Ok(Belongs::Request(slot));
+    }
+    match met {
         Met::Connection(value) => match value.direction() {
             Direction::Request => Ok(Belongs::Request(value.slot())),
             Direction::Reply => Ok(Belongs::Reply(value.slot())),
@@ -141,6 +184,22 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
         }
         Met::Nothing(reason) => Err(reason),
     }
+}
+
+/// FTP's data connection that waits for this packet, from whatever port it comes.
+#[inline(always)]
+fn awaiting<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Option<u32> {
+    let is_tcp = job.segment.flow.protocol as u8 == TCP;
+    if job.settings.ftp_services.load() == 0 || !is_tcp || !job.segment.is_new() {
+        return None;
+    }
+    // As it lies in its table until then.
+    let port = job.segment.flow.source_port;
+    job.segment.flow.source_port = 0;
+    let entry = job.tables.search::<F>(&job.segment.flow);
+    job.segment.flow.source_port = port;
+    let slot = entry?.slot();
+    job.tables.fill_client_port::<F>(slot, port).then_some(slot)
 }
 
 /// The packet's firewall mark, where services are named by such: of who was before us, or of a rule.
@@ -425,6 +484,10 @@ pub(crate) fn learn<F: Translate, H: Hook, T: Tables>(
     generation: u32,
     (link, mtu): (Link, u16),
 ) {
+    // So that all its packets come here, and go on to be read.
+    if connection::speaks_of_addresses(&found.record.endpoints().load()) {
+        return;
+    }
     let delta = delta::<F>(&job.segment, end, direction);
     let hop = found.record.hop(direction);
     hop.remember(link, HopTerms::new(generation, mtu, delta));

@@ -7,8 +7,9 @@ use weir_abi::service::{AVAILABLE, FORWARD_BYPASS};
 use weir_abi::settings::Settings;
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Tick;
+use weir_wire::transport::TCP;
 
-use crate::connection::{self, Found};
+use crate::connection::{self, FTP, Found};
 use crate::family::{Family, Record, service_of};
 use crate::parse::{Segment, Transport};
 use crate::process::Lookup;
@@ -69,8 +70,8 @@ pub fn meet<F: Family, T: Tables>(
     Met::Service(service)
 }
 
-/// The service that a packet is for: of its firewall mark, of its address and port, of its address and
-/// all ports (`ip_vs_service_find`).
+/// The service that a packet is for: of its firewall mark, of its address and port, FTP's on its address,
+/// of its address and all ports (`ip_vs_service_find`).
 #[inline(always)]
 fn service_for<F: Family, T: Tables>(
     tables: &T,
@@ -93,11 +94,27 @@ fn service_for<F: Family, T: Tables>(
     if let Some(service) = tables.service_slot(&key) {
         return Some(service);
     }
+    if settings.ftp_services.load() != 0
+        && flow.protocol as u8 == TCP
+        && may_be_data(settings, flow)
+    {
+        key.port = FTP;
+        if let Some(service) = tables.service_slot(&key) {
+            return Some(service);
+        }
+    }
     if settings.any_port_services.load() == 0 {
         return None;
     }
     key.port = 0;
     tables.service_slot(&key)
+}
+
+/// Whether a flow's port is one that FTP's data connections go to.
+#[inline(always)]
+fn may_be_data<A>(settings: &Settings, flow: &Flow<A>) -> bool {
+    let port = u16::from_be(flow.destination_port);
+    port == 20 || port as u32 >= settings.unprivileged_port.load()
 }
 
 /// Whether this packet is the one of so many that `drop_packet` drops (`ip_vs_todrop`).

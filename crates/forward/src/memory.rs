@@ -25,7 +25,7 @@ use weir_wire::ethernet::{EtherType, Ethernet, Mac, VlanTag};
 use weir_wire::packet::{Buffer, Header, Packet};
 
 use crate::family::Family;
-use crate::hook::{Hook, Refused, Route};
+use crate::hook::{Hook, Refused, Route, Turn};
 use crate::parse::Segment;
 use crate::part::{self, Part};
 use crate::process::process;
@@ -439,13 +439,14 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             // As the programs do: XDP has the first two parts only, and leaves the others to TC.
             Part::Related if XDP => Reason::Icmp,
             Part::Fragment if XDP => Reason::Fragment,
-            Part::Application if XDP => Reason::PartMissing,
+            Part::Application4 | Part::Application6 if XDP => Reason::Application,
             Part::Seldom4 | Part::Seldom6 | Part::Carry4 | Part::Carry6 if XDP => {
                 Reason::PartMissing
             }
             Part::Related
             | Part::Fragment
-            | Part::Application
+            | Part::Application4
+            | Part::Application6
             | Part::Seldom4
             | Part::Seldom6
             | Part::Carry4
@@ -554,6 +555,28 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
         } else {
             correct_in_place(&mut packet, offset, addresses, udp)?;
             correct_in_place(&mut packet, offset, ports, udp)
+        }
+    }
+
+    fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused> {
+        *self.frame.get_mut(offset).ok_or(Refused)? = byte;
+        Ok(())
+    }
+
+    fn resize(&mut self, length: usize) -> Result<(), Refused> {
+        self.frame.resize(length, 0);
+        Ok(())
+    }
+
+    fn piece_length(&self) -> usize {
+        0
+    }
+
+    fn turns<S: Turn<Self>>(&mut self, turns: u32, turn: &mut S) {
+        for index in 0..turns {
+            if turn.turn(self, index).is_break() {
+                return;
+            }
         }
     }
 

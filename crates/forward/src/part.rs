@@ -22,8 +22,8 @@ pub enum Part {
     Related = 2,
     /// Fragments.
     Fragment = 3,
-    /// Connections whose payload speaks of addresses.
-    Application = 4,
+    /// Connections of IPv4 whose payload speaks of addresses.
+    Application4 = 4,
     /// SCTP, AH and ESP over IPv4.
     Seldom4 = 5,
     /// The same over IPv6.
@@ -32,6 +32,8 @@ pub enum Part {
     Carry4 = 7,
     /// The same of IPv6.
     Carry6 = 8,
+    /// Connections of IPv6 whose payload speaks of addresses.
+    Application6 = 9,
 }
 
 /// Does one part's work.
@@ -42,7 +44,8 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Length6 => length::at_length6(hook, tables),
         Part::Related => related::related(hook, tables),
         Part::Fragment => fragment::fragment(hook, tables),
-        Part::Application => application::application(hook, tables),
+        Part::Application4 => application::application4(hook, tables),
+        Part::Application6 => application::application6(hook, tables),
         Part::Seldom4 => seldom::seldom4(hook, tables),
         Part::Seldom6 => seldom::seldom6(hook, tables),
         Part::Carry4 => carry::carry4(hook, tables),
@@ -86,6 +89,7 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::FragmentLost
         | Reason::Contended
         | Reason::HostUnreachable
+        | Reason::Application
         | Reason::PartMissing
         | Reason::IcmpToServer
         | Reason::IcmpToClient

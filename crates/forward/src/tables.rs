@@ -17,7 +17,7 @@ use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
 
 use crate::begin::Begun;
-use crate::connection::{self, Appeared, TemplateOf, Terms};
+use crate::connection::{self, Appeared, Named, Opener, TemplateOf, Terms};
 use crate::family::{Family, Flow};
 use crate::flow_table;
 use crate::meet::{self, Met};
@@ -146,6 +146,27 @@ pub trait Tables {
         Self: Sized,
     {
         connection::make_template::<F, Self>(self, flow, of, now)
+    }
+
+    /// [`connection::fill_client_port`], as a function of its own.
+    fn fill_client_port<F: Family>(&self, slot: u32, port: u16) -> bool
+    where
+        Self: Sized,
+    {
+        connection::fill_client_port::<F, Self>(self, slot, port)
+    }
+
+    /// [`connection::make_data`], as a function of its own.
+    fn make_data<F: Family>(
+        &self,
+        control: u32,
+        opener: Opener,
+        named: Named,
+    ) -> Result<u32, Reason>
+    where
+        Self: Sized,
+    {
+        connection::make_data::<F, Self>(self, control, opener, named)
     }
 
     /// [`begin::begin`], as a function of its own.

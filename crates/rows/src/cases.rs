@@ -29,6 +29,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(crate::related::rows());
     rows.extend(crate::sctp::rows());
     rows.extend(crate::secured::rows());
+    rows.extend(crate::ftp::rows());
     rows
 }
 
@@ -57,7 +58,7 @@ pub fn translated(packet: &Packet, server: SocketAddr) -> Packet {
     }
 }
 
-/// A real server's packet as it leaves for the client.
+/// A real server's packet as it leaves for the client, of the service on port 80.
 pub fn answered(packet: &Packet, family: Family) -> Packet {
     Packet {
         source: family.vip(80),

@@ -9,6 +9,7 @@ pub mod bench;
 pub mod cases;
 pub mod forwarding;
 pub mod fragments;
+pub mod ftp;
 pub mod host;
 pub mod malformed;
 pub mod network;

@@ -44,6 +44,10 @@ pub struct Packet {
     pub destination: SocketAddr,
     /// Its transport.
     pub transport: Transport,
+    /// TCP's sequence number.
+    pub sequence: u32,
+    /// TCP's acknowledgement number.
+    pub acknowledgement: u32,
     /// TTL or hop limit.
     pub hops: u8,
     /// Type of service or traffic class.
@@ -69,6 +73,8 @@ impl Packet {
             source,
             destination,
             transport,
+            sequence: 0x0102_0304,
+            acknowledgement: 0x0506_0708,
             hops: 64,
             service: 0,
             do_not_fragment: true,
@@ -161,8 +167,8 @@ impl Packet {
         bytes.extend(self.destination.port().to_be_bytes());
         let at = match self.transport {
             Transport::Tcp(flags) => {
-                bytes.extend(0x0102_0304u32.to_be_bytes());
-                bytes.extend(0x0506_0708u32.to_be_bytes());
+                bytes.extend(self.sequence.to_be_bytes());
+                bytes.extend(self.acknowledgement.to_be_bytes());
                 bytes.extend([0x50, flags, 0xfa, 0xf0, 0, 0, 0, 0]);
                 16
             }

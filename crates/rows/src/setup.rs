@@ -150,6 +150,10 @@ impl Setup {
         settings
             .udp_timeout
             .store(Ticks::from_seconds(UDP_TIMEOUT).0);
+        let is_ftp = |service: &&Service| service.protocol == 6 && service.address.port() == 21;
+        let ftp_services = self.services.iter().filter(is_ftp).count();
+        settings.ftp_services.store(ftp_services as u32);
+        settings.unprivileged_port.store(1024);
         if let Some(capacity) = self.capacity {
             settings.capacity4.store(capacity);
             settings.capacity6.store(capacity);

@@ -21,6 +21,12 @@ impl Delta {
         Self(folded as u64)
     }
 
+    /// A delta of words that were added up elsewhere.
+    #[inline(always)]
+    pub const fn from_wide(sum: u64) -> Self {
+        Self(sum)
+    }
+
     /// Adds a 32-bit word.
     #[inline(always)]
     #[must_use]

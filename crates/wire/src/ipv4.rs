@@ -81,6 +81,12 @@ impl Ipv4 {
         self.total_length.get()
     }
 
+    /// Puts a total length there, and leaves the checksum to the caller.
+    #[inline(always)]
+    pub fn set_total_length(&mut self, length: u16) {
+        self.total_length.set(length);
+    }
+
     /// Whether the sender forbids to fragment it.
     #[inline(always)]
     pub fn do_not_fragment(&self) -> bool {

@@ -120,6 +120,30 @@ impl Tcp {
     /// Where its checksum lies.
     pub const CHECKSUM: usize = 16;
 
+    /// The sequence number.
+    #[inline(always)]
+    pub fn sequence(&self) -> u32 {
+        self.sequence.get()
+    }
+
+    /// Puts a sequence number there.
+    #[inline(always)]
+    pub fn set_sequence(&mut self, number: u32) {
+        self.sequence.set(number);
+    }
+
+    /// The acknowledgement number.
+    #[inline(always)]
+    pub fn acknowledgement(&self) -> u32 {
+        self.acknowledgement.get()
+    }
+
+    /// Puts an acknowledgement number there.
+    #[inline(always)]
+    pub fn set_acknowledgement(&mut self, number: u32) {
+        self.acknowledgement.set(number);
+    }
+
     /// The control bits.
     #[inline(always)]
     pub const fn flags(&self) -> TcpFlags {
