@@ -4,6 +4,7 @@
 //! Only what this host was prepared for is touched: the outer packet must be for an address of this
 //! host, the inner for a prepared virtual address. All else is the kernel's.
 
+mod congestion;
 mod portion;
 
 use weir_abi::realserver::{Decapsulation, PortionInfo, PortionKey, Prepared, mapped};
@@ -18,6 +19,7 @@ use weir_wire::packet::Packet;
 use weir_wire::transport::{UDP, Udp};
 
 use crate::hook::Refused;
+use congestion::Ecn;
 use portion::{Assembled, Place};
 
 /// IANA number of IPv4 in something.
@@ -104,50 +106,6 @@ struct Outer {
     class: u8,
     /// Its place in a larger packet. No option: what an option leaves unset the verifier minds.
     place: Place,
-}
-
-/// Explicit congestion notification (RFC 3168): the last two bits of the traffic class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ecn {
-    NotCapable,
-    Capable1,
-    Capable0,
-    Experienced,
-}
-
-impl Ecn {
-    #[inline(always)]
-    const fn of(class: u8) -> Self {
-        match class & 3 {
-            0 => Self::NotCapable,
-            1 => Self::Capable1,
-            2 => Self::Capable0,
-            _three => Self::Experienced,
-        }
-    }
-
-    #[inline(always)]
-    const fn bits(self) -> u8 {
-        match self {
-            Self::NotCapable => 0,
-            Self::Capable1 => 1,
-            Self::Capable0 => 2,
-            Self::Experienced => 3,
-        }
-    }
-
-    /// What an inner packet has outside of the tunnel (RFC 6040, figure 4); nothing where it is to be
-    /// dropped.
-    #[inline(always)]
-    const fn out_of(self, outer: Self) -> Option<Self> {
-        match (self, outer) {
-            (Self::NotCapable, Self::Experienced) => None,
-            (Self::NotCapable, _) => Some(self),
-            (_, Self::Experienced) => Some(Self::Experienced),
-            (Self::Capable0, Self::Capable1) => Some(Self::Capable1),
-            (Self::Capable0 | Self::Capable1 | Self::Experienced, _) => Some(self),
-        }
-    }
 }
 
 /// Takes a packet out of its tunnel, if it is in one that ends here: what became of it, or nothing
@@ -441,47 +399,4 @@ fn complete<P: Arrival>(packet: &mut P, version: Version, remote: Remote) -> Res
         other => other,
     };
     packet.store(NETWORK + offset, checksum.to_ne_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Ecn::{self, Capable0, Capable1, Experienced, NotCapable};
-
-    #[test]
-    fn congestion_is_as_rfc_6040_says() {
-        let outer = [NotCapable, Capable0, Capable1, Experienced];
-        let rows: [(Ecn, [Option<Ecn>; 4]); 4] = [
-            (
-                NotCapable,
-                [Some(NotCapable), Some(NotCapable), Some(NotCapable), None],
-            ),
-            (
-                Capable0,
-                [
-                    Some(Capable0),
-                    Some(Capable0),
-                    Some(Capable1),
-                    Some(Experienced),
-                ],
-            ),
-            (
-                Capable1,
-                [
-                    Some(Capable1),
-                    Some(Capable1),
-                    Some(Capable1),
-                    Some(Experienced),
-                ],
-            ),
-            (Experienced, [Some(Experienced); 4]),
-        ];
-        for (inner, expected) in rows {
-            for (outer, expected) in outer.into_iter().zip(expected) {
-                assert_eq!(inner.out_of(outer), expected, "{inner:?} in {outer:?}");
-            }
-        }
-        for bits in 0..4 {
-            assert_eq!(Ecn::of(bits | 0xfc).bits(), bits);
-        }
-    }
 }

@@ -6,7 +6,8 @@
 
 use weir_abi::realserver::{PORTION, PortionInfo, PortionKey};
 
-use super::{Arrival, Ecn, Outer};
+use super::congestion::Ecn;
+use super::{Arrival, Outer};
 use crate::hook::Refused;
 
 /// The place of what a packet carries in the whole, which it is itself if it is no fragment.
