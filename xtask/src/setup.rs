@@ -48,6 +48,7 @@ const LAB: &[Tool] = &[
     tool("wrk", "wrk", "asks for it often"),
     tool("ping", "iputils-ping", "asks the director itself"),
     tool("socat", "socat", "sends frames made by hand"),
+    tool("vsftpd", "vsftpd", "is the FTP site behind the director"),
     tool("bpftool", "bpftool", "shows what is attached in the kernel"),
 ];
 
