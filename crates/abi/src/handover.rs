@@ -14,10 +14,12 @@ pub struct Handover {
     pub flow: Shared32,
     /// The generation of its record.
     pub generation: Shared32,
+    /// Which portion of its packet a fragment is.
+    pub portion: Shared32,
     /// For `application`: the packet's connection, and which way it goes ([`crate::keys::FlowValue`]).
     pub entry: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 11],
+    pub reserved: [Shared32; 10],
     /// For `application`: how far a payload has been read.
     pub listener: Listener,
 }

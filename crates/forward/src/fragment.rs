@@ -104,6 +104,9 @@ pub(crate) fn read4<H: Hook, T: Tables>(job: &mut Job<'_, V4, H, T>) -> Result<(
     match parse_fragment4(job.hook, H::TAGS) {
         Parsed::V4(segment) => {
             job.segment = segment;
+            if let Some(handover) = job.tables.handover() {
+                job.segment.pass_portion_through(&handover.portion);
+            }
             Ok(())
         }
         Parsed::Pass(reason) => Err(reason),
@@ -117,6 +120,9 @@ pub(crate) fn read6<H: Hook, T: Tables>(job: &mut Job<'_, V6, H, T>) -> Result<(
     match parse_fragment6(job.hook, H::TAGS) {
         Parsed::V6(segment) => {
             job.segment = segment;
+            if let Some(handover) = job.tables.handover() {
+                job.segment.pass_portion_through(&handover.portion);
+            }
             Ok(())
         }
         Parsed::Pass(reason) => Err(reason),

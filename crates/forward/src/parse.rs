@@ -2,6 +2,7 @@
 
 use weir_abi::reason::Reason;
 use weir_abi::settings::Settings;
+use weir_abi::shared::Shared32;
 use weir_abi::sysctl::Sysctl;
 use weir_wire::ethernet::{EtherType, Ethernet, VlanTag};
 use weir_wire::ipv4::Ipv4;
@@ -493,6 +494,14 @@ impl<A> Segment<A> {
             2 => Portion::Later,
             _headless => Portion::Headless,
         }
+    }
+
+    /// Lets what is known of the portion go through a cell of a table. The verifier takes what comes from
+    /// there for any, and so follows all portions on one way and not on one each.
+    #[inline(always)]
+    pub(crate) fn pass_portion_through(&mut self, cell: &Shared32) {
+        cell.store(self.fragmentation.0 as u32);
+        self.fragmentation = Fragmentation(cell.load() as u8);
     }
 
     #[inline(always)]
