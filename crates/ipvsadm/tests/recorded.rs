@@ -1,5 +1,6 @@
 //! Does what was done to the real ipvsadm, and compares every byte and every exit code.
 
+mod arguments;
 mod fake;
 mod files;
 mod machine;
@@ -60,6 +61,17 @@ fn random() {
     compare("random2", include_str!("recorded/random2.txt"));
 }
 
+#[test]
+fn arguments() {
+    let differences = arguments::differences(include_str!("recorded/arguments.txt"));
+    assert!(
+        differences.is_empty(),
+        "{} differences\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
 fn compare(name: &str, text: &str) {
     let entries = table::read(text);
     let mut director = FakeDirector::default();
@@ -92,15 +104,11 @@ fn compare(name: &str, text: &str) {
 
 fn difference(director: &mut FakeDirector, recorded: &Recorded) -> Option<String> {
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    let mut invocation = Invocation {
-        program: "ipvsadm",
-        names: &RecordedNames,
-        director,
-        print: &mut |stream, text| match stream {
-            Stream::Output => stdout += text,
-            Stream::Error => stderr += text,
-        },
+    let mut print = |stream, text: &str| match stream {
+        Stream::Output => stdout += text,
+        Stream::Error => stderr += text,
     };
+    let mut invocation = invocation(director, &mut print);
     let (arguments, mut input) = (&recorded.arguments[..], recorded.input.iter().cloned());
     let code = match recorded.program {
         Program::Ipvsadm => invocation.run(arguments, &mut input),
@@ -115,6 +123,18 @@ fn difference(director: &mut FakeDirector, recorded: &Recorded) -> Option<String
             recorded.arguments, recorded.code, recorded.stderr, recorded.stdout
         )
     })
+}
+
+fn invocation<'a>(
+    director: &'a mut FakeDirector,
+    print: &'a mut dyn FnMut(Stream, &str),
+) -> Invocation<'a> {
+    Invocation {
+        program: "ipvsadm",
+        names: &RecordedNames,
+        director,
+        print,
+    }
 }
 
 /// The fake director sees no packets: what packets did is taken from the exact listings of the same

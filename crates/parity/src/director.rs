@@ -171,7 +171,13 @@ pub struct Director {
 
 impl Director {
     /// Makes the namespace, its wires and its routes; starts Weir.
-    pub fn new(lab: &Lab, world: &Namespace, name: &'static str, kind: Kind) -> Result<Director> {
+    pub fn new(
+        lab: &Lab,
+        world: &Namespace,
+        name: &'static str,
+        kind: Kind,
+        marks: &[Mark],
+    ) -> Result<Director> {
         let namespace = lab.namespace(name)?;
         for side in [Side::Clients, Side::Servers] {
             let near = side.interface();
@@ -200,20 +206,24 @@ impl Director {
             daemon: None,
             fences: 0,
         };
-        director.start(lab)?;
+        match director.is_weir() {
+            true => director.start(lab, marks)?,
+            false => mark_by_nftables(&director.namespace, marks)?,
+        }
         Ok(director)
     }
 
-    fn start(&mut self, lab: &Lab) -> Result<()> {
+    fn start(&mut self, lab: &Lab, marks: &[Mark]) -> Result<()> {
         let Kind::Weir { binary, mode } = &self.kind else {
             return Ok(());
         };
         let place = lab.directory();
         let configuration = place.join("weir.toml");
         // Small, as the guest is; nothing here needs more.
+        let tables = "[tables]\nservices = 1024\nreal_servers = 4096\nconnections = 65536\n";
         std::fs::write(
             &configuration,
-            "[tables]\nservices = 1024\nreal_servers = 4096\nconnections = 65536\n",
+            tables.to_owned() + &mark_by_configuration(marks),
         )?;
         let mut command = self.namespace.command(binary);
         command.arg("run").arg("--config").arg(&configuration);
@@ -457,30 +467,66 @@ pub fn load_modules() -> Result<()> {
     Ok(())
 }
 
-/// Lets packets to the ports of cells that have a mark carry it.
-pub fn mark(directors: &[Director; 2], cells: &[(u16, Cell)]) -> Result<()> {
-    let marks: Vec<String> = cells
-        .iter()
-        .filter(|(_, cell)| cell.feature.is_mark())
-        .flat_map(|&(number, cell)| {
+/// Ports whose packets carry a firewall mark.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// The mark.
+    pub mark: u32,
+    /// The first and the last port.
+    pub ports: (u16, u16),
+    /// Whether packets are of IPv6.
+    pub v6: bool,
+}
+
+/// The marks that cells need.
+pub fn marks(cells: &[(u16, Cell)]) -> Vec<Mark> {
+    let marked = cells.iter().filter(|(_, cell)| cell.feature.is_mark());
+    marked
+        .map(|&(number, cell)| {
             let play = Play::new(cell, number, 0);
-            (play.port..play.port + 4).map(move |port| format!("{port} : {}", play.mark))
+            Mark {
+                mark: play.mark,
+                ports: (play.port, play.port + 3),
+                v6: play.v6(),
+            }
         })
+        .collect()
+}
+
+/// As IPVS's users set them.
+fn mark_by_nftables(namespace: &Namespace, marks: &[Mark]) -> Result<()> {
+    let elements: Vec<String> = marks
+        .iter()
+        .map(|one| format!("{}-{} : {}", one.ports.0, one.ports.1, one.mark))
         .collect();
-    if marks.is_empty() {
+    if elements.is_empty() {
         return Ok(());
     }
     let rules = format!(
-        "table inet parity {{\n map marks {{ type inet_service : mark; elements = {{ {} }} }}\n chain marking {{\n  \
-         type filter hook prerouting priority mangle;\n  iifname front meta l4proto {{ tcp, udp, sctp }} meta mark set \
-         th dport map @marks\n }}\n}}\n",
-        marks.join(", ")
+        "table inet parity {{\n map marks {{ type inet_service : mark; flags interval; elements = {{ {} }} }}\n \
+         chain marking {{\n  type filter hook prerouting priority mangle;\n  iifname front meta l4proto {{ tcp, udp, \
+         sctp }} meta mark set th dport map @marks\n }}\n}}\n",
+        elements.join(", ")
     );
-    for director in directors {
-        let done = said(director.namespace.command("nft").args(["-f", "-"]), &rules)?;
-        if done.code != 0 {
-            bail!("{}: nft: {}", director.name, done.errors);
-        }
+    let done = said(namespace.command("nft").args(["-f", "-"]), &rules)?;
+    if done.code != 0 {
+        bail!("nft: {}", done.errors);
     }
     Ok(())
+}
+
+/// As Weir's users say them: its programs see packets before nftables does.
+fn mark_by_configuration(marks: &[Mark]) -> String {
+    let rule = |one: &Mark| {
+        let prefix = if one.v6 {
+            "2001:db8:f::/48"
+        } else {
+            "192.0.2.0/24"
+        };
+        format!(
+            "[[mark]]\nmark = {}\ndestination = \"{prefix}\"\nports = \"{}-{}\"\ninterface = \"front\"\n",
+            one.mark, one.ports.0, one.ports.1
+        )
+    };
+    marks.iter().map(rule).collect()
 }

@@ -60,20 +60,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         },
         None => Kind::Ipvs,
     };
-    let begin = Instant::now();
-    let name = if arguments.weir.is_some() {
-        "weir"
-    } else {
-        "ipvs2"
-    };
-    let mut directors = [
-        Director::new(&lab, &world, "ipvs", Kind::Ipvs)?,
-        Director::new(&lab, &world, name, second)?,
-    ];
-    println!(
-        "note both directors are up after {:.1} s",
-        begin.elapsed().as_secs_f32()
-    );
     let cells: Vec<(u16, Cell)> = (0..)
         .zip(Cell::all())
         .filter(|(_, cell)| {
@@ -81,7 +67,21 @@ fn run(arguments: &Arguments) -> Result<()> {
                 || arguments.only.iter().any(|pattern| matches(pattern, *cell))
         })
         .collect();
-    director::mark(&directors, &cells)?;
+    let marks = director::marks(&cells);
+    let begin = Instant::now();
+    let name = if arguments.weir.is_some() {
+        "weir"
+    } else {
+        "ipvs2"
+    };
+    let mut directors = [
+        Director::new(&lab, &world, "ipvs", Kind::Ipvs, &marks)?,
+        Director::new(&lab, &world, name, second, &marks)?,
+    ];
+    println!(
+        "note both directors are up after {:.1} s",
+        begin.elapsed().as_secs_f32()
+    );
     let mut number = 0;
     for chunk in cells.chunk_by(|one, other| batch::together(one.1, other.1)) {
         for cells in chunk.chunks(arguments.together) {

@@ -89,7 +89,8 @@ pub fn read(text: &str) -> Vec<Entry> {
     entries
 }
 
-fn words(text: &str) -> Vec<String> {
+/// The words of an invocation.
+pub fn words(text: &str) -> Vec<String> {
     let words = text.split(' ').filter(|word| !word.is_empty());
     words.map(unescaped).collect()
 }
