@@ -10,9 +10,10 @@ use weir_abi::connection::{
 };
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6};
 use weir_abi::service::{
-    FORWARD_BYPASS, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_LOCAL, FORWARD_NAT, FORWARD_TUNNEL,
+    Destination, FORWARD_BYPASS, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_LOCAL, FORWARD_NAT,
+    FORWARD_TUNNEL,
 };
-use weir_abi::shared::{Shared, Shared64};
+use weir_abi::shared::{Shared, Shared32, Shared64};
 use weir_abi::tick::{Tick, Ticks};
 use weir_config::model::Protocol;
 
@@ -87,13 +88,44 @@ impl Method {
 }
 
 /// The connection in a record of the IPv4 table, if there is one.
-pub fn describe4(record: &Connection4, now: Tick) -> Option<ConnectionView> {
-    describe(&record.word, &record.endpoints, FAMILY_V4, now)
+pub fn describe4(
+    record: &Connection4,
+    destinations: &[Destination],
+    now: Tick,
+) -> Option<ConnectionView> {
+    let view = describe(&record.word, &record.endpoints, FAMILY_V4, now)?;
+    Some(with_server(view, &record.destination, destinations))
 }
 
 /// The connection in a record of the IPv6 table, if there is one.
-pub fn describe6(record: &Connection6, now: Tick) -> Option<ConnectionView> {
-    describe(&record.word, &record.endpoints, FAMILY_V6, now)
+pub fn describe6(
+    record: &Connection6,
+    destinations: &[Destination],
+    now: Tick,
+) -> Option<ConnectionView> {
+    let view = describe(&record.word, &record.endpoints, FAMILY_V6, now)?;
+    Some(with_server(view, &record.destination, destinations))
+}
+
+/// A real server of the other address family, behind a tunnel, has no room in the connection's
+/// record: its own says where it is.
+fn with_server(
+    view: ConnectionView,
+    destination: &Shared32,
+    destinations: &[Destination],
+) -> ConnectionView {
+    let Some(destination) = destinations.get(destination.load() as usize) else {
+        return view;
+    };
+    let address = destination.address.load();
+    let own = record::read_address(&address.address, address.port, address.family);
+    match own {
+        Some(own) if own.is_ipv4() != view.server.is_ipv4() => ConnectionView {
+            server: SocketAddr::new(own.ip(), view.server.port()),
+            ..view
+        },
+        Some(_) | None => view,
+    }
 }
 
 fn describe<const WORDS: usize>(
@@ -165,6 +197,8 @@ fn seconds_left(expires: Tick, now: Tick) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use weir_config::model::{Forwarding, RealServer, Tunnel};
+
     use super::*;
     use weir_abi::connection::LIVE;
 
@@ -188,7 +222,7 @@ mod tests {
     fn a_connection_reads_as_it_was_written() {
         let now = Tick(u32::MAX - 5);
         let expires = now.after(Ticks::from_seconds(900)).after(Ticks::REFRESH);
-        let view = describe4(&record(6, 1, LIVE, expires), now).unwrap();
+        let view = describe4(&record(6, 1, LIVE, expires), &[], now).unwrap();
         assert_eq!(view.protocol, Some(Protocol::Tcp));
         assert_eq!(view.client, "198.51.100.7:51234".parse().unwrap());
         assert_eq!(view.virtual_address, "192.0.2.10:80".parse().unwrap());
@@ -214,15 +248,28 @@ mod tests {
         record
             .word
             .store(Word::new(Tick(100), 0, LIVE | INACTIVE, 0).0);
-        let view = describe6(&record, Tick(0)).unwrap();
+        let view = describe6(&record, &[], Tick(0)).unwrap();
         assert_eq!(view.client, "[2001:db8::7]:4011".parse().unwrap());
         assert_eq!(view.state.name(), "UDP");
         assert!(!view.active);
     }
 
     #[test]
+    fn a_real_server_of_the_other_family_is_where_its_record_says() {
+        let destination = Destination::default();
+        let server = RealServer::new(
+            "[2001:db8:1::1]:8080".parse().unwrap(),
+            Forwarding::Tunnel(Tunnel::Ipip),
+        );
+        record::write_server(&destination, &server);
+        let connection = self::record(6, 1, LIVE, Tick(100));
+        let view = describe4(&connection, &[destination], Tick(0)).unwrap();
+        assert_eq!(view.server, server.address);
+    }
+
+    #[test]
     fn an_overdue_connection_has_no_seconds_left() {
-        let view = describe4(&record(6, 5, LIVE | INACTIVE, Tick(0)), Tick(1000)).unwrap();
+        let view = describe4(&record(6, 5, LIVE | INACTIVE, Tick(0)), &[], Tick(1000)).unwrap();
         assert_eq!(view.seconds_left, 0);
         assert_eq!(view.state.name(), "TIME_WAIT");
     }
@@ -232,7 +279,7 @@ mod tests {
         let now = Tick(7);
         let whole = now.after(Ticks::from_seconds(10)).after(Ticks::REFRESH);
         for (expires, shown) in [(whole, 10), (Tick(whole.0 - 1), 9)] {
-            let view = describe4(&record(6, 1, LIVE, expires), now).unwrap();
+            let view = describe4(&record(6, 1, LIVE, expires), &[], now).unwrap();
             assert_eq!(view.seconds_left, shown);
         }
     }
@@ -268,8 +315,11 @@ mod tests {
 
     #[test]
     fn a_free_record_holds_no_connection() {
-        assert_eq!(describe4(&record(6, 1, 0, Tick(1000)), Tick(0)), None);
-        assert_eq!(describe4(&record(99, 1, LIVE, Tick(1000)), Tick(0)), None);
+        assert_eq!(describe4(&record(6, 1, 0, Tick(1000)), &[], Tick(0)), None);
+        assert_eq!(
+            describe4(&record(99, 1, LIVE, Tick(1000)), &[], Tick(0)),
+            None
+        );
     }
 
     #[test]
@@ -281,7 +331,7 @@ mod tests {
             (None, 0, 1, "ASSURED"),
         ] {
             let record = record(template_protocol(number), state, LIVE | TEMPLATE, Tick(100));
-            let view = describe4(&record, Tick(0)).unwrap();
+            let view = describe4(&record, &[], Tick(0)).unwrap();
             assert_eq!(view.protocol, protocol);
             assert_eq!(view.state.name(), name);
             assert!(view.template && !view.active);

@@ -39,7 +39,7 @@ pub fn page<P: Plane>(
         if page.is_full() {
             return page.until(Some(Cursor::V4(slot as u32)));
         }
-        page.consider(describe4(record, now));
+        page.consider(describe4(record, plane.destinations(), now));
     }
 
     let records = used(plane.connections6(), settings.high_water6.load());
@@ -51,7 +51,7 @@ pub fn page<P: Plane>(
         if page.is_full() {
             return page.until(Some(Cursor::V6(slot as u32)));
         }
-        page.consider(describe6(record, now));
+        page.consider(describe6(record, plane.destinations(), now));
     }
     page.until(None)
 }
