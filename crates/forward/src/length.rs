@@ -382,7 +382,7 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
 /// Asks where the packet goes once it is wrapped, and lets the real server remember it: with the size
 /// of the largest packet that fits when wrapped.
 #[inline(always)]
-fn route_outer<F: Translate, H: Hook, T: Tables>(
+pub(crate) fn route_outer<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
     generation: u32,
     destination: &Destination,

@@ -8,16 +8,17 @@
 pub mod parse;
 pub mod translate;
 
-use weir_abi::keys::Direction;
+use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::FORWARD_NAT;
 use weir_wire::ethernet::EtherType;
 use weir_wire::icmp::IcmpError;
 
-use crate::connection::{self, Found};
+use crate::connection;
 use crate::family::{Record, V4, V6};
 use crate::hook::{Hook, Refused, Route};
 use crate::job::{Job, Method, count, is_available, is_local, method_of};
+use crate::length::{route_outer, wrapped};
 use crate::parse::Segment;
 use crate::related::parse::{Quoted, link};
 use crate::related::translate::{TranslateErrors, is_whole, translate};
@@ -52,10 +53,18 @@ fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
     let mut quoted = Quoted::default();
     let mut job = Job::<F, H, T>::new(hook, tables, settings, Segment::default());
     let segment = &mut job.segment;
-    match read::<F, H, T>(job.hook, tables, network, segment, &mut quoted) {
-        Some(reason) => reason,
-        None => about(&mut job, &quoted),
+    if let Some(reason) = read::<F, H, T>(job.hook, tables, network, segment, &mut quoted) {
+        return reason;
     }
+    if let Some(reason) = find(&job, &mut quoted) {
+        return reason;
+    }
+    let entry = FlowValue(quoted.entry);
+    let reason = match entry.direction() {
+        Direction::Request => to_server(&mut job, entry.slot(), &quoted),
+        Direction::Reply => to_client(&mut job, entry.slot(), &quoted),
+    };
+    wrapped(&mut job, reason)
 }
 
 /// Reads an error and the packet that it quotes, or says why not. A function of its own for its stack.
@@ -88,39 +97,38 @@ fn read<F: TranslateErrors, H: Hook, T: Tables>(
     }
 }
 
-/// An error about that packet.
+/// Finds the connection that an error is about, or says why not.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn about<F: TranslateErrors, H: Hook, T: Tables>(
-    job: &mut Job<'_, F, H, T>,
-    quoted: &Quoted<F::Address>,
-) -> Reason {
+fn find<F: TranslateErrors, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    quoted: &mut Quoted<F::Address>,
+) -> Option<Reason> {
     let Some(value) = job.tables.search::<F>(&quoted.answers) else {
-        return Reason::Icmp;
+        return Some(Reason::Icmp);
     };
-    let Some(found) = connection::get::<F, T>(job.tables, value.slot()) else {
-        return Reason::Icmp;
-    };
-    if job.now.since(found.word.expires()) >= 0 {
-        return Reason::Icmp;
+    match connection::get::<F, T>(job.tables, value.slot()) {
+        Some(found) if job.now.since(found.word.expires()) < 0 => {}
+        Some(_) | None => return Some(Reason::Icmp),
     }
+    quoted.entry = value.0;
     match is_whole::<F, H>(job.hook, &job.segment) {
-        Ok(true) => {}
-        Ok(false) => return Reason::IcmpDamaged,
-        Err(Refused) => return Reason::KernelRefused,
-    }
-    match value.direction() {
-        Direction::Request => to_server(job, &found, quoted),
-        Direction::Reply => to_client(job, &found, quoted),
+        Ok(true) => None,
+        Ok(false) => Some(Reason::IcmpDamaged),
+        Err(Refused) => Some(Reason::KernelRefused),
     }
 }
 
 /// An error about a reply, on its way to the real server.
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(never))]
 fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
-    found: &Found<'_, F>,
+    slot: u32,
     quoted: &Quoted<F::Address>,
 ) -> Reason {
+    let Some(found) = connection::get::<F, T>(job.tables, slot) else {
+        return Reason::Icmp;
+    };
+    let found = &found;
     let endpoints = found.record.endpoints().load();
     let destination = job.tables.destination(found.destination);
     if is_available(destination) {
@@ -130,13 +138,15 @@ fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
         return Reason::Icmp;
     };
     let end = replacement(&endpoints, Direction::Request);
-    match method {
-        Method::Translated | Method::Unchanged => {}
-        Method::Wrapped => return Reason::Icmp,
-    }
-    let route = job
-        .hook
-        .route::<F, T>(job.tables, &job.segment, Direction::Request, end);
+    let route = match (method, destination) {
+        (Method::Wrapped, Some(destination)) => {
+            let generation = job.settings.routes_generation.load();
+            route_outer(job, generation, destination)
+        }
+        (Method::Wrapped, None) | (Method::Translated | Method::Unchanged, _) => job
+            .hook
+            .route::<F, T>(job.tables, &job.segment, Direction::Request, end),
+    };
     let is_local = matches!(route, Route::Unreachable) && is_local(destination);
     if job.segment.hops <= 1 && !is_local {
         return Reason::IcmpUndeliverable;
@@ -160,7 +170,11 @@ fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
         (Method::Unchanged, Hop::Taken) => {
             F::take_hop(job.hook, job.segment.network as usize).ok_or(Refused)
         }
-        (Method::Unchanged, Hop::Left) | (Method::Wrapped, Hop::Taken | Hop::Left) => Ok(()),
+        (Method::Wrapped, Hop::Taken) => {
+            job.to_wrap = found.destination;
+            Ok(())
+        }
+        (Method::Unchanged | Method::Wrapped, Hop::Left) => Ok(()),
     };
     match sent {
         Ok(()) => reason,
@@ -170,12 +184,16 @@ fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
 
 /// An error about a request, on its way to the client. As IPVS does before it, the kernel's forwarding
 /// judges hops and size of what is not for the director.
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(never))]
 fn to_client<F: TranslateErrors, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
-    found: &Found<'_, F>,
+    slot: u32,
     quoted: &Quoted<F::Address>,
 ) -> Reason {
+    let Some(found) = connection::get::<F, T>(job.tables, slot) else {
+        return Reason::Icmp;
+    };
+    let found = &found;
     let endpoints = found.record.endpoints().load();
     let end = replacement(&endpoints, Direction::Reply);
     // The others' real servers answer past the director.

@@ -26,6 +26,8 @@ pub struct Quoted<A> {
     pub network: u16,
     /// Where its ports lie.
     pub ports: u16,
+    /// The entry of the connection that has the answers' flow (a `FlowValue`), once it is found.
+    pub entry: u32,
 }
 
 /// Where a transport header begins, and its protocol; both 0 where there is none. One word, as the
@@ -118,6 +120,7 @@ fn quoted<P: Packet, A>(
         },
         network: network as u16,
         ports: offset as u16,
+        entry: 0,
     })
 }
 
