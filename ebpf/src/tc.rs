@@ -105,6 +105,12 @@ pub fn weir_tc_related(context: TcContext) -> i32 {
 
 #[classifier]
 #[inline(always)]
+pub fn weir_tc_tunnelled(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Tunnelled)
+}
+
+#[classifier]
+#[inline(always)]
 pub fn weir_tc_carry4(context: TcContext) -> i32 {
     part::run(&mut Frame::<false>::new(&context), &Maps, Part::Carry4)
 }
@@ -639,6 +645,20 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
             }
         }
         Ok(())
+    }
+
+    #[inline(always)]
+    fn strip(&mut self, keep: usize, surplus: usize) -> Result<(), Refused> {
+        // BPF_ADJ_ROOM_MAC.
+        const AFTER_LINK: u32 = 1;
+        // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the calls.
+        let stripped = unsafe {
+            (keep as u32 >= self.context().len
+                || bpf_skb_change_tail(self.skb, keep as u32, 0) == 0)
+                && bpf_skb_adjust_room(self.skb, -(surplus as i32), AFTER_LINK, 0) == 0
+                && bpf_skb_pull_data(self.skb, (keep - surplus) as u32) == 0
+        };
+        if stripped { Ok(()) } else { Err(Refused) }
     }
 
     #[inline(always)]

@@ -193,7 +193,8 @@ impl Hook for Frame {
             | Part::Seldom4
             | Part::Seldom6
             | Part::Carry4
-            | Part::Carry6 => XDP_PASS,
+            | Part::Carry6
+            | Part::Tunnelled => XDP_PASS,
         }
     }
 
@@ -347,6 +348,12 @@ impl Hook for Frame {
     }
 
     // Fragments are left to TC.
+    #[inline(always)]
+    fn strip(&mut self, _keep: usize, _surplus: usize) -> Result<(), Refused> {
+        // TC's work.
+        Err(Refused)
+    }
+
     #[inline(always)]
     fn keep(&self, _held: &Held) -> Result<(), Refused> {
         Err(Refused)

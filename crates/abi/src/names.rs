@@ -28,6 +28,8 @@ pub const PROGRAM_TC_SELDOM6: &str = "weir_tc_seldom6";
 pub const PROGRAM_TC_CARRY4: &str = "weir_tc_carry4";
 /// TC's part `carry` of IPv6.
 pub const PROGRAM_TC_CARRY6: &str = "weir_tc_carry6";
+/// TC's part `tunnelled`.
+pub const PROGRAM_TC_TUNNELLED: &str = "weir_tc_tunnelled";
 /// Starts the reaper's timer; run once by the daemon.
 pub const PROGRAM_START_REAPER: &str = "weir_start_reaper";
 

@@ -66,7 +66,7 @@ pub fn load_decapsulation(directory: &Path) -> Result<Ebpf, Error> {
 const PARTS_XDP: [&str; 2] = [names::PROGRAM_XDP_LENGTH4, names::PROGRAM_XDP_LENGTH6];
 
 /// TC's parts.
-const PARTS_TC: [&str; 10] = [
+const PARTS_TC: [&str; 11] = [
     names::PROGRAM_TC_LENGTH4,
     names::PROGRAM_TC_LENGTH6,
     names::PROGRAM_TC_RELATED,
@@ -77,6 +77,7 @@ const PARTS_TC: [&str; 10] = [
     names::PROGRAM_TC_CARRY4,
     names::PROGRAM_TC_CARRY6,
     names::PROGRAM_TC_APPLICATION6,
+    names::PROGRAM_TC_TUNNELLED,
 ];
 
 /// Lets the programs go on to their parts. Parts of an earlier daemon's programs are replaced.

@@ -156,6 +156,9 @@ pub trait Hook: Packet {
     /// Cuts the frame to its first `keep` bytes and makes room for `room` bytes in front of it.
     fn reshape(&mut self, keep: usize, room: usize) -> Result<(), Refused>;
 
+    /// Cuts the frame to its first `keep` bytes and takes `surplus` bytes out behind the link header.
+    fn strip(&mut self, keep: usize, surplus: usize) -> Result<(), Refused>;
+
     /// Copies the frame to where it is to wait.
     fn keep(&self, held: &Held) -> Result<(), Refused>;
 

@@ -121,6 +121,33 @@ fn make_room<H: Hook, A>(
     Ok(kept)
 }
 
+/// Writes the headers of an ICMP error, for which there is room behind the link header, before the
+/// `kept` bytes of the packet that it is about: its addresses, that packet's type of service, its own
+/// type, code and second word.
+#[inline(always)]
+pub(crate) fn write4<H: Hook>(
+    hook: &mut H,
+    (source, destination): ([u32; 1], [u32; 1]),
+    service: u8,
+    kept: usize,
+    (kind, code, information): (u8, u8, u32),
+) -> Result<(), Refused> {
+    let error = Ethernet::LENGTH + Ipv4::LENGTH;
+    *hook.header_mut::<IcmpError>(error).ok_or(Refused)? = IcmpError::new(kind, code, information);
+    let sum = hook.sum(error, IcmpError::LENGTH + kept)?;
+    let header = hook.header_mut::<IcmpError>(error).ok_or(Refused)?;
+    header.set_checksum(sum.complement());
+
+    // Linux keeps the delay, throughput and reliability bits and adds internetwork control.
+    let service = (service & 0x1e) | 0xc0;
+    let header = hook.header_mut::<Ipv4>(Ethernet::LENGTH).ok_or(Refused)?;
+    *header = Ipv4::new(ICMP, service, (IcmpError::LENGTH + kept) as u16);
+    header.set_source(source);
+    header.set_destination(destination);
+    header.fill_checksum();
+    Ok(())
+}
+
 impl Answer for V4 {
     #[inline(always)]
     fn answer<H: Hook>(
@@ -137,21 +164,9 @@ impl Answer for V4 {
             Problem::TimeExceeded => (11, 0, 0),
             Problem::TooBig => (3, 4, mtu as u32),
         };
-        let error = Ethernet::LENGTH + Ipv4::LENGTH;
-        *hook.header_mut::<IcmpError>(error).ok_or(Refused)? =
-            IcmpError::new(kind, code, information);
-        let sum = hook.sum(error, IcmpError::LENGTH + kept)?;
-        let header = hook.header_mut::<IcmpError>(error).ok_or(Refused)?;
-        header.set_checksum(sum.complement());
-
-        // Linux keeps the delay, throughput and reliability bits and adds internetwork control.
-        let service = (segment.flow_information as u8 & 0x1e) | 0xc0;
-        let header = hook.header_mut::<Ipv4>(Ethernet::LENGTH).ok_or(Refused)?;
-        *header = Ipv4::new(ICMP, service, (IcmpError::LENGTH + kept) as u16);
-        header.set_source(segment.flow.destination);
-        header.set_destination(segment.flow.source);
-        header.fill_checksum();
-        Ok(())
+        let addresses = (segment.flow.destination, segment.flow.source);
+        let service = segment.flow_information as u8;
+        write4(hook, addresses, service, kept, (kind, code, information))
     }
 }
 

@@ -43,5 +43,6 @@ pub mod seldom;
 pub mod state;
 pub mod tables;
 pub mod translate;
+pub mod tunnelled;
 pub mod waiting;
 pub mod wrap;

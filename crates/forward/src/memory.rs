@@ -440,7 +440,9 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             Part::Related if XDP => Reason::Icmp,
             Part::Fragment if XDP => Reason::Fragment,
             Part::Application4 | Part::Application6 if XDP => Reason::Application,
-            Part::Seldom4 | Part::Seldom6 | Part::Carry4 | Part::Carry6 if XDP => {
+            Part::Seldom4 | Part::Seldom6 | Part::Carry4 | Part::Carry6 | Part::Tunnelled
+                if XDP =>
+            {
                 Reason::PartMissing
             }
             Part::Related
@@ -450,7 +452,8 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::Seldom4
             | Part::Seldom6
             | Part::Carry4
-            | Part::Carry6 => part::run(self, tables, part),
+            | Part::Carry6
+            | Part::Tunnelled => part::run(self, tables, part),
         }
     }
 
@@ -588,6 +591,13 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
     fn reshape(&mut self, keep: usize, room: usize) -> Result<(), Refused> {
         self.frame.truncate(keep);
         self.frame.splice(0..0, std::iter::repeat_n(0, room));
+        Ok(())
+    }
+
+    fn strip(&mut self, keep: usize, surplus: usize) -> Result<(), Refused> {
+        self.frame.truncate(keep);
+        let at = Ethernet::LENGTH;
+        self.frame.drain(at..at + surplus);
         Ok(())
     }
 

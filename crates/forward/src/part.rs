@@ -8,7 +8,7 @@ use weir_abi::reason::Reason;
 use crate::hook::Hook;
 use crate::length;
 use crate::tables::Tables;
-use crate::{application, carry, fragment, related, seldom};
+use crate::{application, carry, fragment, related, seldom, tunnelled};
 
 /// A part that others go on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Part {
     Carry6 = 8,
     /// Connections of IPv6 whose payload speaks of addresses.
     Application6 = 9,
+    /// ICMP errors about the outer packets of tunnels.
+    Tunnelled = 10,
 }
 
 /// Does one part's work.
@@ -50,6 +52,7 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Seldom6 => seldom::seldom6(hook, tables),
         Part::Carry4 => carry::carry4(hook, tables),
         Part::Carry6 => carry::carry6(hook, tables),
+        Part::Tunnelled => tunnelled::tunnelled(hook, tables),
     }
 }
 

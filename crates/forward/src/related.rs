@@ -20,6 +20,7 @@ use crate::hook::{Hook, Refused, Route};
 use crate::job::{Job, Method, count, is_available, is_local, method_of};
 use crate::length::{route_outer, wrapped};
 use crate::parse::Segment;
+use crate::part::Part;
 use crate::related::parse::{Quoted, link};
 use crate::related::translate::{TranslateErrors, is_whole, translate};
 use crate::tables::Tables;
@@ -29,7 +30,12 @@ use crate::translate::{Hop, replacement};
 #[inline(always)]
 pub fn related<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     let reason = reason(hook, tables);
-    hook.conclude(reason)
+    // What a packet of a connection is not, one around such may be.
+    if reason == Reason::Icmp {
+        hook.go_on(tables, Part::Tunnelled)
+    } else {
+        hook.conclude(reason)
+    }
 }
 
 #[inline(always)]
