@@ -2,14 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use weir_abi::connection::{INACTIVE, LIVE, NO_OUTPUT};
 use weir_abi::reason::Reason;
+use weir_abi::service::{Destination, FORWARD_DIRECT};
 
-use crate::cases::{answered, arrives, from_client, from_server, translated};
+use crate::cases::{answered, arrives, connection, from_client, from_server, translated};
 use crate::network::{Family, Link};
 use crate::packet::{Packet, SYN, Transport, checksum};
 use crate::row::{After, Arrival, Expected, Row, Step};
 use crate::setup::Setup;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Connection, Snapshot};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -24,6 +26,7 @@ pub fn rows() -> Vec<Row> {
         rows.push(in_order(family));
         rows.push(reversed(family));
         rows.push(interleaved(family));
+        rows.push(by_direct_routing(family));
         rows.push(first_lost(family));
         rows.push(forgotten(family));
         rows.push(duplicates(family));
@@ -285,6 +288,57 @@ fn reversed(family: Family) -> Row {
         Expected::new(Reason::Request, sent(&outgoing[1]), moves),
     ));
     let name = format!("fragments in reverse, {family:?}");
+    Row::new(name, Setup::simple(family, UDP), steps)
+}
+
+/// DR: of the second fragment, the first and the third only a hop changes.
+fn by_direct_routing(family: Family) -> Row {
+    let server = family.server(1, 8080);
+    let packet = question(family, 150);
+    let begun = Connection {
+        flags: LIVE | INACTIVE | NO_OUTPUT,
+        ..connection(&packet, server, 0)
+    };
+    let incoming = cut(&packet, 7);
+    let outgoing = cut(
+        &Packet {
+            hops: packet.hops - 1,
+            ..packet.clone()
+        },
+        7,
+    );
+    let bytes = counted(&packet, &incoming[0], true) + counted(&packet, &incoming[1], false);
+    let mut released = Expected::new(Reason::FragmentsReleased, After::Same, move |tables| {
+        tables.begin(0, begun.clone());
+        // No answers are waited for.
+        tables.flows.retain(|_, (_, is_reply)| !*is_reply);
+        tables.count_in(0, bytes);
+        tables.advance(family, 0, 0, 300);
+        tables.held -= 1;
+    });
+    released.round = outgoing[..2]
+        .iter()
+        .map(|frame| (Reason::Request, sent(frame)))
+        .collect();
+    let steps = vec![
+        Step::Edit(|servers: &[Destination]| {
+            let mut address = servers[0].address.load();
+            address.forwarding = FORWARD_DIRECT;
+            servers[0].address.store(address);
+        }),
+        waits(&incoming[1]),
+        comes(Link::Outside, &incoming[0], released),
+        comes(
+            Link::Outside,
+            &incoming[2],
+            Expected::new(
+                Reason::Request,
+                sent(&outgoing[2]),
+                adds(&packet, &incoming[2], false),
+            ),
+        ),
+    ];
+    let name = format!("fragments by direct routing, {family:?}");
     Row::new(name, Setup::simple(family, UDP), steps)
 }
 
