@@ -70,7 +70,9 @@ fn step_of<F: Family, T: Tables>(tables: &T, now: Tick) {
     let hand = F::sweep(settings);
     let first = hand.load();
     // A table that was made anew, or a mark that was set back.
-    let first = if first < used { first } else { 0 };
+    hand.store(if first < used { first } else { 0 });
+    // Read again, so that the verifier sees any number: a known one it would follow turn by turn.
+    let first = hand.load();
     let turns = used.div_ceil(STEPS).min(MOST).div_ceil(BATCH);
     let mut reap = Reap::<F> {
         slot: first,
