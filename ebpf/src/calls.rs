@@ -23,7 +23,7 @@ use crate::tables::Maps;
 /// The functions of one family.
 macro_rules! functions {
     ($family:ty, $address:ty, $meet:ident, $mark:ident, $find_template:ident,
-     $give_up:ident, $template:ident, $fill:ident, $make_data:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $rival:ident,
+     $give_up:ident, $template:ident, $fill:ident, $make_data:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $put_replies:ident, $rival:ident,
      $remove:ident, $search:ident, $evict:ident, $end:ident) => {
         /// 1 if the data connection in the slot has that port of the client's now.
         #[unsafe(no_mangle)]
@@ -208,6 +208,13 @@ macro_rules! functions {
             put(appeared.request) | put(appeared.reply) << 32
         }
 
+        /// A [`Put`].
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $put_replies(slot: u32) -> u64 {
+            put(connection::put_replies::<$family, Maps>(&Maps, slot))
+        }
+
         /// The entry of another connection with the same flow, or a failure.
         #[unsafe(no_mangle)]
         #[inline(never)]
@@ -268,6 +275,7 @@ functions!(
     weir_pick4,
     weir_make4,
     weir_put4,
+    weir_put_replies4,
     weir_rival4,
     weir_remove4,
     weir_search4,
@@ -288,6 +296,7 @@ functions!(
     weir_pick6,
     weir_make6,
     weir_put6,
+    weir_put_replies6,
     weir_rival6,
     weir_remove6,
     weir_search6,
@@ -532,6 +541,16 @@ pub fn put_flows<F: Family>(slot: u32) -> Appeared {
         request: as_put(appeared as u32),
         reply: as_put((appeared >> 32) as u32),
     }
+}
+
+#[inline(always)]
+pub fn put_replies<F: Family>(slot: u32) -> Put {
+    let claimed = if F::NUMBER == FAMILY_V4 {
+        weir_put_replies4(slot)
+    } else {
+        weir_put_replies6(slot)
+    };
+    as_put(claimed as u32)
 }
 
 #[inline(always)]

@@ -14,6 +14,7 @@ use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::{MARK_RULES, MarkRecord};
+use weir_abi::pool::PoolAddress;
 use weir_abi::reason::REASONS;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACES, InterfaceRecord, Settings};
@@ -67,6 +68,8 @@ pub static INTERFACE_INDEX: HashMap<u32, u32, { INTERFACES as usize }> = HashMap
 pub static REAPER: Array<Reaper, 1> = Array::new();
 #[btf_map(name = "marks")]
 pub static MARKS: Array<MarkRecord, { MARK_RULES as usize }, SHARED> = Array::new();
+#[btf_map(name = "pools")]
+pub static POOLS: Array<PoolAddress, 1, SHARED> = Array::new();
 #[btf_map(name = "server_index")]
 pub static SERVER_INDEX: HashMap<ServerKey, u32, 1, 1> = HashMap::new();
 #[btf_map(name = "parts_xdp")]

@@ -13,6 +13,7 @@ use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{Direction, FAMILY_V4, FlowValue, ServerKey, ServiceKey};
 use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
+use weir_abi::pool::PoolAddress;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{InterfaceRecord, Settings};
@@ -21,6 +22,7 @@ use weir_abi::tick::Tick;
 use weir_forward::begin::Begun;
 use weir_forward::connection::{Appeared, Named, Opener, TemplateOf, Terms};
 use weir_forward::family::{Family, Flow};
+use weir_forward::flow_table::Put;
 use weir_forward::meet::Met;
 use weir_forward::parse::Segment;
 use weir_forward::persist::Template;
@@ -57,6 +59,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn mark_rule(&self, place: u32) -> Option<&MarkRecord> {
         maps::MARKS.get(place)
+    }
+
+    #[inline(always)]
+    fn pool_address(&self, place: u32) -> Option<&PoolAddress> {
+        maps::POOLS.get(place)
     }
 
     #[inline(always)]
@@ -304,6 +311,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn put_flows<F: Family>(&self, slot: u32) -> Appeared {
         calls::put_flows::<F>(slot)
+    }
+
+    #[inline(always)]
+    fn put_replies<F: Family>(&self, slot: u32) -> Put {
+        calls::put_replies::<F>(slot)
     }
 
     #[inline(always)]

@@ -142,13 +142,21 @@ pub fn weir_tc_seldom6(context: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_application4(context: TcContext) -> i32 {
-    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Application4)
+    part::run(
+        &mut Frame::<false>::new(&context),
+        &Maps,
+        Part::Application4,
+    )
 }
 
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_application6(context: TcContext) -> i32 {
-    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Application6)
+    part::run(
+        &mut Frame::<false>::new(&context),
+        &Maps,
+        Part::Application6,
+    )
 }
 
 impl<const SELDOM: bool> Frame<SELDOM> {

@@ -1,6 +1,7 @@
 //! The keys of the hash tables. Addresses and ports lie in network byte order; padding is zero.
 
-use crate::connection::Endpoints;
+use crate::connection::{Endpoints, Local};
+use crate::service::FORWARD_FULL_NAT;
 
 /// A flow of one direction: what a packet says of itself, and what its family's flow table is hashed
 /// by.
@@ -114,6 +115,19 @@ impl<A: Copy> Flow<A> {
                 protocol: endpoints.protocol as u32,
             },
         }
+    }
+}
+
+impl<A: Copy> Flow<A> {
+    /// The same of a connection that may have an end of the director's own (FULLNAT): replies go there.
+    #[inline(always)]
+    pub const fn of_any(endpoints: &Endpoints<A>, local: &Local<A>, direction: Direction) -> Self {
+        let mut flow = Self::of(endpoints, direction);
+        if matches!(direction, Direction::Reply) && endpoints.forwarding == FORWARD_FULL_NAT {
+            flow.destination = local.address;
+            flow.destination_port = local.port;
+        }
+        flow
     }
 }
 

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod locality;
 pub mod mark;
 pub mod names;
+pub mod pool;
 pub mod realserver;
 pub mod reason;
 pub mod service;

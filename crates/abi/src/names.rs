@@ -70,6 +70,8 @@ pub const MAP_REAPER: &str = "reaper";
 
 /// [`crate::mark::MarkRecord`]s: which packets get which firewall mark.
 pub const MAP_MARKS: &str = "marks";
+/// [`crate::pool::PoolAddress`]es: which addresses stand for clients towards real servers (FULLNAT).
+pub const MAP_POOLS: &str = "pools";
 /// [`crate::keys::ServerKey`] -> slot of a real server that is there.
 pub const MAP_SERVER_INDEX: &str = "server_index";
 /// The parts of the packet path that XDP goes on to.
@@ -86,7 +88,7 @@ pub const MAP_HELD: &str = "held";
 pub const MAP_ADDRESSES: &str = "addresses";
 
 /// All maps, each pinned under its name.
-pub const MAPS: [&str; 25] = [
+pub const MAPS: [&str; 26] = [
     MAP_SETTINGS,
     MAP_SERVICES,
     MAP_SERVICE_INDEX,
@@ -105,6 +107,7 @@ pub const MAPS: [&str; 25] = [
     MAP_INTERFACE_INDEX,
     MAP_REAPER,
     MAP_MARKS,
+    MAP_POOLS,
     MAP_SERVER_INDEX,
     MAP_PARTS_XDP,
     MAP_PARTS_TC,

@@ -123,6 +123,8 @@ reasons! {
     FragmentLost = 36, "fragment-lost", Dropped;
     /// Of a connection whose payload speaks of addresses: another part of the path reads it.
     Application = 37, "application", Passed;
+    /// FULLNAT: no port of the service's addresses is free towards the real server.
+    PortsExhausted = 38, "ports-exhausted", Dropped;
 }
 
 impl Reason {
@@ -168,7 +170,8 @@ impl Reason {
             | Self::IcmpDamaged
             | Self::LocalServer
             | Self::DropRate
-            | Self::NotFragmented => true,
+            | Self::NotFragmented
+            | Self::PortsExhausted => true,
         }
     }
 }

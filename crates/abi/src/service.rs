@@ -55,8 +55,13 @@ pub struct Service {
     pub pool_length: Shared32,
     /// FULLNAT: where the next free port is looked for.
     pub pool_hand: Shared32,
+    /// FULLNAT: how many connections have found no free port.
+    pub pool_exhausted: Shared32,
+    /// FULLNAT: how many ports of an address there are from [`FIRST_PORT`](crate::pool::FIRST_PORT) on; 0 is
+    /// [all](crate::pool::PORTS).
+    pub pool_ports: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 15],
+    pub reserved: [Shared32; 13],
 }
 
 /// A real server of a service.

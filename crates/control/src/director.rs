@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::kinds;
 use crate::localities::Localities;
+use crate::pools;
 use crate::record::{self, ServerKey};
 use crate::scheduling;
 use crate::server_index::ServerIndex;
@@ -26,8 +27,6 @@ use crate::trash::Trash;
 
 /// Places of mh's table (IPVS: the prime of `IP_VS_MH_TAB_INDEX` 12).
 const MAGLEV_SIZE: usize = weir_abi::hash_table::MH_BUCKETS as usize;
-
-pub(crate) const FULL_NAT: &str = "FULLNAT is still to come";
 
 /// The virtual services and real servers of one set of tables.
 ///
@@ -97,7 +96,9 @@ impl Director {
         let held = self.held(&wanted.key)?;
         check_service(&wanted)?;
         check_size(wanted.scheduler, held.servers.len())?;
+        self.check_pool_change(tables, &wanted)?;
         let slot = held.slot;
+        pools::write(tables, slot, &wanted.local_addresses);
         let record = &tables.services()[slot as usize];
         if record::write_service(record, &wanted) {
             // Timeouts and flags of connections that go the fast way are looked up anew.
@@ -241,9 +242,7 @@ impl Director {
 
 /// Refuses what no director can have and what is still to come.
 pub(crate) fn check_service<E>(wanted: &Service) -> Result<(), Error<E>> {
-    if !wanted.local_addresses.is_empty() {
-        return Err(Error::NotSupported(FULL_NAT));
-    }
+    pools::check(wanted)?;
     if let ServiceKey::Address { protocol, address } = wanted.key {
         if address.port() == 0 && wanted.persistence.is_none() {
             return Err(Error::Invalid(format!(
@@ -304,6 +303,8 @@ fn write_service<T: Tables>(
     record.zeroed.store(Counters::default());
     scheduling::install(tables, slot, wanted.scheduler)?;
     record::write_service(record, wanted);
+    pools::clear(record);
+    pools::write(tables, slot, &wanted.local_addresses);
     tables.insert_service(key, slot).map_err(Error::Tables)
 }
 

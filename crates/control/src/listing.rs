@@ -6,6 +6,7 @@ use weir_config::model::{RealServer, Service, ServiceKey};
 use crate::director::Director;
 use crate::error::Error;
 use crate::estimator::Rates;
+use crate::pools;
 use crate::record;
 use crate::scheduling;
 use crate::statistics::Counted;
@@ -92,10 +93,7 @@ impl Director {
                         .filter_map(|server| record::read_server(&destinations[server as usize]))
                         .collect();
                 servers.reverse();
-                Some((
-                    record::read_service(&tables.services()[slot as usize])?,
-                    servers,
-                ))
+                Some((pools::read_service(tables, slot)?, servers))
             })
             .collect()
     }
@@ -110,7 +108,7 @@ impl Director {
         let held = self.services.get(&record.key.load())?;
         let servers = scheduling::list(record, tables.destinations());
         Some(ServiceListing {
-            service: record::read_service(&tables.services()[slot as usize])?,
+            service: pools::read_service(tables, slot)?,
             counters: counted.service(slot).minus(record.zeroed.load()),
             rates: held.estimator.rates(),
             servers: servers

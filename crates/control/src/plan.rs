@@ -169,11 +169,14 @@ impl Director {
         now: Duration,
     ) -> Result<(), Error<T::Error>> {
         let mut new_services = HashSet::new();
+        // Those that change, as they will be.
+        let mut wanted: HashMap<ServiceKey, &Service> = HashMap::new();
         let mut new_servers = HashSet::new();
         for change in changes {
             match change {
                 Change::AddService(service) => {
                     check_service(service)?;
+                    wanted.insert(service.key, service);
                     if self.has_service(&service.key) || !new_services.insert(service.key) {
                         return Err(Error::ServiceExists(service.key));
                     }
@@ -182,6 +185,8 @@ impl Director {
                     let held = self.held(&service.key)?;
                     check_service(service)?;
                     check_size(service.scheduler, held.servers.len())?;
+                    self.check_pool_change(tables, service)?;
+                    wanted.insert(service.key, service);
                 }
                 Change::DeleteService(service) => {
                     self.held(&service.key)?;
@@ -191,6 +196,7 @@ impl Director {
                         self.held(service)?;
                     }
                     check_family(service, server)?;
+                    self.check_wanted_pool(tables, wanted.get(service).copied(), service, server)?;
                     check_address(server.address)?;
                     let is_new = new_servers.insert((*service, server.address));
                     if !is_new || self.server(tables, service, server.address).is_ok() {
@@ -203,6 +209,7 @@ impl Director {
                 Change::EditServer { service, to, .. } => {
                     self.find_server(service, to.address)?;
                     check_family(service, to)?;
+                    self.check_wanted_pool(tables, wanted.get(service).copied(), service, to)?;
                 }
                 Change::DeleteServer { service, server } => {
                     self.find_server(service, server.address)?;

@@ -13,7 +13,7 @@ use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::service::{AVAILABLE, PRESENT, Tunnel};
 use weir_config::model::{Family, Forwarding, RealServer, ServiceKey, is_host};
 
-use crate::director::{Director, FULL_NAT, clear_flag};
+use crate::director::{Director, clear_flag};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::record::{self, ServerKey};
@@ -38,6 +38,7 @@ impl Director {
         let table_key = record::service_key(key);
         let server_key = ServerKey::of_address(server.address);
         check_family(key, &server)?;
+        self.check_pool(tables, key, &server)?;
         if held.servers.contains_key(&server_key) {
             return Err(Error::ServerExists {
                 service: *key,
@@ -82,6 +83,7 @@ impl Director {
         let record = &tables.destinations()[slot as usize];
         let before = record::read_server(record);
         check_family(key, &server)?;
+        self.check_pool(tables, key, &server)?;
         record::write_server(record, &server);
         if before.is_none_or(|before| before.forwarding != server.forwarding) {
             // Another tunnel lets other sizes through; connections keep the method they began with.
@@ -261,8 +263,7 @@ impl Director {
 pub(crate) fn check_family<E>(key: &ServiceKey, server: &RealServer) -> Result<(), Error<E>> {
     match server.forwarding {
         Forwarding::Tunnel(_) => return Ok(()),
-        Forwarding::FullNat => return Err(Error::NotSupported(FULL_NAT)),
-        Forwarding::Nat | Forwarding::Direct => {}
+        Forwarding::Nat | Forwarding::Direct | Forwarding::FullNat => {}
     }
     if Family::of(server.address.ip()) == key.family() {
         return Ok(());

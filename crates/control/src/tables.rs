@@ -5,6 +5,7 @@ use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::locality::LocalityKey;
 use weir_abi::mark::MarkRecord;
+use weir_abi::pool::PoolAddress;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
 
@@ -44,6 +45,9 @@ pub trait Tables {
 
     /// The rules that mark packets; those below `settings().marks` are in force.
     fn marks(&self) -> &[MarkRecord];
+
+    /// The services' own addresses, as many places for each as [`POOL_PLACES`](weir_abi::pool::POOL_PLACES).
+    fn pools(&self) -> &[PoolAddress];
     /// All addresses that lblc and lblcr remember.
     fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Self::Error>;
 

@@ -33,6 +33,7 @@ use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::mark::MarkRecord;
+use weir_abi::pool::PoolAddress;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{Interface, InterfaceRecord, Link, Settings};
@@ -77,6 +78,7 @@ pub struct Dataplane {
     service_index: Mutex<HashMap<MapData, KeyRow, u32>>,
     server_index: Mutex<HashMap<MapData, ServerRow, u32>>,
     marks: Shared<MarkRecord>,
+    pools: Shared<PoolAddress>,
     localities: Mutex<HashMap<MapData, LocalityKeyRow, LocalityRow>>,
     interface_index: Mutex<HashMap<MapData, u32, u32>>,
     counters: Mutex<PerCpuArray<MapData, CountersRow>>,
@@ -127,6 +129,7 @@ impl Dataplane {
                 names::MAP_SERVER_INDEX,
             )?)?),
             marks: shared(&mut object, names::MAP_MARKS)?,
+            pools: shared(&mut object, names::MAP_POOLS)?,
             localities: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_LOCALITIES,

@@ -7,6 +7,7 @@ use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use weir_abi::flow_table::buckets_for;
 use weir_abi::locality::LOCALITIES_OF_SERVICE;
+use weir_abi::pool::POOL_PLACES;
 use weir_abi::{names, realserver};
 
 use crate::{Error, TableSizes, pins};
@@ -114,10 +115,11 @@ const fn bucket_pages(services: u32) -> u32 {
 }
 
 /// The sizes of all tables that have a choice.
-fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 14] {
+fn table_sizes(sizes: TableSizes) -> [(&'static str, u32); 15] {
     [
         (names::MAP_SERVICES, sizes.services),
         (names::MAP_SERVICE_INDEX, sizes.services),
+        (names::MAP_POOLS, sizes.services.saturating_mul(POOL_PLACES)),
         (names::MAP_DESTINATIONS, sizes.real_servers),
         (names::MAP_COUNTERS, sizes.real_servers),
         (names::MAP_SERVER_INDEX, sizes.real_servers),

@@ -10,6 +10,7 @@ use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
+use weir_abi::pool::PoolAddress;
 use weir_abi::service::{Destination, PRESENT, Service};
 use weir_abi::settings::Settings;
 use weir_control::{LocalityUse, Tables};
@@ -102,6 +103,10 @@ impl Tables for Dataplane {
 
     fn marks(&self) -> &[MarkRecord] {
         self.marks.all()
+    }
+
+    fn pools(&self) -> &[PoolAddress] {
+        self.pools.all()
     }
 
     fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Error> {

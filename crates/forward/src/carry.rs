@@ -4,6 +4,7 @@ use weir_abi::NONE;
 use weir_abi::handover::Handover;
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
+use weir_abi::service::FORWARD_FULL_NAT;
 use weir_abi::tick::Tick;
 
 use crate::connection;
@@ -31,6 +32,7 @@ pub fn carry4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         now: Tick(settings.now.load()),
         mtu: 0,
         to_wrap: NONE,
+        has_local: false,
     };
     let reason = match read4(&mut job) {
         Ok(()) => carry(&mut job, handover),
@@ -53,6 +55,7 @@ pub fn carry6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         now: Tick(settings.now.load()),
         mtu: 0,
         to_wrap: NONE,
+        has_local: false,
     };
     let reason = match read6(&mut job) {
         Ok(()) => carry(&mut job, handover),
@@ -99,11 +102,14 @@ fn resume<F: Translate, H: Hook, T: Tables>(
     let Some(found) = connection::get::<F, T>(job.tables, flow.slot()) else {
         return false;
     };
-    let own = Flow::of(&found.record.endpoints().load(), flow.direction());
+    let endpoints = found.record.endpoints().load();
+    let own = Flow::of(&endpoints, flow.direction());
     let segment = &mut job.segment;
     // The record may have got another tenant, and so may the place where the decision was kept.
     let is_same = found.word.is_live()
         && found.word.generation() == generation
+        // Both ends of which would have to be translated: for that the verifier has no patience left here.
+        && endpoints.forwarding != FORWARD_FULL_NAT
         && own.source == segment.flow.source
         && own.destination == segment.flow.destination;
     if is_same {

@@ -5,12 +5,12 @@
 
 use weir_abi::NONE;
 use weir_abi::connection::{
-    CONTROLLED, Endpoints, INACTIVE, LIVE, NO_OUTPUT, ONE_PACKET, PROVEN, REPLIED, SPEECH_ACTIVE,
-    Speech, TEMPLATE, TEMPLATE_ASSURED, Word, template_protocol,
+    CONTROLLED, Endpoints, INACTIVE, LIVE, Local, NO_OUTPUT, ONE_PACKET, PROVEN, REPLIED,
+    SPEECH_ACTIVE, Speech, TEMPLATE, TEMPLATE_ASSURED, Word, template_protocol,
 };
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
-use weir_abi::service::{Destination, FORWARD_BYPASS, FORWARD_NAT};
+use weir_abi::service::{Destination, FORWARD_BYPASS, FORWARD_FULL_NAT, FORWARD_NAT};
 use weir_abi::settings::Settings;
 use weir_abi::tick::{Tick, Ticks};
 use weir_wire::transport::TCP;
@@ -147,8 +147,14 @@ pub fn make<F: Family, T: Tables>(
         .connection::<F>(connection)
         .ok_or(Reason::TableFull)?;
     let mut flags = LIVE | INACTIVE;
-    if forwarding != FORWARD_NAT {
-        flags |= NO_OUTPUT;
+    match forwarding {
+        FORWARD_NAT => {}
+        FORWARD_FULL_NAT => record.local().store(Local {
+            address: flow.source,
+            port: 0,
+            padding: 0,
+        }),
+        _past_us => flags |= NO_OUTPUT,
     }
     if terms.is_only {
         flags |= ONE_PACKET;
@@ -487,7 +493,19 @@ pub fn put_flows<F: Family, T: Tables>(tables: &T, slot: u32) -> Appeared {
     }
 }
 
-/// Whether replies of the connection come by the director.
+/// Puts the flow of a connection's replies alone into its table.
+#[inline(always)]
+pub fn put_replies<F: Family, T: Tables>(tables: &T, slot: u32) -> Put {
+    match (tables.settings(), tables.connection::<F>(slot)) {
+        (Some(settings), Some(record)) => {
+            put_flow::<F, T>(tables, settings, record, slot, Direction::Reply)
+        }
+        (None, Some(_) | None) | (Some(_), None) => Put::Full,
+    }
+}
+
+/// Whether replies of the connection come by the director, to the client's address. (Those to an address
+/// of the director's own are [claimed](crate::full_nat).)
 #[inline(always)]
 fn has_replies<F: Family>(record: &F::Record) -> bool {
     let is_template = Word(record.word().load()).flags() & TEMPLATE != 0;
@@ -502,7 +520,7 @@ fn put_flow<F: Family, T: Tables>(
     slot: u32,
     direction: Direction,
 ) -> Put {
-    let flow = Flow::of(&record.endpoints().load(), direction);
+    let flow = record.flow(direction);
     flow_table::put::<F, T>(tables, settings, &flow, FlowValue::new(slot, direction))
 }
 
@@ -514,7 +532,7 @@ pub fn rival<F: Family, T: Tables>(
     direction: Direction,
 ) -> Option<FlowValue> {
     let record = tables.connection::<F>(slot)?;
-    let flow = Flow::of(&record.endpoints().load(), direction);
+    let flow = record.flow(direction);
     flow_table::search::<F, T>(tables, &flow, Some(FlowValue::new(slot, direction)))
 }
 
@@ -528,7 +546,7 @@ pub fn remove_flow<F: Family, T: Tables>(
     entry: FlowValue,
 ) {
     if let (Some(settings), Some(record)) = (tables.settings(), tables.connection::<F>(slot)) {
-        let flow = Flow::of(&record.endpoints().load(), direction);
+        let flow = record.flow(direction);
         flow_table::remove::<F, T>(tables, settings, &flow, entry);
     }
 }

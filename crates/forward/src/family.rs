@@ -1,6 +1,6 @@
 //! IPv4 and IPv6: what differs, so that the rest can be written once.
 
-use weir_abi::connection::{Company, Connection4, Connection6, Endpoints, HopCell, Speech};
+use weir_abi::connection::{Company, Connection4, Connection6, Endpoints, HopCell, Local, Speech};
 pub use weir_abi::keys::Flow;
 use weir_abi::keys::{Direction, FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::settings::Settings;
@@ -56,6 +56,14 @@ pub trait Record<A: Copy> {
     fn company(&self) -> &Company;
     /// What its payload has said.
     fn speech(&self) -> &Speech;
+    /// The director's end towards the real server (FULLNAT).
+    fn local(&self) -> &Shared<Local<A>>;
+
+    /// The flow of its packets in one direction, whatever the forwarding method.
+    #[inline(always)]
+    fn flow(&self, direction: Direction) -> Flow<A> {
+        Flow::of_any(&self.endpoints().load(), &self.local().load(), direction)
+    }
 }
 
 /// IPv4.
@@ -240,6 +248,10 @@ impl Record<[u32; 1]> for Connection4 {
     fn speech(&self) -> &Speech {
         &self.speech
     }
+    #[inline(always)]
+    fn local(&self) -> &Shared<Local<[u32; 1]>> {
+        &self.local
+    }
 }
 
 impl Record<[u32; 4]> for Connection6 {
@@ -269,6 +281,10 @@ impl Record<[u32; 4]> for Connection6 {
     #[inline(always)]
     fn speech(&self) -> &Speech {
         &self.speech
+    }
+    #[inline(always)]
+    fn local(&self) -> &Shared<Local<[u32; 4]>> {
+        &self.local
     }
 }
 

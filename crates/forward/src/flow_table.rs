@@ -94,7 +94,8 @@ pub fn first_with_tag<F: Family, T: Tables>(
     }
 }
 
-/// The connection of an entry, if it lives and has that flow.
+/// The connection of an entry, if it lives and has that flow. (Replies of FULLNAT, which come to an
+/// address of the director's, are left to [`search`]: asking for it here would cost every packet.)
 #[inline(always)]
 pub fn owner<'t, F: Family, T: Tables>(
     tables: &'t T,
@@ -106,6 +107,17 @@ pub fn owner<'t, F: Family, T: Tables>(
     // The slot may have changed its tenant since the entry was read.
     let owns = word.is_live() && Flow::of(&record.endpoints().load(), value.direction()) == *flow;
     owns.then_some((record, word))
+}
+
+/// Whether the connection of an entry lives and has that flow, at whichever address it comes in.
+#[inline(always)]
+fn owns<F: Family, T: Tables>(tables: &T, value: FlowValue, flow: &Flow<F::Address>) -> bool {
+    match tables.connection::<F>(value.slot()) {
+        Some(record) => {
+            Word(record.word().load()).is_live() && record.flow(value.direction()) == *flow
+        }
+        None => false,
+    }
 }
 
 /// The first entry of a bucket with that tag.
@@ -169,7 +181,7 @@ impl<F: Family, T: Tables> Step<T> for Search<'_, F> {
         let value = entry.value();
         if entry.tag() == self.tag
             && Some(value) != self.except
-            && owner::<F, T>(tables, value, self.flow).is_some()
+            && owns::<F, T>(tables, value, self.flow)
         {
             self.found = Some(value);
             return ControlFlow::Break(());

@@ -70,6 +70,7 @@ fn of_ipv4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Next {
         now: Tick(settings.now.load()),
         mtu: 0,
         to_wrap: NONE,
+        has_local: false,
     };
     match read4(&mut job) {
         Ok(()) => decide(&mut job),
@@ -90,6 +91,7 @@ fn of_ipv6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Next {
         now: Tick(settings.now.load()),
         mtu: 0,
         to_wrap: NONE,
+        has_local: false,
     };
     match read6(&mut job) {
         Ok(()) => decide(&mut job),

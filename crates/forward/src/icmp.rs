@@ -69,6 +69,7 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::FragmentHeld
         | Reason::FragmentsReleased
         | Reason::FragmentLost
+        | Reason::PortsExhausted
         | Reason::Contended => None,
     }
 }

@@ -5,8 +5,8 @@ use weir_abi::counters::Counters;
 use weir_abi::keys::{Direction, FAMILY_V6};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{
-    AVAILABLE, Destination, FORWARD_BYPASS, FORWARD_DIRECT, FORWARD_LOCAL, FORWARD_NAT,
-    FORWARD_TUNNEL,
+    AVAILABLE, Destination, FORWARD_BYPASS, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_LOCAL,
+    FORWARD_NAT, FORWARD_TUNNEL,
 };
 use weir_abi::settings::Settings;
 use weir_abi::tick::Tick;
@@ -34,6 +34,8 @@ pub(crate) struct Job<'a, F: Translate, H: Hook, T: Tables> {
     pub(crate) mtu: u16,
     /// The slot of the real server that it is to be wrapped for, or [`weir_abi::NONE`].
     pub(crate) to_wrap: u32,
+    /// Whether its other end is to be translated too.
+    pub(crate) has_local: bool,
 }
 
 impl<'a, F: Translate, H: Hook, T: Tables> Job<'a, F, H, T> {
@@ -53,6 +55,7 @@ impl<'a, F: Translate, H: Hook, T: Tables> Job<'a, F, H, T> {
             now: Tick(settings.now.load()),
             mtu: 0,
             to_wrap: NONE,
+            has_local: false,
         }
     }
 
@@ -158,15 +161,17 @@ pub(crate) fn send<F: Translate, H: Hook, T: Tables>(
         Outcome::Forwarded | Outcome::Answered | Outcome::Dropped | Outcome::Held => Hop::Taken,
     };
     match (method, hop) {
-        (Method::Translated, Hop::Taken | Hop::Left) => translate::<F, H>(
-            job.hook,
-            &job.segment,
-            transport,
-            end,
-            delta,
-            direction,
-            hop,
-        ),
+        (Method::Translated | Method::FullyTranslated, Hop::Taken | Hop::Left) => {
+            translate::<F, H>(
+                job.hook,
+                &job.segment,
+                transport,
+                end,
+                delta,
+                direction,
+                hop,
+            )
+        }
         (Method::Unchanged, Hop::Taken) => {
             let network = job.segment.network as usize;
             F::take_hop(job.hook, network).ok_or(Refused)
@@ -186,6 +191,8 @@ pub(crate) enum Method {
     Unchanged,
     /// It is wrapped: TUN.
     Wrapped,
+    /// Addresses and ports of both ends are translated: FULLNAT, all packets of which go the long way.
+    FullyTranslated,
 }
 
 /// What becomes of the requests of a connection with that forwarding method; nothing where this
@@ -196,6 +203,7 @@ pub(crate) const fn method_of(forwarding: u8) -> Option<Method> {
         FORWARD_NAT => Some(Method::Translated),
         FORWARD_DIRECT | FORWARD_LOCAL | FORWARD_BYPASS => Some(Method::Unchanged),
         FORWARD_TUNNEL => Some(Method::Wrapped),
+        FORWARD_FULL_NAT => Some(Method::FullyTranslated),
         _unknown => None,
     }
 }

@@ -12,6 +12,7 @@ use weir_wire::transport::TCP;
 use crate::begin::Begun;
 use crate::connection::{self, Found};
 use crate::family::{Family, Record, V4, V6};
+use crate::full_nat::{claim, translate_other_end, turn_to_client};
 use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, answer, problem_of};
 use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
@@ -98,6 +99,7 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
         Ok(Belongs::First(begun)) => {
             let reason = request(job, begun.slot, true);
             let reason = wrapped(job, reason);
+            let reason = with_local(job, reason, begun.slot, Direction::Request);
             // Its later fragments are to find it.
             if begun.is_only && job.segment.portion() == Portion::Whole {
                 end_at_once::<F, T>(job.tables, begun.slot);
@@ -108,9 +110,14 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
         Ok(Belongs::Reply(slot)) if is_left(job, slot, Direction::Reply) => Reason::Application,
         Ok(Belongs::Request(slot)) => {
             let reason = request(job, slot, false);
-            wrapped(job, reason)
+            let reason = wrapped(job, reason);
+            with_local(job, reason, slot, Direction::Request)
         }
-        Ok(Belongs::Reply(slot)) => reply(job, slot),
+        Ok(Belongs::Reply(slot)) => {
+            turn_to_client(job, slot);
+            let reason = reply(job, slot);
+            with_local(job, reason, slot, Direction::Reply)
+        }
         Err(reason) => reason,
     };
     answered(job, reason)
@@ -180,6 +187,7 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
         Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
         Met::Service(service) => {
             let begun = job.tables.begin::<F>(&job.segment, service, job.now)?;
+            claim::<F, T>(job.tables, begun.slot)?;
             Ok(Belongs::First(begun))
         }
         Met::Nothing(reason) => Err(reason),
@@ -230,6 +238,28 @@ pub(crate) fn wrapped<F: Translate, H: Hook, T: Tables>(
     }
 }
 
+/// Translates the other end of a packet as well, if it is to be (FULLNAT).
+#[inline(always)]
+fn with_local<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    reason: Reason,
+    slot: u32,
+    direction: Direction,
+) -> Reason {
+    // Under other reasons it is as it came, or dropped.
+    let is_translated = matches!(
+        reason,
+        Reason::Request | Reason::Reply | Reason::ToBeFragmented | Reason::LocalServer
+    );
+    if !job.has_local || !is_translated {
+        return reason;
+    }
+    match translate_other_end(job, slot, direction) {
+        Ok(()) => reason,
+        Err(Refused) => Reason::KernelRefused,
+    }
+}
+
 /// Ends a connection of one packet (`-o`) with that packet.
 #[inline(always)]
 fn end_at_once<F: Family, T: Tables>(tables: &T, slot: u32) {
@@ -269,7 +299,8 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     let is_available = is_available(destination);
     let route = match (method, destination) {
         (Method::Wrapped, Some(destination)) => route_outer(job, generation, destination),
-        (Method::Wrapped, None) | (Method::Translated | Method::Unchanged, _) => {
+        (Method::Wrapped, None)
+        | (Method::Translated | Method::FullyTranslated | Method::Unchanged, _) => {
             route(job, found, Direction::Request, end, generation, destination)
         }
     };
@@ -296,7 +327,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
         Route::Unreachable if is_local => Reason::LocalServer,
         // Rewritten, and left to the kernel, which fragments what it forwards.
         Route::TooBig(_) if job.segment.is_fragmentable() => match method {
-            Method::Translated => Reason::ToBeFragmented,
+            Method::Translated | Method::FullyTranslated => Reason::ToBeFragmented,
             Method::Unchanged | Method::Wrapped => return Reason::NotFragmented,
         },
         Route::TooBig(mtu) => {
@@ -312,6 +343,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
         job.to_wrap = found.destination;
         return Reason::Request;
     }
+    job.has_local = method == Method::FullyTranslated;
     let (transport, delta) = (
         job.transport(),
         delta::<F>(&job.segment, end, Direction::Request),

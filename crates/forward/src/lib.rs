@@ -24,6 +24,7 @@ pub mod evict;
 pub mod family;
 pub mod flow_table;
 pub mod fragment;
+pub mod full_nat;
 pub mod hook;
 pub mod icmp;
 mod job;

@@ -16,6 +16,7 @@ use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{Direction, FAMILY_V4, ServerKey, ServiceKey};
 use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
+use weir_abi::pool::{POOL_PLACES, PoolAddress};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, InterfaceRecord, Link, Settings};
@@ -42,6 +43,8 @@ pub struct Memory {
     pub handover: Handover,
     /// The rules for firewall marks.
     pub marks: Vec<MarkRecord>,
+    /// The services' own addresses (FULLNAT).
+    pub pools: Vec<PoolAddress>,
     /// The slots of real servers.
     pub server_index: HashMap<ServerKey, u32>,
     /// All slots for services.
@@ -121,6 +124,7 @@ impl Memory {
             settings,
             handover: Handover::default(),
             marks: std::vec![MarkRecord::default(); 8],
+            pools: std::vec![PoolAddress::default(); services * POOL_PLACES as usize],
             server_index: HashMap::new(),
             services: std::vec![Service::default(); services],
             destinations: std::vec![Destination::default(); destinations],
@@ -165,6 +169,10 @@ impl Tables for Memory {
 
     fn mark_rule(&self, place: u32) -> Option<&MarkRecord> {
         self.marks.get(place as usize)
+    }
+
+    fn pool_address(&self, place: u32) -> Option<&PoolAddress> {
+        self.pools.get(place as usize)
     }
 
     fn server(&self, key: &ServerKey) -> Option<u32> {

@@ -90,6 +90,7 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::FragmentHeld
         | Reason::FragmentsReleased
         | Reason::FragmentLost
+        | Reason::PortsExhausted
         | Reason::Contended
         | Reason::HostUnreachable
         | Reason::Application

@@ -123,7 +123,7 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
     let method = match direction {
         Direction::Request => match method_of(endpoints.forwarding) {
             Some(method @ (Method::Translated | Method::Unchanged)) => method,
-            Some(Method::Wrapped) | None => return Err(Lookup::Perhaps),
+            Some(Method::Wrapped | Method::FullyTranslated) | None => return Err(Lookup::Perhaps),
         },
         Direction::Reply => Method::Translated,
     };

@@ -149,6 +149,7 @@ fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
             let generation = job.settings.routes_generation.load();
             route_outer(job, generation, destination)
         }
+        (Method::FullyTranslated, _) => return Reason::Icmp,
         (Method::Wrapped, None) | (Method::Translated | Method::Unchanged, _) => job
             .hook
             .route::<F, T>(job.tables, &job.segment, Direction::Request, end),
@@ -170,7 +171,7 @@ fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
         Route::ForwardingDisabled => return Reason::ForwardingDisabled,
     };
     let sent = match (method, hop) {
-        (Method::Translated, Hop::Taken | Hop::Left) => {
+        (Method::Translated | Method::FullyTranslated, Hop::Taken | Hop::Left) => {
             translate::<F, H>(job.hook, &job.segment, quoted, end, Direction::Request, hop)
         }
         (Method::Unchanged, Hop::Taken) => {

@@ -11,6 +11,7 @@ use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{Direction, FlowValue, ServerKey, ServiceKey};
 use weir_abi::locality::{Locality, LocalityKey};
 use weir_abi::mark::MarkRecord;
+use weir_abi::pool::PoolAddress;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{InterfaceRecord, Settings};
@@ -19,7 +20,7 @@ use weir_abi::tick::Tick;
 use crate::begin::Begun;
 use crate::connection::{self, Appeared, Named, Opener, TemplateOf, Terms};
 use crate::family::{Family, Flow};
-use crate::flow_table;
+use crate::flow_table::{self, Put};
 use crate::meet::{self, Met};
 use crate::parse::Segment;
 use crate::persist::Template;
@@ -49,6 +50,8 @@ pub trait Tables {
     }
     /// A rule for firewall marks.
     fn mark_rule(&self, place: u32) -> Option<&MarkRecord>;
+    /// A place of the services' own addresses (FULLNAT).
+    fn pool_address(&self, place: u32) -> Option<&PoolAddress>;
     /// The slot of a real server that is there.
     fn server(&self, key: &ServerKey) -> Option<u32>;
     /// The slot of a service.
@@ -210,6 +213,14 @@ pub trait Tables {
         Self: Sized,
     {
         connection::put_flows::<F, Self>(self, slot)
+    }
+
+    /// [`connection::put_replies`], as a function of its own.
+    fn put_replies<F: Family>(&self, slot: u32) -> Put
+    where
+        Self: Sized,
+    {
+        connection::put_replies::<F, Self>(self, slot)
     }
 
     /// [`connection::rival`], as a function of its own.

@@ -182,7 +182,8 @@ fn no_neighbour(family: Family) -> Row {
     Row::new(name, Setup::servers(family, 6, &[(server, 1)]), steps)
 }
 
-fn too_big(family: Family) -> Row {
+/// A packet that is told to be too big.
+pub(crate) fn too_big(family: Family) -> Row {
     let server = Link::Narrow.address(family, 1);
     let server = std::net::SocketAddr::new(server, 8080);
     let packet = Packet {

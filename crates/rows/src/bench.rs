@@ -8,6 +8,7 @@ use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey;
+use weir_abi::pool::PoolAddress;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
@@ -68,6 +69,8 @@ pub trait Bench {
     fn bucket_pages(&self) -> &[BucketPage];
     /// Lets fragments to and from an address wait for each other.
     fn put_address(&mut self, address: AddressKey);
+    /// The services' own addresses (FULLNAT).
+    fn pools(&self) -> &[PoolAddress];
     /// Lets the timer that ends connections look at every slot once.
     fn reap(&mut self);
 

@@ -30,6 +30,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(crate::sctp::rows());
     rows.extend(crate::secured::rows());
     rows.extend(crate::ftp::rows());
+    rows.extend(crate::full_nat::rows());
     rows
 }
 
@@ -74,6 +75,7 @@ pub fn connection(packet: &Packet, server: SocketAddr, destination: u32) -> Conn
         client: packet.source,
         virtual_address: packet.destination,
         server,
+        local: None,
         protocol: packet.protocol(),
         destination,
         state: 0,

@@ -139,6 +139,7 @@ fn data(client: SocketAddr, virtual_address: SocketAddr, server: SocketAddr) -> 
         client,
         virtual_address,
         server,
+        local: None,
         protocol: TCP,
         destination: 0,
         state: LISTEN,

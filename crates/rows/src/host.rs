@@ -9,6 +9,7 @@ use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey;
+use weir_abi::pool::PoolAddress;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link as HopLink, Settings};
 use weir_abi::tick::{Tick, Ticks};
@@ -116,6 +117,9 @@ impl Bench for Host {
         for cell in held.chain(seen) {
             cell.add(Ticks::from_seconds(seconds).0.wrapping_neg());
         }
+    }
+    fn pools(&self) -> &[PoolAddress] {
+        &self.memory.pools
     }
     fn reap(&mut self) {
         for number in 0..reap::STEPS {

@@ -10,6 +10,7 @@ pub mod cases;
 pub mod forwarding;
 pub mod fragments;
 pub mod ftp;
+pub mod full_nat;
 pub mod host;
 pub mod malformed;
 pub mod network;

@@ -1,15 +1,16 @@
 //! What the tables hold before the first packet.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use weir_abi::NONE;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::{BUCKETS_PER_PAGE, DH_BUCKETS, HashTable, MH_BUCKETS, SH_BUCKETS};
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
+use weir_abi::pool::POOL_PLACES;
 use weir_abi::service::{
-    AVAILABLE, DestinationAddress, FORWARD_NAT, PRESENT, SCHEDULER_DH, SCHEDULER_MH, SCHEDULER_RR,
-    SCHEDULER_SH,
+    AVAILABLE, DestinationAddress, FORWARD_FULL_NAT, FORWARD_NAT, PRESENT, SCHEDULER_DH,
+    SCHEDULER_MH, SCHEDULER_RR, SCHEDULER_SH,
 };
 use weir_abi::settings::Settings;
 use weir_abi::sysctl::Sysctl;
@@ -52,6 +53,11 @@ pub struct Setup {
     pub expire_without_destination: bool,
     /// `conn_reuse_mode` is 0 instead of 1.
     pub no_reuse: bool,
+    /// FULLNAT: the addresses of the director's that stand for clients, and how many ports they have if
+    /// not all.
+    pub full_nat: (Vec<IpAddr>, u32),
+    /// FULLNAT without any address.
+    pub empty_pool: bool,
     /// Room for that many connections only.
     pub capacity: Option<u32>,
 }
@@ -94,7 +100,11 @@ impl Setup {
                     address: words(*address),
                     port: address.port().to_be(),
                     family: key.family,
-                    forwarding: FORWARD_NAT,
+                    forwarding: if self.full_nat.0.is_empty() {
+                        FORWARD_NAT
+                    } else {
+                        FORWARD_FULL_NAT
+                    },
                 });
                 record.service_key.store(key);
                 head = slot;
@@ -115,6 +125,7 @@ impl Setup {
             record.weight_step.store(service.weights.1);
             record.key.store(key);
             record.flags.store(PRESENT);
+            self.fill_pool(bench, number);
             // What the rows before have left in the kernel's table is not this service's.
             let epoch = EPOCHS.fetch_add(1, Ordering::Relaxed);
             record.locality_epoch.store(epoch);
@@ -132,6 +143,23 @@ impl Setup {
                 family: key.family.into(),
             });
         }
+    }
+
+    fn fill_pool<B: Bench>(&self, bench: &B, service: u32) {
+        let (addresses, ports) = &self.full_nat;
+        let first = service * POOL_PLACES;
+        let places = &bench.pools()[first as usize..];
+        for (place, address) in places.iter().zip(addresses) {
+            for (cell, word) in place.words.iter().zip(words(SocketAddr::new(*address, 0))) {
+                cell.store(word);
+            }
+        }
+        let record = &bench.services()[service as usize];
+        record.pool.store(first);
+        let length = if self.empty_pool { 0 } else { addresses.len() };
+        record.pool_length.store(length as u32);
+        record.pool_ports.store(*ports);
+        record.pool_hand.store(0);
     }
 
     fn fill_settings(&self, settings: &Settings) {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use weir_abi::connection::{Endpoints, INACTIVE, LIVE, NO_OUTPUT, Word};
+use weir_abi::connection::{Endpoints, INACTIVE, LIVE, Local, NO_OUTPUT, Word};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::{FlowBucket, FlowEntry};
 use weir_abi::keys::{Direction, Flow, FlowValue};
+use weir_abi::service::FORWARD_FULL_NAT;
 use weir_abi::tick::{Tick, Ticks};
 
 use crate::bench::Bench;
@@ -51,6 +52,8 @@ pub struct Connection {
     pub virtual_address: SocketAddr,
     /// RIP and port.
     pub server: SocketAddr,
+    /// FULLNAT: what stands for the client towards it.
+    pub local: Option<SocketAddr>,
     /// IANA protocol number.
     pub protocol: u8,
     /// The real server's slot.
@@ -78,8 +81,9 @@ fn insert_flow<A: Copy + AsRef<[u32]>>(
     flows: &mut Flows,
     value: FlowValue,
     endpoints: &Endpoints<A>,
+    local: &Local<A>,
 ) {
-    let key = Flow::of(endpoints, value.direction());
+    let key = Flow::of_any(endpoints, local, value.direction());
     let source = socket(key.source.as_ref(), key.source_port);
     let destination = socket(key.destination.as_ref(), key.destination_port);
     let is_reply = value.direction() == Direction::Reply;
@@ -104,6 +108,7 @@ impl Snapshot {
                 let found = connection(
                     seen,
                     record.endpoints.load(),
+                    record.local.load(),
                     record.destination.load(),
                     now,
                 );
@@ -116,6 +121,7 @@ impl Snapshot {
                 let found = connection(
                     seen,
                     record.endpoints.load(),
+                    record.local.load(),
                     record.destination.load(),
                     now,
                 );
@@ -125,11 +131,21 @@ impl Snapshot {
         let mut flows = BTreeMap::new();
         for value in entries(bench.flows4()) {
             let record = &bench.connections4()[value.slot() as usize];
-            insert_flow(&mut flows, value, &record.endpoints.load());
+            insert_flow(
+                &mut flows,
+                value,
+                &record.endpoints.load(),
+                &record.local.load(),
+            );
         }
         for value in entries(bench.flows6()) {
             let record = &bench.connections6()[value.slot() as usize];
-            insert_flow(&mut flows, value, &record.endpoints.load());
+            insert_flow(
+                &mut flows,
+                value,
+                &record.endpoints.load(),
+                &record.local.load(),
+            );
         }
         let settings = bench.settings();
         let usage4 = (settings.live4.load(), settings.high_water4.load());
@@ -164,13 +180,16 @@ impl Snapshot {
             client,
             virtual_address,
             server,
+            local,
             protocol,
             destination,
             ..
         } = connection;
         self.flows
             .insert((client, virtual_address, protocol), (slot, false));
-        self.flows.insert((server, client, protocol), (slot, true));
+        let answered = local.unwrap_or(client);
+        self.flows
+            .insert((server, answered, protocol), (slot, true));
         let usage = self.usage.get_mut(&family).expect("both families");
         usage.0 += 1;
         usage.1 = usage.1.max(slot + 1);
@@ -198,12 +217,13 @@ impl Snapshot {
             client,
             virtual_address,
             server,
+            local,
             protocol,
             ..
         } = connection;
         for (key, value) in [
             ((client, virtual_address, protocol), (slot, false)),
-            ((server, client, protocol), (slot, true)),
+            ((server, local.unwrap_or(client), protocol), (slot, true)),
         ] {
             // A newer connection may have taken the replies over.
             if self.flows.get(&key) == Some(&value) {
@@ -217,6 +237,18 @@ impl Snapshot {
         } else {
             server.inactive -= 1;
         }
+    }
+
+    /// The connection in a slot is one of FULLNAT, with that end.
+    pub fn give_local(&mut self, family: Family, slot: u32, local: SocketAddr) {
+        let connection = self.connections.get_mut(&(family, slot));
+        let connection = connection.expect("a live connection");
+        connection.local = Some(local);
+        let (server, client) = (connection.server, connection.client);
+        let protocol = connection.protocol;
+        let flow = self.flows.remove(&(server, client, protocol));
+        let flow = flow.expect("the flow of its replies");
+        self.flows.insert((server, local, protocol), flow);
     }
 
     /// A packet has advanced the connection to that state and timeout.
@@ -282,6 +314,7 @@ pub fn is_active(protocol: u8, state: u8) -> bool {
 fn connection<const N: usize>(
     word: Word,
     endpoints: Endpoints<[u32; N]>,
+    local: Local<[u32; N]>,
     destination: u32,
     now: Tick,
 ) -> Connection {
@@ -290,6 +323,8 @@ fn connection<const N: usize>(
         client: socket(&endpoints.client, endpoints.client_port),
         virtual_address: socket(&endpoints.virtual_address, endpoints.virtual_port),
         server: socket(&endpoints.server, endpoints.server_port),
+        local: (endpoints.forwarding == FORWARD_FULL_NAT)
+            .then(|| socket(&local.address, local.port)),
         protocol: endpoints.protocol,
         destination,
         state: word.state(),

@@ -146,6 +146,10 @@ impl Tables for Kernel {
         self.0.marks()
     }
 
+    fn pools(&self) -> &[abi::pool::PoolAddress] {
+        self.0.pools()
+    }
+
     fn localities(
         &self,
     ) -> Result<Vec<(abi::locality::LocalityKey, weir_control::LocalityUse)>, Error> {

@@ -1,6 +1,7 @@
 //! TCP (RFC 9293) and UDP (RFC 768), as far as a balancer looks.
 
 use crate::bytes::{Be16, Be32};
+use crate::checksum::Delta;
 use crate::packet::Header;
 
 /// IANA number of ICMP.
@@ -44,6 +45,23 @@ pub struct Tcp {
 #[repr(transparent)]
 pub struct TcpFlags(pub u8);
 
+/// What an option of TCP begins with (RFC 9293, 3.2), if it is not one of the two of a single byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct TcpOption {
+    /// Its kind: [`TcpOption::END`], [`TcpOption::NOTHING`], [`TcpOption::TIMESTAMPS`] or another.
+    pub kind: u8,
+    /// Its length in bytes, these two included.
+    pub length: u8,
+}
+
+/// The Timestamps option of TCP (RFC 7323, 3), or what stands in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct TcpTimestamps {
+    words: [Be16; 5],
+}
+
 /// A UDP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -58,6 +76,10 @@ pub struct Udp {
 unsafe impl Header for Ports {}
 // SAFETY: bytes only.
 unsafe impl Header for Tcp {}
+// SAFETY: bytes only.
+unsafe impl Header for TcpOption {}
+// SAFETY: bytes only.
+unsafe impl Header for TcpTimestamps {}
 // SAFETY: bytes only.
 unsafe impl Header for Udp {}
 
@@ -154,6 +176,35 @@ impl Tcp {
     #[inline(always)]
     pub const fn header_length(&self) -> usize {
         ((self.data_offset >> 4) as usize) << 2
+    }
+}
+
+impl TcpOption {
+    /// The last option, a single byte.
+    pub const END: u8 = 0;
+    /// No operation, a single byte.
+    pub const NOTHING: u8 = 1;
+    /// Timestamps.
+    pub const TIMESTAMPS: u8 = 8;
+}
+
+impl TcpTimestamps {
+    /// Its length in bytes.
+    pub const LENGTH: usize = size_of::<Self>();
+
+    /// Puts no-operations in its place; what that adds to a checksum if the option lies at an even
+    /// offset of the header, and with its bytes swapped if at an odd one (RFC 1071, 2 B).
+    #[inline(always)]
+    pub fn blank(&mut self) -> Delta {
+        const NOTHINGS: u16 = u16::from_ne_bytes([TcpOption::NOTHING; 2]);
+        let mut delta = Delta::ZERO;
+        let mut at = 0;
+        while at < self.words.len() {
+            delta = delta.replace16(self.words[at].raw(), NOTHINGS);
+            self.words[at].set_raw(NOTHINGS);
+            at += 1;
+        }
+        delta
     }
 }
 

@@ -15,6 +15,7 @@ use weir_abi::hash_table::{BucketPage, HashTable};
 use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::locality::LocalityKey;
 use weir_abi::mark::{MARK_RULES, MarkRecord};
+use weir_abi::pool::{POOL_PLACES, PoolAddress};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::Settings;
 
@@ -33,6 +34,7 @@ pub struct MemoryTables {
     bucket_pages: Vec<BucketPage>,
     server_index: Mutex<HashMap<ServerKey, u32>>,
     marks: Vec<MarkRecord>,
+    pools: Vec<PoolAddress>,
     localities: Mutex<HashMap<LocalityKey, LocalityUse>>,
     counters: Mutex<Vec<Counters>>,
     waits: AtomicU32,
@@ -49,6 +51,7 @@ impl MemoryTables {
             bucket_pages: vec![BucketPage::default(); (2 * services).max(64)],
             server_index: Mutex::default(),
             marks: vec![MarkRecord::default(); MARK_RULES as usize],
+            pools: vec![PoolAddress::default(); services * POOL_PLACES as usize],
             localities: Mutex::default(),
             counters: Mutex::new(vec![Counters::default(); destinations]),
             waits: AtomicU32::default(),
@@ -138,6 +141,10 @@ impl Tables for MemoryTables {
 
     fn marks(&self) -> &[MarkRecord] {
         &self.marks
+    }
+
+    fn pools(&self) -> &[PoolAddress] {
+        &self.pools
     }
 
     fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Infallible> {

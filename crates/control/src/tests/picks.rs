@@ -202,6 +202,10 @@ impl PacketTables for Packets<'_> {
         None
     }
 
+    fn pool_address(&self, _place: u32) -> Option<&weir_abi::pool::PoolAddress> {
+        None
+    }
+
     fn server(&self, _key: &ServerKey) -> Option<u32> {
         None
     }

@@ -70,6 +70,10 @@ impl Tables for Counting<'_> {
         self.tables.marks()
     }
 
+    fn pools(&self) -> &[weir_abi::pool::PoolAddress] {
+        self.tables.pools()
+    }
+
     fn localities(
         &self,
     ) -> Result<Vec<(weir_abi::locality::LocalityKey, crate::tables::LocalityUse)>, Infallible>

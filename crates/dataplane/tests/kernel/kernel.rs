@@ -15,6 +15,7 @@ use weir_abi::fragment::{AddressKey, Held};
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::ServiceKey;
 use weir_abi::names;
+use weir_abi::pool::PoolAddress;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Interface, Settings};
@@ -331,6 +332,9 @@ impl Bench for Kernel {
         self.dataplane
             .set_addresses(self.addresses.clone())
             .expect("room for an address");
+    }
+    fn pools(&self) -> &[PoolAddress] {
+        self.dataplane.pools()
     }
     fn reap(&mut self) {
         // The step that was under way may have passed the slots already; after a round and one more

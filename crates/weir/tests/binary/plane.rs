@@ -128,6 +128,10 @@ impl Tables for MemoryPlane {
         self.tables.marks()
     }
 
+    fn pools(&self) -> &[weir_abi::pool::PoolAddress] {
+        self.tables.pools()
+    }
+
     fn localities(
         &self,
     ) -> Result<Vec<(weir_abi::locality::LocalityKey, weir_control::LocalityUse)>, Infallible> {
