@@ -8,7 +8,8 @@ use core::ops::ControlFlow;
 
 use weir_abi::connection::Word;
 use weir_abi::flow_table::{BUCKET_ENTRIES, FlowBucket, FlowEntry};
-use weir_abi::keys::FlowValue;
+use weir_abi::keys::{Direction, FlowValue};
+use weir_abi::service::FORWARD_FULL_NAT;
 use weir_abi::settings::Settings;
 
 use crate::family::{Family, Flow, Record};
@@ -112,12 +113,24 @@ pub fn owner<'t, F: Family, T: Tables>(
 /// Whether the connection of an entry lives and has that flow, at whichever address it comes in.
 #[inline(always)]
 fn owns<F: Family, T: Tables>(tables: &T, value: FlowValue, flow: &Flow<F::Address>) -> bool {
-    match tables.connection::<F>(value.slot()) {
-        Some(record) => {
-            Word(record.word().load()).is_live() && record.flow(value.direction()) == *flow
-        }
-        None => false,
+    let Some(record) = tables.connection::<F>(value.slot()) else {
+        return false;
+    };
+    if !Word(record.word().load()).is_live() {
+        return false;
     }
+    let endpoints = record.endpoints().load();
+    let direction = value.direction();
+    // Compared field by field: there is little stack where this is asked.
+    if direction == Direction::Reply && endpoints.forwarding == FORWARD_FULL_NAT {
+        let local = record.local().load();
+        return local.port == flow.destination_port
+            && endpoints.server_port == flow.source_port
+            && endpoints.protocol as u32 == flow.protocol
+            && local.address == flow.destination
+            && endpoints.server == flow.source;
+    }
+    Flow::of(&endpoints, direction) == *flow
 }
 
 /// The first entry of a bucket with that tag.

@@ -151,9 +151,11 @@ impl Kernel {
         self.hook = hook;
         for record in self.dataplane.connections4() {
             record.word.store(0);
+            record.company.controls.store(0);
         }
         for record in self.dataplane.connections6() {
             record.word.store(0);
+            record.company.controls.store(0);
         }
         let buckets = self.dataplane.flows4().iter();
         for bucket in buckets.chain(self.dataplane.flows6()) {
