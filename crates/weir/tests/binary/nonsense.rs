@@ -45,7 +45,7 @@ fn a_wrong_request_gets_a_reason() {
         ("POST", "/v1/services", r#"{"key":"tcp:192.0.2.11:80","one_packet":true}"#, 400, "invalid"),
         ("POST", servers, r#"{"address":"10.0.0.1:80","weight":2147483648}"#, 422, "out-of-range"),
         ("POST", servers, r#"{"address":"10.0.0.1:80","weight":-1}"#, 400, "invalid"),
-        ("POST", servers, r#"{"address":"10.0.0.1:80","forwarding":"fullnat"}"#, 422, "invalid"),
+        ("POST", servers, r#"{"address":"10.0.0.1:80","forwarding":"fullnat"}"#, 400, "invalid"),
         ("POST", servers, r#"{"address":"[2001:db8::1]:80","forwarding":"dr"}"#, 400, "invalid"),
         ("POST", servers, r#"{"address":"10.0.0.1:80","lower_threshold":1}"#, 422, "out-of-range"),
         ("POST", servers, r#"{"address":"10.0.0.1"}"#, 400, "invalid"),
