@@ -63,7 +63,7 @@ impl<F: Family, T: Tables> Step<T> for Walk<F> {
 
 /// Whether a slot's turn has come: one look in [`ONE_IN`], by a hash of slot and time.
 #[inline(always)]
-pub const fn is_chosen(slot: u32, now: Tick) -> bool {
+const fn is_chosen(slot: u32, now: Tick) -> bool {
     let mixed = (slot ^ now.0.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x61C8_8647);
     mixed >> (32 - ONE_IN.ilog2()) == 0
 }

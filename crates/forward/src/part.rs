@@ -14,7 +14,7 @@ use crate::{application, carry, fragment, related, seldom, tunnelled};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Part {
-    /// The way of packets of IPv4 about which something is to be asked: [`length::at_length`].
+    /// The way of packets of IPv4 about which something is to be asked: [`length::at_length4`].
     Length4 = 0,
     /// The same for IPv6.
     Length6 = 1,

@@ -87,7 +87,7 @@ fn fragments_of_others_pass() {
             let direct = server.at(family, DNS);
             let question = text(9000);
             let mut frames = fragments(here, direct, &question);
-            for order in [|_: &mut Vec<Frame>| {}, reversed as fn(&mut Vec<Frame>)] {
+            for order in [|_: &mut [Frame]| {}, reversed as fn(&mut [Frame])] {
                 order(&mut frames);
                 send(&site.network.client, &gateway, &frames);
                 let (answer, from) = receive(&socket, mode);
@@ -107,15 +107,15 @@ fn fragments_of_others_pass() {
 /// A frame from its type on: the link addresses are the sender's.
 type Frame = Vec<u8>;
 
-fn reversed(frames: &mut Vec<Frame>) {
+fn reversed(frames: &mut [Frame]) {
     frames.reverse();
 }
 
-fn second_first(frames: &mut Vec<Frame>) {
+fn second_first(frames: &mut [Frame]) {
     frames.swap(0, 1);
 }
 
-fn first_last(frames: &mut Vec<Frame>) {
+fn first_last(frames: &mut [Frame]) {
     frames.rotate_left(1);
 }
 

@@ -55,9 +55,9 @@ fn carries(mode: &str) {
     let director = Director::start(&network, &common::weir(), mode).expect("a director");
     for family in Family::BOTH {
         let service = Network::service(family, FTP);
-        for line in [format!("-A -t {service} -s rr")] {
-            director.ipvsadm(&line).expect("a service");
-        }
+        director
+            .ipvsadm(&format!("-A -t {service} -s rr"))
+            .expect("a service");
         for server in &network.real_servers {
             let line = format!("-a -t {service} -r {} -m", server.at(family, FTP));
             director.ipvsadm(&line).expect("a real server");

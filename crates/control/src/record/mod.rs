@@ -9,8 +9,8 @@ use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::service::DestinationAddress;
 use weir_config::model::{self, Family, Protocol};
 
+pub use server::read_server;
 pub(crate) use server::write_server;
-pub use server::{destination_address, read_server, tunnel};
 pub(crate) use service::write_service;
 pub use service::{read_scheduler, read_service, scheduler_number};
 

@@ -335,7 +335,7 @@ impl Listener<'_> {
     fn add_digit(&self, byte: u8, mask: u32) {
         self.state
             .number
-            .store(self.state.number.load() * 10 + (byte - b'0') as u32 & mask);
+            .store((self.state.number.load() * 10 + (byte - b'0') as u32) & mask);
     }
 
     #[inline(always)]
