@@ -63,7 +63,10 @@ fn random() {
 
 #[test]
 fn arguments() {
-    let differences = arguments::differences(include_str!("recorded/arguments.txt"));
+    let mut director = FakeDirector::default();
+    let differences = arguments::differences(include_str!("recorded/arguments.txt"), |recorded| {
+        run(&mut director, recorded)
+    });
     assert!(
         differences.is_empty(),
         "{} differences\n{}",
@@ -102,39 +105,35 @@ fn compare(name: &str, text: &str) {
     );
 }
 
-fn difference(director: &mut FakeDirector, recorded: &Recorded) -> Option<String> {
+fn run(director: &mut FakeDirector, recorded: &Recorded) -> (i32, String, String) {
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    let mut print = |stream, text: &str| match stream {
-        Stream::Output => stdout += text,
-        Stream::Error => stderr += text,
+    let mut invocation = Invocation {
+        program: "ipvsadm",
+        names: &RecordedNames,
+        director,
+        print: &mut |stream, text| match stream {
+            Stream::Output => stdout += text,
+            Stream::Error => stderr += text,
+        },
     };
-    let mut invocation = invocation(director, &mut print);
     let (arguments, mut input) = (&recorded.arguments[..], recorded.input.iter().cloned());
     let code = match recorded.program {
         Program::Ipvsadm => invocation.run(arguments, &mut input),
         Program::Save => invocation.run_save(arguments),
         Program::Restore => invocation.run_restore(&mut input),
     };
-    let same =
-        i32::from(code) == recorded.code && stdout == recorded.stdout && stderr == recorded.stderr;
+    (i32::from(code), stdout, stderr)
+}
+
+fn difference(director: &mut FakeDirector, recorded: &Recorded) -> Option<String> {
+    let (code, stdout, stderr) = run(director, recorded);
+    let same = code == recorded.code && stdout == recorded.stdout && stderr == recorded.stderr;
     (!same).then(|| {
         format!(
             "{:?}\n  recorded {} {:?}\n{}  here     {code} {stderr:?}\n{stdout}",
             recorded.arguments, recorded.code, recorded.stderr, recorded.stdout
         )
     })
-}
-
-fn invocation<'a>(
-    director: &'a mut FakeDirector,
-    print: &'a mut dyn FnMut(Stream, &str),
-) -> Invocation<'a> {
-    Invocation {
-        program: "ipvsadm",
-        names: &RecordedNames,
-        director,
-        print,
-    }
 }
 
 /// The fake director sees no packets: what packets did is taken from the exact listings of the same

@@ -433,7 +433,8 @@ fn set_up(namespace: &Namespace) -> Result<()> {
                 "neighbour add {address} lladdr {mac} dev back nud permanent"
             ));
             if number + 2 >= SERVERS {
-                lines.push(format!("route add {address} dev back mtu {NARROW}"));
+                // Of a route's MTU that is not locked, forwarding takes no notice, and so `bpf_fib_lookup` does not.
+                lines.push(format!("route add {address} dev back mtu lock {NARROW}"));
             }
         }
         lines.push(format!(

@@ -1,8 +1,6 @@
 //! The table of argument rules: thousands of command lines, each in front of the same services. See `recorded/README.md`.
 
-use crate::difference;
-use crate::fake::FakeDirector;
-use crate::table::{self, Program, Recorded};
+use super::table::{Recorded, words};
 
 /// What a group of lines came to.
 #[derive(Default)]
@@ -10,24 +8,33 @@ struct Ending {
     code: i32,
     stdout: String,
     stderr: String,
-    /// What the saved services lost and gained.
+    /// What the saved services gained and lost.
     changes: Vec<String>,
 }
 
-/// Does every line of the table and returns what differed.
-pub fn differences(text: &str) -> Vec<String> {
-    let mut base = FakeDirector::default();
-    let (mut ending, mut within, mut differences) = (Ending::default(), false, Vec::new());
+/// Does every line of the table with `ipvsadm`, which returns exit code, standard output and standard error; returns what
+/// differed.
+pub fn differences(
+    text: &str,
+    mut ipvsadm: impl FnMut(&Recorded) -> (i32, String, String),
+) -> Vec<String> {
+    let (mut base, mut ending, mut within) = (Vec::new(), Ending::default(), false);
+    let (mut before, mut differences) = (None, Vec::new());
     for (index, line) in text.lines().enumerate() {
         let (mark, rest) = line.split_at(1);
         let rest = rest.strip_prefix(' ').unwrap_or(rest);
         match mark {
             "#" => {}
-            "@" => assert_eq!(run(&mut base, rest, index), None),
+            "@" => base.push(rest),
             "$" => {
                 within = true;
-                if let Some(difference) = done(&base, rest, index, &ending) {
+                let before = before.get_or_insert_with(|| begin(&base, &mut ipvsadm));
+                if let Some(difference) = done(rest, &ending, before, &mut ipvsadm) {
                     differences.push(format!("arguments.txt:{}: {difference}", index + 1));
+                }
+                // Only what ended well can have changed something.
+                if ending.code == 0 {
+                    begin(&base, &mut ipvsadm);
                 }
             }
             _ => {
@@ -48,25 +55,51 @@ pub fn differences(text: &str) -> Vec<String> {
     differences
 }
 
-fn run(director: &mut FakeDirector, line: &str, index: usize) -> Option<String> {
-    difference(director, &recorded(line, index, &Ending::default()))
+/// Makes what there is before each line; returns it as it is saved.
+fn begin(
+    base: &[&str],
+    ipvsadm: &mut impl FnMut(&Recorded) -> (i32, String, String),
+) -> Vec<String> {
+    for line in [
+        "-C",
+        "--set 900 120 300",
+        "--stop-daemon master",
+        "--stop-daemon backup",
+    ] {
+        ipvsadm(&recorded(line));
+    }
+    for line in base {
+        assert_eq!(ipvsadm(&recorded(line)).0, 0, "{line}");
+    }
+    saved(ipvsadm)
 }
 
-fn done(base: &FakeDirector, line: &str, index: usize, ending: &Ending) -> Option<String> {
-    let mut director = base.clone();
-    if let Some(difference) = difference(&mut director, &recorded(line, index, ending)) {
-        return Some(difference);
+fn done(
+    line: &str,
+    ending: &Ending,
+    before: &[String],
+    ipvsadm: &mut impl FnMut(&Recorded) -> (i32, String, String),
+) -> Option<String> {
+    let (code, stdout, stderr) = ipvsadm(&recorded(line));
+    // The table has no blanks at the ends of lines.
+    if (code, trimmed(&stdout), trimmed(&stderr))
+        != (ending.code, ending.stdout.clone(), ending.stderr.clone())
+    {
+        return Some(format!(
+            "{line}\n  recorded {} {:?}\n{}  here     {code} {stderr:?}\n{stdout}",
+            ending.code, ending.stderr, ending.stdout
+        ));
     }
-    if ending.code != 0 || line.starts_with("-L") || line.starts_with("-S") {
+    if code != 0 || line.starts_with("-L") || line.starts_with("-S") {
         return None;
     }
-    let (before, after) = (saved(&mut base.clone()), saved(&mut director));
+    let after = saved(ipvsadm);
     let missing = |from: &[String], of: &[String], mark: &str| -> Vec<String> {
         let rows = from.iter().filter(|row| !of.contains(row));
         rows.map(|row| format!("{mark} {row}")).collect()
     };
-    let mut changes = missing(&after, &before, "+");
-    changes.extend(missing(&before, &after, "-"));
+    let mut changes = missing(&after, before, "+");
+    changes.extend(missing(before, &after, "-"));
     (changes != ending.changes).then(|| {
         format!(
             "{line}\n  recorded {:?}\n  here     {changes:?}",
@@ -75,22 +108,20 @@ fn done(base: &FakeDirector, line: &str, index: usize, ending: &Ending) -> Optio
     })
 }
 
-fn recorded(line: &str, index: usize, ending: &Ending) -> Recorded {
+fn recorded(line: &str) -> Recorded {
     Recorded {
-        line: index + 1,
-        program: Program::Ipvsadm,
-        arguments: table::words(line),
-        input: Vec::new(),
-        code: ending.code,
-        stdout: ending.stdout.clone(),
-        stderr: ending.stderr.clone(),
+        arguments: words(line),
+        ..Recorded::default()
     }
 }
 
-fn saved(director: &mut FakeDirector) -> Vec<String> {
-    let mut text = String::new();
-    crate::invocation(director, &mut |_, said| text += said)
-        .run(&["-S".to_owned(), "-n".to_owned()], &mut std::iter::empty());
+fn trimmed(text: &str) -> String {
+    let lines = text.lines();
+    lines.map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn saved(ipvsadm: &mut impl FnMut(&Recorded) -> (i32, String, String)) -> Vec<String> {
+    let (_, text, _) = ipvsadm(&recorded("-S -n"));
     text.lines()
         .map(|line| line.trim_end().to_owned())
         .collect()

@@ -15,7 +15,7 @@ const SCHEDULERS: &[&str] = &[
 ];
 
 /// Has everything that IPVS has, except packets.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct FakeDirector {
     pub services: Vec<ServiceListing>,
     pub connections: Vec<ConnectionListing>,

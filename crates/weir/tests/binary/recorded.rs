@@ -8,6 +8,8 @@ use weir_ipvsadm::{Director as _, Invocation, Stream, proc};
 
 use crate::director::Director;
 
+#[path = "../../../ipvsadm/tests/arguments/mod.rs"]
+mod arguments;
 #[path = "../../../ipvsadm/tests/machine/mod.rs"]
 mod machine;
 #[path = "../../../ipvsadm/tests/table/mod.rs"]
@@ -66,6 +68,21 @@ fn proc_files() {
 fn random() {
     compare("random1", recorded!("random1"));
     compare("random2", recorded!("random2"));
+}
+
+#[test]
+fn arguments() {
+    let director = Director::large();
+    let mut remote = RemoteDirector::new(Client::new(&director.socket()).expect("a client"));
+    let differences = arguments::differences(recorded!("arguments"), |recorded| {
+        run(&mut remote, recorded)
+    });
+    let count = differences.len();
+    assert!(
+        count == 0,
+        "{count} differences\n{}",
+        differences.join("\n")
+    );
 }
 
 fn compare(name: &str, text: &str) {
