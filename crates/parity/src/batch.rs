@@ -124,6 +124,7 @@ pub fn play(
 fn begin(directors: &[Director; 2], timeouts: [u32; 3]) -> Result<()> {
     let [tcp, fin, udp] = timeouts.map(|seconds| seconds.to_string());
     for director in directors {
+        director.forget_learnt_mtus()?;
         for arguments in [&["-C"][..], &["--set", &tcp, &fin, &udp]] {
             let said = director.ipvsadm(arguments, "")?;
             if said.code != 0 {
@@ -220,45 +221,63 @@ fn fine(said: &Said) -> bool {
     said.code == 0 && said.errors.is_empty()
 }
 
+/// Compares what each cell's services are listed as. Weir may be most of a second late to end a connection, so a difference
+/// counts when it lasts.
 fn compare_listing(
     directors: &[Director; 2],
     actors: &mut [Actor],
     arguments: &[&str],
 ) -> Result<()> {
     let name = arguments.join(" ");
-    let mut listings = Vec::new();
-    for director in directors {
-        let said = director.ipvsadm(arguments, "")?;
-        if !fine(&said) {
-            println!("note {}: ipvsadm {name}: {said:?}", director.name);
-        }
-        listings.push(listing::services(&said.output));
-    }
-    for actor in actors
+    let mut open: Vec<&mut Actor> = actors
         .iter_mut()
         .filter(|actor| !actor.out && actor.play.is_certain())
-    {
-        let of = |listing: &BTreeMap<String, String>| -> String {
-            listing
-                .iter()
-                .filter(|(key, _)| actor.play.owns_service(key))
-                .map(|(_, block)| block.as_str())
-                .collect()
-        };
-        let (first, second) = (of(&listings[0]), of(&listings[1]));
-        if first != second {
-            let detail = format!(
-                "  {}:\n{first}  {}:\n{second}",
-                directors[0].name, directors[1].name
-            );
-            actor.differs(format!("ipvsadm {name}"), detail);
+        .collect();
+    for left in (0..LISTINGS).rev() {
+        let listings = [
+            services(&directors[0], arguments)?,
+            services(&directors[1], arguments)?,
+        ];
+        open = open
+            .into_iter()
+            .filter_map(|actor| {
+                let [first, second] = listings.each_ref().map(|listing| -> String {
+                    let own = listing
+                        .iter()
+                        .filter(|(key, _)| actor.play.owns_service(key));
+                    own.map(|(_, block)| block.as_str()).collect()
+                });
+                if first == second {
+                    return None;
+                }
+                if left == 0 {
+                    let [one, other] = directors.each_ref().map(|director| director.name);
+                    let detail = format!("  {one}:\n{first}  {other}:\n{second}");
+                    actor.differs(format!("ipvsadm {name}"), detail);
+                }
+                Some(actor)
+            })
+            .collect();
+        if open.is_empty() {
+            break;
         }
+        std::thread::sleep(LATE);
     }
     Ok(())
 }
 
-/// How often connections are listed until they are the same.
+fn services(director: &Director, arguments: &[&str]) -> Result<BTreeMap<String, String>> {
+    let said = director.ipvsadm(arguments, "")?;
+    if !fine(&said) {
+        println!("note {}: ipvsadm {arguments:?}: {said:?}", director.name);
+    }
+    Ok(listing::services(&said.output))
+}
+
+/// How often something is listed until it is the same.
 const LISTINGS: usize = 4;
+/// More than Weir is late to end a connection that nobody asks for.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Compares the connections of each cell. The kernel shows them page by page, and now and then leaves one out between two
 /// pages; so a difference counts when it is still there the fourth time.

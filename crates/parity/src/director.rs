@@ -350,6 +350,13 @@ impl Director {
         })
     }
 
+    /// Forgets what ICMP errors of earlier cells told about ways.
+    pub fn forget_learnt_mtus(&self) -> Result<()> {
+        self.namespace.run("ip -4 route flush cache")?;
+        self.namespace.run("ip -6 route flush cache")?;
+        Ok(())
+    }
+
     /// Reads a file as the director's namespace has it.
     pub fn file(&self, path: &str) -> Result<String> {
         let read = self.namespace.enter(|| std::fs::read_to_string(path))?;

@@ -23,13 +23,13 @@ const ERRORS4: &[(u8, u8, u32)] = &[
     (5, 1, 0x0a00_0002),
 ];
 
-/// The same of ICMPv6.
+/// The same of ICMPv6. With a smaller MTU nothing would fit a tunnel any more: IPv6 must be left 1280.
 const ERRORS6: &[(u8, u8, u32)] = &[
     (1, 0, 0),
     (1, 1, 0),
     (1, 3, 0),
     (1, 4, 0),
-    (2, 0, 1280),
+    (2, 0, 1400),
     (3, 0, 0),
     (3, 1, 0),
     (4, 0, 0),
