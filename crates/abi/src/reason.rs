@@ -125,6 +125,10 @@ reasons! {
     Application = 37, "application", Passed;
     /// FULLNAT: no port of the service's addresses is free towards the real server.
     PortsExhausted = 38, "ports-exhausted", Dropped;
+    /// A TCP reset in answer to a packet that no real server takes, as its service wants it.
+    Reset = 39, "reset", Answered;
+    /// A packet that no real server takes, whose service wants nothing said.
+    Refused = 40, "refused", Dropped;
 }
 
 impl Reason {
@@ -171,7 +175,9 @@ impl Reason {
             | Self::LocalServer
             | Self::DropRate
             | Self::NotFragmented
-            | Self::PortsExhausted => true,
+            | Self::PortsExhausted
+            | Self::Reset
+            | Self::Refused => true,
         }
     }
 }

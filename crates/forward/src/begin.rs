@@ -4,11 +4,11 @@ use weir_abi::NONE;
 use weir_abi::connection::Word;
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
-use weir_abi::service::{ONE_PACKET, PERSISTENT};
+use weir_abi::service::{ONE_PACKET, PERSISTENT, REFUSE_RESET, REFUSE_SILENTLY, Service};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Tick;
 
-use weir_wire::transport::UDP;
+use weir_wire::transport::{TCP, UDP};
 
 use crate::connection::{FTP, Terms};
 use crate::family::{Family, Record};
@@ -79,7 +79,10 @@ fn who_serves<F: Family, T: Tables>(
     let mut terms = Terms::PLAIN;
     terms.is_only = flags & ONE_PACKET != 0 && flow.protocol as u8 == UDP;
     if flags & PERSISTENT != 0 {
-        let template = persist::<F, T>(tables, flow, slot, now)?;
+        let template = match persist::<F, T>(tables, flow, slot, now) {
+            Err(Reason::NoDestination) => return Err(refusal(service, flow.protocol as u8)),
+            found => found?,
+        };
         let record = tables.connection::<F>(template).ok_or(Reason::Contended)?;
         terms.control = template;
         terms.keeps_port = key.port != flow.destination_port;
@@ -98,7 +101,17 @@ fn who_serves<F: Family, T: Tables>(
     match tables.pick::<F>(slot, flow, now) {
         Some(destination) => Ok((destination, terms)),
         None if is_marked && bypasses(tables) => Ok((NONE, terms)),
-        None => Err(Reason::NoDestination),
+        None => Err(refusal(service, flow.protocol as u8)),
+    }
+}
+
+/// What is said to a client that no real server takes.
+#[inline(always)]
+fn refusal(service: &Service, protocol: u8) -> Reason {
+    match service.refusal.load() {
+        REFUSE_RESET if protocol == TCP => Reason::Reset,
+        REFUSE_SILENTLY => Reason::Refused,
+        _unreachable => Reason::NoDestination,
     }
 }
 

@@ -10,10 +10,10 @@ use weir_abi::connection::{
 };
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
-use weir_abi::service::{Destination, FORWARD_BYPASS, FORWARD_FULL_NAT, FORWARD_NAT};
+use weir_abi::service::{Destination, FORWARD_BYPASS, FORWARD_FULL_NAT, FORWARD_NAT, Service};
 use weir_abi::settings::Settings;
 use weir_abi::tick::{Tick, Ticks};
-use weir_wire::transport::TCP;
+use weir_wire::transport::{TCP, UDP};
 
 use crate::family::{Family, Flow, Record};
 use crate::flow_table::{self, Put};
@@ -599,6 +599,41 @@ pub fn advance<F: Family, T: Tables>(
             return;
         }
         tries += 1;
+    }
+}
+
+/// The service of a real server, if it has timeouts of its own.
+#[inline(always)]
+pub fn own_timeouts<T: Tables>(tables: &T, destination: u32) -> Option<&Service> {
+    let service = tables.service(tables.destination(destination)?.service.load())?;
+    let [established, fin_wait, udp] = &service.timeouts;
+    (established.load() | fin_wait.load() | udp.load() != 0).then_some(service)
+}
+
+/// Puts off the end of a connection whose service has a timeout of its own for its state: by that one
+/// instead of the director's.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub fn keep_own_timeout<F: Family, T: Tables>(tables: &T, slot: u32, now: Tick) {
+    let Some(record) = tables.connection::<F>(slot) else {
+        return;
+    };
+    let Some(service) = own_timeouts(tables, record.destination().load()) else {
+        return;
+    };
+    let word = Word(record.word().load());
+    let [established, fin_wait, udp] = &service.timeouts;
+    let own = match record.endpoints().load().protocol {
+        TCP if state::tcp::is_established(word.state()) => established.load(),
+        TCP if state::tcp::is_fin_wait(word.state()) => fin_wait.load(),
+        UDP => udp.load(),
+        _another => 0,
+    };
+    if own != 0 && word.is_live() {
+        let expires = now.after(Ticks(own)).after(Ticks::REFRESH);
+        // Who is in between has put it off too, or ended it.
+        record
+            .word()
+            .replace(word.0, Word::of_halves(expires, word.upper()).0);
     }
 }
 

@@ -70,6 +70,8 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::FragmentsReleased
         | Reason::FragmentLost
         | Reason::PortsExhausted
+        | Reason::Reset
+        | Reason::Refused
         | Reason::Contended => None,
     }
 }

@@ -20,6 +20,7 @@ use crate::meet::Met;
 use crate::parse::{Parsed, Portion, Segment, parse};
 use crate::part::Part;
 use crate::process::Lookup;
+use crate::reset::reset;
 use crate::tables::Tables;
 use crate::translate::{End, Translate, delta, replacement};
 use crate::wrap::{Outer, wrap};
@@ -129,12 +130,14 @@ pub(crate) fn answered<F: Translate + Answer, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
     reason: Reason,
 ) -> Reason {
-    match problem_of(reason) {
-        Some(problem) => match answer::<F, H>(job.hook, &job.segment, problem, job.mtu) {
-            Ok(()) => reason,
-            Err(_) => Reason::KernelRefused,
-        },
-        None => reason,
+    let answered = match problem_of(reason) {
+        Some(problem) => answer::<F, H>(job.hook, &job.segment, problem, job.mtu),
+        None if reason == Reason::Reset => reset::<F, H>(job.hook, &job.segment),
+        None => return reason,
+    };
+    match answered {
+        Ok(()) => reason,
+        Err(Refused) => Reason::KernelRefused,
     }
 }
 
@@ -318,6 +321,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     if !is_first {
         advance(job, found, job.transport(), Direction::Request);
     }
+    connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
     let is_local = matches!(route, Route::Unreachable) && is_local(destination);
     if job.segment.hops <= 1 && !is_local {
         return Reason::TimeExceeded;
@@ -393,6 +397,7 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
         count(job, found, Direction::Reply);
     }
     advance(job, found, job.transport(), Direction::Reply);
+    connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
     let (transport, delta) = (
         job.transport(),
         delta::<F>(&job.segment, end, Direction::Reply),
@@ -518,6 +523,10 @@ pub(crate) fn learn<F: Translate, H: Hook, T: Tables>(
 ) {
     // So that all its packets come here, and go on to be read.
     if connection::speaks_of_addresses(&found.record.endpoints().load()) {
+        return;
+    }
+    // So that all its packets come here, and its service's own timeouts are asked for.
+    if connection::own_timeouts(job.tables, found.destination).is_some() {
         return;
     }
     let delta = delta::<F>(&job.segment, end, direction);

@@ -39,6 +39,7 @@ pub mod persist;
 pub mod process;
 pub mod reap;
 pub mod related;
+pub mod reset;
 pub mod schedule;
 pub mod seldom;
 pub mod state;

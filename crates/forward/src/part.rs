@@ -91,6 +91,8 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::FragmentsReleased
         | Reason::FragmentLost
         | Reason::PortsExhausted
+        | Reason::Reset
+        | Reason::Refused
         | Reason::Contended
         | Reason::HostUnreachable
         | Reason::Application

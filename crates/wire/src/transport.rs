@@ -137,6 +137,38 @@ impl Ports {
 }
 
 impl Tcp {
+    /// A header without options, window or data behind it. Ports as they lie, source first; `pseudo` is
+    /// the sum of the pseudo header.
+    #[inline(always)]
+    pub fn bare(
+        (source, destination): (u16, u16),
+        sequence: u32,
+        acknowledgement: u32,
+        flags: u8,
+        pseudo: Delta,
+    ) -> Self {
+        const OFFSET: u8 = ((Tcp::LENGTH / 4) as u8) << 4;
+        let sum = pseudo
+            .add(source as u32)
+            .add(destination as u32)
+            .add(sequence.to_be())
+            .add(acknowledgement.to_be())
+            .add(u16::from_ne_bytes([OFFSET, flags]) as u32);
+        Self {
+            ports: Ports {
+                source: Be16::from_raw(source),
+                destination: Be16::from_raw(destination),
+            },
+            sequence: Be32::new(sequence),
+            acknowledgement: Be32::new(acknowledgement),
+            data_offset: OFFSET,
+            flags: TcpFlags(flags),
+            window: Be16::new(0),
+            checksum: Be16::from_raw(sum.complement()),
+            urgent: Be16::new(0),
+        }
+    }
+
     /// Length of the header without options in bytes.
     pub const LENGTH: usize = size_of::<Self>();
     /// Where its checksum lies.

@@ -158,6 +158,12 @@ pub const fn is_active(state: u8) -> bool {
     ACTIVE >> (state & 15) & 1 != 0
 }
 
+/// Whether that TCP state is FIN_WAIT.
+#[inline(always)]
+pub const fn is_fin_wait(state: u8) -> bool {
+    state == FW
+}
+
 /// Whether that TCP state is ESTABLISHED.
 #[inline(always)]
 pub const fn is_established(state: u8) -> bool {
