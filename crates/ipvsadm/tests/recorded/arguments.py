@@ -49,6 +49,8 @@ def lines():
         yield command
         yield f"{command} {rest}"
         for option in OPTIONS:
+            if (command, option) == ("-L", "--nosort"):
+                continue  # The order of the kernel's hash.
             yield f"{command} {option}"
             yield f"{command} {rest} {option}"
             yield f"{command} {option} {rest}"
