@@ -67,6 +67,8 @@ pub fn packet(data: &[u8]) {
                 verdict.reason
             );
         }
+        // Kept, to be met again.
+        Outcome::Held => {}
         Outcome::Answered => assert!(verdict.frame.len() <= 14 + 1280),
         Outcome::Forwarded => {
             // Two tags at most are taken off.
