@@ -2,6 +2,7 @@
 
 use super::driver::{self, Driver, KERNEL, Run};
 use super::snapshot::{self, Row, Wish};
+use super::statistics::Summary;
 use super::{Bench, Better, Case, Goal, Scenario};
 use anyhow::Result;
 
@@ -79,17 +80,19 @@ fn run(bench: &mut Bench) -> Result<()> {
         "{} figures of {} packets each; Debian's kernel {KERNEL}, BPF JIT on.",
         run.rounds, run.packets
     ));
-    let rows = without(bench, FLOOR);
+    let median = |summary: Summary| summary.median;
+    let rows = without(bench, FLOOR, median);
     record_net(bench, "net of the floor", &rows);
-    let at_tc = without(bench, FLOOR_TC);
+    let at_tc = without(bench, FLOOR_TC, median);
     record_net(bench, "net of the floor at TC", &at_tc);
     judge(bench);
-    snapshot::settle(bench.snapshot(), &rows)
+    let least = without(bench, FLOOR, |summary| summary.least);
+    snapshot::settle(bench.snapshot(), &least)
 }
 
-/// What every figure is, and what is left of it without what `floor` costs. A new connection's packet costs the floor what
+/// What every figure is, and what is left of it without what `floor` costs, both by one of their sums. A new connection's packet costs the floor what
 /// any packet does.
-fn without(bench: &Bench, floor: &str) -> Vec<Row> {
+fn without(bench: &Bench, floor: &str, figure: fn(Summary) -> f64) -> Vec<Row> {
     let mut rows = Vec::new();
     for measured in &bench.last().cases {
         let case = &measured.case.name;
@@ -109,8 +112,8 @@ fn without(bench: &Bench, floor: &str) -> Vec<Row> {
                 floor == FLOOR_TC && below,
             ) {
                 rows.push(Row {
-                    whole: whole.median,
-                    net: whole.median - cost.median,
+                    whole: figure(whole),
+                    net: figure(whole) - figure(cost),
                     contender: series.contender.clone(),
                     case: case.clone(),
                 });

@@ -5,10 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::fmt::Write as _;
 
 /// What Weir may cost more than the snapshot says, in percent of a packet's whole way.
-///
-/// Medians of the same build differ by up to 4.4 % since the timer has more to look at (connections,
-/// fragments that wait): it falls into some measurements and not into others.
-const ALLOWED_GROWTH: f64 = 6.0;
+const ALLOWED_GROWTH: f64 = 2.0;
 
 /// What to do with the snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +19,8 @@ pub enum Wish {
     Accept,
 }
 
-/// A row: instructions of a packet's whole way, and without the floor's.
+/// A row, of the least of all rounds: what else the machine does falls into some and not into others,
+/// and only ever adds. Instructions of a packet's whole way, and without the floor's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// All.
@@ -144,8 +142,8 @@ mod tests {
     fn only_weir_may_not_grow_and_only_by_itself() {
         let snapshot = [row("Weir XDP", 2000.0, 500.0), row("IPVS", 6000.0, 4700.0)];
         for (found, objections) in [
-            (row("Weir XDP", 2120.0, 620.0), 0),
-            (row("Weir XDP", 2121.0, 621.0), 1),
+            (row("Weir XDP", 2040.0, 540.0), 0),
+            (row("Weir XDP", 2041.0, 541.0), 1),
             // A kernel whose veth costs more.
             (row("Weir XDP", 2500.0, 500.0), 0),
             (row("IPVS", 9000.0, 7700.0), 0),
