@@ -89,13 +89,19 @@ pub struct Settings {
     pub held: Shared32,
     /// Where the next place for one is looked for.
     pub held_hand: Shared32,
-    /// Fills up to eight bytes.
-    pub padding: Shared32,
+    /// What services have ever wanted that costs packets something: [`USE_OWN_TIMEOUTS`],
+    /// [`USE_FULL_NAT`]. (Connections outlive their services: it is never taken back.)
+    pub uses: Shared32,
     /// Counted for services that are gone.
     pub retired: SharedCounters,
     /// What had been counted when all counters were last zeroed.
     pub zeroed: SharedCounters,
 }
+
+/// Of [`Settings::uses`]: timeouts of their own.
+pub const USE_OWN_TIMEOUTS: u32 = 1;
+/// Of [`Settings::uses`]: addresses for FULLNAT.
+pub const USE_FULL_NAT: u32 = 2;
 
 /// A cell for each sysctl.
 #[derive(Debug, Clone)]
@@ -109,6 +115,12 @@ impl Default for Sysctls {
 }
 
 impl Settings {
+    /// Whether a service has ever wanted [`USE_OWN_TIMEOUTS`] or one of its siblings.
+    #[inline(always)]
+    pub fn uses(&self, what: u32) -> bool {
+        self.uses.load() & what != 0
+    }
+
     /// A sysctl of IPVS: an `i32`, but for `sync_qlen_max`.
     #[inline(always)]
     pub const fn sysctl(&self, which: Sysctl) -> &Shared32 {

@@ -70,6 +70,7 @@ impl Director {
         check_service(&wanted)?;
         let slot = self.take_service(tables, now)?;
         kinds::count(tables.settings(), &wanted.key);
+        kinds::note_uses(tables.settings(), &wanted);
         if let Err(error) = write_service(tables, slot, key, &wanted) {
             kinds::uncount(tables.settings(), &wanted.key);
             self.forget_service_slot(tables, slot, now);
@@ -98,6 +99,7 @@ impl Director {
         check_size(wanted.scheduler, held.servers.len())?;
         self.check_pool_change(tables, &wanted)?;
         let slot = held.slot;
+        kinds::note_uses(tables.settings(), &wanted);
         pools::write(tables, slot, &wanted.local_addresses);
         let record = &tables.services()[slot as usize];
         if record::write_service(record, &wanted) {

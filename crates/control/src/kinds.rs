@@ -1,8 +1,8 @@
 //! How many services there are of the kinds that packets look for only where there are any.
 
-use weir_abi::settings::Settings;
+use weir_abi::settings::{Settings, USE_FULL_NAT, USE_OWN_TIMEOUTS};
 use weir_abi::shared::Shared32;
-use weir_config::model::{Protocol, ServiceKey};
+use weir_config::model::{Protocol, Service, ServiceKey, ServiceTimeouts};
 
 const FTP_PORT: u16 = 21;
 
@@ -18,6 +18,20 @@ pub(crate) fn uncount(settings: &Settings, key: &ServiceKey) {
     if let Some(cell) = cell(settings, key) {
         cell.add(u32::MAX);
     }
+}
+
+/// A service is about to want that.
+pub(crate) fn note_uses(settings: &Settings, wanted: &Service) {
+    let has_timeouts = wanted.timeouts != ServiceTimeouts::default();
+    let has_addresses = !wanted.local_addresses.is_empty();
+    let mut uses = settings.uses.load();
+    if has_timeouts {
+        uses |= USE_OWN_TIMEOUTS;
+    }
+    if has_addresses {
+        uses |= USE_FULL_NAT;
+    }
+    settings.uses.store(uses);
 }
 
 /// Those are all services.

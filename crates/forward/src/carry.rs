@@ -1,11 +1,9 @@
 //! Carries fragments whose connection is known where that goes.
 
-use weir_abi::NONE;
 use weir_abi::handover::Handover;
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::FORWARD_FULL_NAT;
-use weir_abi::tick::Tick;
 
 use crate::connection;
 use crate::family::{Flow, Record, V4, V6};
@@ -24,16 +22,7 @@ pub fn carry4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     let (Some(settings), Some(handover)) = (tables.settings(), tables.handover()) else {
         return hook.conclude(Reason::NotOurs);
     };
-    let mut job = Job::<V4, H, T> {
-        hook,
-        tables,
-        settings,
-        segment: Segment::default(),
-        now: Tick(settings.now.load()),
-        mtu: 0,
-        to_wrap: NONE,
-        has_local: false,
-    };
+    let mut job = Job::<V4, H, T>::new(hook, tables, settings, Segment::default());
     let reason = match read4(&mut job) {
         Ok(()) => carry(&mut job, handover),
         Err(reason) => reason,
@@ -47,16 +36,7 @@ pub fn carry6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     let (Some(settings), Some(handover)) = (tables.settings(), tables.handover()) else {
         return hook.conclude(Reason::NotOurs);
     };
-    let mut job = Job::<V6, H, T> {
-        hook,
-        tables,
-        settings,
-        segment: Segment::default(),
-        now: Tick(settings.now.load()),
-        mtu: 0,
-        to_wrap: NONE,
-        has_local: false,
-    };
+    let mut job = Job::<V6, H, T>::new(hook, tables, settings, Segment::default());
     let reason = match read6(&mut job) {
         Ok(()) => carry(&mut job, handover),
         Err(reason) => reason,

@@ -62,16 +62,7 @@ fn of_ipv4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Next {
     let Some(settings) = tables.settings() else {
         return Next::Over(Reason::NotOurs);
     };
-    let mut job = Job::<V4, H, T> {
-        hook,
-        tables,
-        settings,
-        segment: Segment::default(),
-        now: Tick(settings.now.load()),
-        mtu: 0,
-        to_wrap: NONE,
-        has_local: false,
-    };
+    let mut job = Job::<V4, H, T>::new(hook, tables, settings, Segment::default());
     match read4(&mut job) {
         Ok(()) => decide(&mut job),
         Err(reason) => Next::Over(reason),
@@ -83,16 +74,7 @@ fn of_ipv6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Next {
     let Some(settings) = tables.settings() else {
         return Next::Over(Reason::NotOurs);
     };
-    let mut job = Job::<V6, H, T> {
-        hook,
-        tables,
-        settings,
-        segment: Segment::default(),
-        now: Tick(settings.now.load()),
-        mtu: 0,
-        to_wrap: NONE,
-        has_local: false,
-    };
+    let mut job = Job::<V6, H, T>::new(hook, tables, settings, Segment::default());
     match read6(&mut job) {
         Ok(()) => decide(&mut job),
         Err(reason) => Next::Over(reason),

@@ -5,7 +5,7 @@ use weir_abi::connection::{HopCell, HopTerms, Word};
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::Destination;
-use weir_abi::settings::Link;
+use weir_abi::settings::{Link, USE_FULL_NAT, USE_OWN_TIMEOUTS};
 use weir_wire::ethernet::Ethernet;
 use weir_wire::transport::TCP;
 
@@ -115,7 +115,9 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
             with_local(job, reason, slot, Direction::Request)
         }
         Ok(Belongs::Reply(slot)) => {
-            turn_to_client(job, slot);
+            if job.settings.uses(USE_FULL_NAT) {
+                turn_to_client(job, slot);
+            }
             let reason = reply(job, slot);
             with_local(job, reason, slot, Direction::Reply)
         }
@@ -190,7 +192,9 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
         Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
         Met::Service(service) => {
             let begun = job.tables.begin::<F>(&job.segment, service, job.now)?;
-            claim::<F, T>(job.tables, begun.slot)?;
+            if job.settings.uses(USE_FULL_NAT) {
+                claim::<F, T>(job.tables, begun.slot)?;
+            }
             Ok(Belongs::First(begun))
         }
         Met::Nothing(reason) => Err(reason),
@@ -321,7 +325,9 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     if !is_first {
         advance(job, found, job.transport(), Direction::Request);
     }
-    connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
+    if job.settings.uses(USE_OWN_TIMEOUTS) {
+        connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
+    }
     let is_local = matches!(route, Route::Unreachable) && is_local(destination);
     if job.segment.hops <= 1 && !is_local {
         return Reason::TimeExceeded;
@@ -397,7 +403,9 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
         count(job, found, Direction::Reply);
     }
     advance(job, found, job.transport(), Direction::Reply);
-    connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
+    if job.settings.uses(USE_OWN_TIMEOUTS) {
+        connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
+    }
     let (transport, delta) = (
         job.transport(),
         delta::<F>(&job.segment, end, Direction::Reply),
@@ -526,7 +534,9 @@ pub(crate) fn learn<F: Translate, H: Hook, T: Tables>(
         return;
     }
     // So that all its packets come here, and its service's own timeouts are asked for.
-    if connection::own_timeouts(job.tables, found.destination).is_some() {
+    if job.settings.uses(USE_OWN_TIMEOUTS)
+        && connection::own_timeouts(job.tables, found.destination).is_some()
+    {
         return;
     }
     let delta = delta::<F>(&job.segment, end, direction);

@@ -12,7 +12,7 @@ use weir_abi::service::{
     AVAILABLE, DestinationAddress, FORWARD_FULL_NAT, FORWARD_NAT, PRESENT, SCHEDULER_DH,
     SCHEDULER_MH, SCHEDULER_RR, SCHEDULER_SH,
 };
-use weir_abi::settings::Settings;
+use weir_abi::settings::{Settings, USE_FULL_NAT};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 
@@ -156,6 +156,12 @@ impl Setup {
         }
         let record = &bench.services()[service as usize];
         record.pool.store(first);
+        let uses = if addresses.is_empty() {
+            0
+        } else {
+            USE_FULL_NAT
+        };
+        bench.settings().uses.store(uses);
         let length = if self.empty_pool { 0 } else { addresses.len() };
         record.pool_length.store(length as u32);
         record.pool_ports.store(*ports);

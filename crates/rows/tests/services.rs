@@ -3,6 +3,7 @@
 use weir_abi::connection::Word;
 use weir_abi::reason::Reason;
 use weir_abi::service::{REFUSE_RESET, REFUSE_SILENTLY};
+use weir_abi::settings::USE_OWN_TIMEOUTS;
 use weir_abi::tick::Ticks;
 use weir_rows::bench::{Bench as _, Hook, Verdict};
 use weir_rows::cases::{from_client, handshake};
@@ -103,6 +104,7 @@ fn a_service_has_its_own_timeouts() {
             cell.store(timeout);
         }
         // As the director does with the change.
+        host.memory.settings.uses.store(USE_OWN_TIMEOUTS);
         host.memory.settings.routes_generation.add(1);
         for _ in 0..2 {
             host.wait(Ticks::REFRESH.0);

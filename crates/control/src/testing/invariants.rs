@@ -6,6 +6,7 @@ use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
 use weir_abi::service::{AVAILABLE, PRESENT};
+use weir_abi::settings::{USE_FULL_NAT, USE_OWN_TIMEOUTS};
 
 use super::world::World;
 use crate::director::Director;
@@ -89,6 +90,13 @@ fn check_kinds(world: &World) {
     assert_eq!(settings.any_port_services.load(), any_port);
     let ftp = count(|key| key.protocol == 6 && u16::from_be(key.port) == 21);
     assert_eq!(settings.ftp_services.load(), ftp);
+    // Never taken back: connections outlive their services.
+    for held in world.director.services.values() {
+        let record = &world.tables.services()[held.slot as usize];
+        let has_timeouts = record.timeouts.iter().any(|timeout| timeout.load() != 0);
+        assert!(!has_timeouts || settings.uses(USE_OWN_TIMEOUTS));
+        assert!(record.pool_length.load() == 0 || settings.uses(USE_FULL_NAT));
+    }
 }
 
 fn check_scheduler(world: &World, slot: u32, list: &[u32]) {
