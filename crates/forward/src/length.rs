@@ -354,6 +354,8 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
         return Reason::Request;
     }
     job.has_local = method == Method::FullyTranslated;
+    // Read again, so that it takes no stack while the way is asked for.
+    let end = replacement(&found.record.endpoints().load(), Direction::Request);
     let (transport, delta) = (
         job.transport(),
         delta::<F>(&job.segment, end, Direction::Request),

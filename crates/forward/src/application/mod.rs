@@ -118,12 +118,21 @@ fn go_on4<H: Hook, T: Tables>(job: &mut Job<'_, V4, H, T>) -> Reason {
 #[inline(always)]
 fn go_on6<H: Hook, T: Tables>(job: &mut Job<'_, V6, H, T>) -> Reason {
     let entry = entry(job.tables);
-    let mut heard = Heard::NOTHING;
-    listen(job, entry, &mut heard);
-    match obey(job, entry, &heard) {
+    match attend6(job, entry) {
         Ok(()) => send(job, entry),
         Err(reason) => reason,
     }
+}
+
+/// Does what the packet says: a function of its own, so that what it needs of the stack is free again.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn attend6<H: Hook, T: Tables>(
+    job: &mut Job<'_, V6, H, T>,
+    entry: FlowValue,
+) -> Result<(), Reason> {
+    let mut heard = Heard::NOTHING;
+    listen(job, entry, &mut heard);
+    obey(job, entry, &heard)
 }
 
 /// Sends the packet on as others are.
