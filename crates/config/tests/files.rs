@@ -174,6 +174,7 @@ forward = "nat"
                     vec![],
                 ),
             ],
+            ..Config::default()
         }
     );
 }

@@ -13,7 +13,9 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Problem, Source};
-use crate::model::{MarkRule, RealServer, Service, Timeouts};
+use crate::model::health::ServiceHealth;
+use crate::model::vrrp::Vrrp;
+use crate::model::{MarkRule, Notifications, RealServer, Service, Timeouts};
 use crate::sysctl::Sysctls;
 use reader::{Keys, Problems, Section};
 
@@ -33,6 +35,12 @@ pub struct Config {
     /// `[[service]]`: one virtual service for each `listen` entry, its real servers in the order in
     /// which they are to be added.
     pub services: Vec<(Service, Vec<RealServer>)>,
+    /// How their real servers are watched: those services of which something is said.
+    pub health: Vec<ServiceHealth>,
+    /// `[vrrp]` and what belongs to it.
+    pub vrrp: Vrrp,
+    /// Who is told.
+    pub notifications: Notifications,
 }
 
 impl Default for Config {
@@ -44,6 +52,9 @@ impl Default for Config {
             sysctls: Sysctls::default(),
             marks: Vec::new(),
             services: Vec::new(),
+            health: Vec::new(),
+            vrrp: Vrrp::default(),
+            notifications: Notifications::default(),
         }
     }
 }
@@ -157,6 +168,9 @@ pub fn parse(text: &str, name: &str) -> Result<Config, Vec<Diagnostic>> {
             sysctls: sections::sysctls(&file, &mut problems),
             marks: mark::marks(&file, &mut problems),
             services: service::services(&file, &mut problems),
+            health: Vec::new(),
+            vrrp: Vrrp::default(),
+            notifications: Notifications::default(),
         };
     }
     for error in errors {

@@ -26,6 +26,7 @@ pub fn config() -> impl Strategy<Value = Config> {
             sysctls,
             marks,
             services,
+            ..Config::default()
         },
     )
 }
