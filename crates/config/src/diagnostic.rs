@@ -8,6 +8,8 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 /// One thing that is wrong with a file. Shown, it has the place and the line with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
     /// The file.
     pub file: String,
     /// Its line, from 1.
@@ -19,6 +21,55 @@ pub struct Diagnostic {
     /// What was expected there instead.
     pub expected: String,
     rendered: String,
+}
+
+/// How bad something in a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The file is not taken.
+    Error,
+    /// It is taken, but does not do all that it says.
+    Note,
+}
+
+/// A place in a file and what is said about it.
+#[derive(Clone, Debug)]
+pub struct Label<'a> {
+    /// The file.
+    pub source: &'a Source<'a>,
+    /// The bytes.
+    pub span: Range<usize>,
+    /// What is written under them.
+    pub text: String,
+}
+
+impl Diagnostic {
+    /// One thing about a place, with other places that it has to do with, in this file or others.
+    pub fn new(
+        severity: Severity,
+        message: impl Into<String>,
+        place: &Label<'_>,
+        others: &[Label<'_>],
+    ) -> Self {
+        let message = message.into();
+        let source = place.source;
+        let start = source.text.floor_char_boundary(place.span.start);
+        let line = source.line(start);
+        Self {
+            severity,
+            file: source.name.to_owned(),
+            line: line + 1,
+            column: source.text[source.lines[line]..start].chars().count() + 1,
+            rendered: render(severity, &message, place, others),
+            message,
+            expected: place.text.clone(),
+        }
+    }
+
+    /// Whether the file cannot be taken because of it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
 }
 
 impl fmt::Display for Diagnostic {
@@ -39,8 +90,27 @@ pub(crate) struct Problem {
     pub(crate) other: Option<(Range<usize>, &'static str)>,
 }
 
+impl Problem {
+    /// The problem as it is shown to people.
+    pub(crate) fn describe(self, source: &Source<'_>) -> Diagnostic {
+        let label = |span, text: &str| Label {
+            source,
+            span,
+            text: text.to_owned(),
+        };
+        let place = label(self.span, &self.expected);
+        let other: Vec<Label<'_>> = self
+            .other
+            .map(|(span, text)| label(span, text))
+            .into_iter()
+            .collect();
+        Diagnostic::new(Severity::Error, self.message, &place, &other)
+    }
+}
+
 /// A file's text, in which places are found without reading all of it each time.
-pub(crate) struct Source<'a> {
+#[derive(Clone, Debug)]
+pub struct Source<'a> {
     name: &'a str,
     text: &'a str,
     /// Where each line begins.
@@ -48,7 +118,8 @@ pub(crate) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn new(name: &'a str, text: &'a str) -> Self {
+    /// The text of a file and what it is called.
+    pub fn new(name: &'a str, text: &'a str) -> Self {
         let newlines = text.match_indices('\n');
         let after = newlines.map(|(newline, _)| newline + 1);
         Self {
@@ -71,44 +142,50 @@ impl<'a> Source<'a> {
     }
 }
 
-impl Problem {
-    /// The problem as it is shown to people.
-    pub(crate) fn describe(self, source: &Source<'_>) -> Diagnostic {
-        let place = source.text.floor_char_boundary(self.span.start);
-        let line = source.line(place);
-        Diagnostic {
-            file: source.name.to_owned(),
-            line: line + 1,
-            column: source.text[source.lines[line]..place].chars().count() + 1,
-            rendered: self.render(source),
-            message: self.message,
-            expected: self.expected,
-        }
+fn render(severity: Severity, message: &str, place: &Label<'_>, others: &[Label<'_>]) -> String {
+    let (here, elsewhere): (Vec<_>, Vec<_>) = others
+        .iter()
+        .partition(|other| std::ptr::eq(other.source, place.source));
+    let level = match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Note => Level::NOTE,
+    };
+    let mut group = level
+        .primary_title(message)
+        .element(snippet(Some(place), &here));
+    for other in elsewhere {
+        group = group.element(snippet(None, &[other]));
     }
+    Renderer::plain().render(&[group])
+}
 
-    /// With the lines that it is about, and no others: they are searched.
-    fn render(&self, source: &Source<'_>) -> String {
-        let spans = [Some(&self.span), self.other.as_ref().map(|(span, _)| span)];
-        let places = || spans.into_iter().flatten();
-        let first = places().map(|span| span.start).min().unwrap_or(0);
-        let last = places().map(|span| span.end).max().unwrap_or(0);
-        let first_line = source.line(first);
-        let begin = source.lines[first_line];
-        let end = source.line_end(source.line(last));
-        let here = |span: &Range<usize>| span.start - begin..span.end - begin;
-        let primary = AnnotationKind::Primary
-            .span(here(&self.span))
-            .label(self.expected.as_str());
-        let other = self
-            .other
-            .as_ref()
-            .map(|(span, label)| AnnotationKind::Context.span(here(span)).label(*label));
-        let snippet = Snippet::source(&source.text[begin..end.max(begin)])
-            .line_start(first_line + 1)
-            .path(source.name)
-            .annotation(primary)
-            .annotations(other);
-        let title = Level::ERROR.primary_title(self.message.as_str());
-        Renderer::plain().render(&[title.element(snippet)])
-    }
+/// With the lines that it is about, and no others: they are searched.
+fn snippet<'a>(
+    place: Option<&'a Label<'a>>,
+    others: &[&'a Label<'a>],
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let labels = || place.into_iter().chain(others.iter().copied());
+    let source = labels().next().map_or_else(
+        || unreachable!("a snippet is about something"),
+        |label| label.source,
+    );
+    let first = labels().map(|label| label.span.start).min().unwrap_or(0);
+    let last = labels().map(|label| label.span.end).max().unwrap_or(0);
+    let first_line = source.line(first.min(source.text.len()));
+    let begin = source.lines[first_line];
+    let end = source.line_end(source.line(last.min(source.text.len())));
+    let text = &source.text[begin..end.max(begin)];
+    let annotation = |kind: AnnotationKind, label: &'a Label<'a>| {
+        kind.span(label.span.start - begin..label.span.end - begin)
+            .label(label.text.as_str())
+    };
+    Snippet::source(text)
+        .line_start(first_line + 1)
+        .path(source.name)
+        .annotations(place.map(|label| annotation(AnnotationKind::Primary, label)))
+        .annotations(
+            others
+                .iter()
+                .map(|label| annotation(AnnotationKind::Context, label)),
+        )
 }
