@@ -13,6 +13,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("control", &["abi", "config"]),
     ("ipvsadm", &["config"]),
     ("realserver", &[]),
+    ("health", &["config"]),
     ("dataplane", &["abi", "control"]),
     ("host", &["config", "realserver"]),
     ("api", &["config"]),
@@ -34,6 +35,7 @@ const RINGS_0_TO_2: &[&str] = &[
     "control",
     "ipvsadm",
     "realserver",
+    "health",
     "dataplane",
     "host",
     "api",
@@ -131,7 +133,7 @@ fn ring(name: &str) -> u8 {
     match name {
         // `rows` is what tests of all rings are made of.
         "wire" | "abi" | "forward" | "rows" => 0,
-        "config" | "control" | "ipvsadm" | "realserver" => 1,
+        "config" | "control" | "ipvsadm" | "realserver" | "health" => 1,
         "dataplane" | "host" | "api" => 2,
         // Beside the rings, and the binary on top of them.
         _ => 3,
