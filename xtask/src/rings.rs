@@ -14,6 +14,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ipvsadm", &["config"]),
     ("realserver", &[]),
     ("health", &["config"]),
+    ("vrrp", &["config"]),
     ("dataplane", &["abi", "control"]),
     ("host", &["config", "realserver"]),
     ("api", &["config"]),
@@ -36,6 +37,7 @@ const RINGS_0_TO_2: &[&str] = &[
     "ipvsadm",
     "realserver",
     "health",
+    "vrrp",
     "dataplane",
     "host",
     "api",
@@ -133,7 +135,7 @@ fn ring(name: &str) -> u8 {
     match name {
         // `rows` is what tests of all rings are made of.
         "wire" | "abi" | "forward" | "rows" => 0,
-        "config" | "control" | "ipvsadm" | "realserver" | "health" => 1,
+        "config" | "control" | "ipvsadm" | "realserver" | "health" | "vrrp" => 1,
         "dataplane" | "host" | "api" => 2,
         // Beside the rings, and the binary on top of them.
         _ => 3,
