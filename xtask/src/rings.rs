@@ -17,6 +17,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("vrrp", &["config"]),
     ("dataplane", &["abi", "control"]),
     ("host", &["config", "realserver"]),
+    ("router", &["config", "host"]),
     ("api", &["config"]),
     ("weir", RINGS_0_TO_2),
     ("lab", &[]),
@@ -40,6 +41,7 @@ const RINGS_0_TO_2: &[&str] = &[
     "vrrp",
     "dataplane",
     "host",
+    "router",
     "api",
 ];
 

@@ -39,7 +39,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         suite("host", &mut cargo_test(&["--workspace"]));
         let kernel = ["--package", "weir-dataplane", "--features", "embed-bpf"];
         suite("kernel", cargo_test(&kernel).env("WEIR_BPF_OBJECT", object));
-        let network = ["--package", "weir-host", "--features", "privileged"];
+        let network = [
+            "--package",
+            "weir-host",
+            "--package",
+            "weir-router",
+            "--features",
+            "weir-host/privileged,weir-router/privileged",
+        ];
         suite("network", &mut cargo_test(&network));
         let namespaces = ["--package", "weir-lab", "--features", "privileged"];
         suite(

@@ -16,7 +16,7 @@ pub mod mode;
 pub mod namespace;
 pub mod neighbour;
 mod netdev;
-mod netlink;
+pub mod netlink;
 pub mod privilege;
 pub mod realserver;
 pub mod route;
