@@ -4,5 +4,6 @@
 pub mod diagnostic;
 pub mod file;
 pub mod model;
+pub mod pattern;
 pub mod save;
 pub mod sysctl;
