@@ -1,23 +1,26 @@
 //! Rows of fragments. XDP leaves them all to TC.
 
-use std::net::{IpAddr, SocketAddr};
+mod pieces;
+
+use std::net::SocketAddr;
 
 use weir_abi::connection::{INACTIVE, LIVE, NO_OUTPUT};
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, FORWARD_DIRECT};
 
-use crate::cases::{answered, arrives, connection, from_client, from_server, translated};
+use crate::cases::{answered, arrives, connection, from_client, translated};
 use crate::network::{Family, Link};
-use crate::packet::{Packet, SYN, Transport, checksum};
-use crate::row::{After, Arrival, Expected, Row, Step};
+use crate::packet::{Packet, SYN, Transport};
+use crate::row::{After, Expected, Row, Step};
 use crate::setup::Setup;
 use crate::snapshot::{Connection, Snapshot};
+use pieces::{
+    adds, answer, begins, comes, counted, cut, cut_by, datagram, fragment, goes, question,
+    released, sent, through, waits,
+};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-
-/// Bytes of the fragmentable part in each fragment but the last.
-const PIECE: usize = 64;
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
@@ -45,167 +48,18 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-/// A datagram with that much in it.
-fn datagram(packet: Packet, length: usize) -> Packet {
-    Packet {
-        payload: (0..length).map(|number| number as u8).collect(),
-        do_not_fragment: false,
-        ..packet
-    }
-}
-
-fn question(family: Family, length: usize) -> Packet {
-    datagram(from_client(family, 1, Transport::Udp), length)
-}
-
-fn answer(family: Family, length: usize) -> Packet {
-    datagram(from_server(family, 1, Transport::Udp), length)
-}
-
-/// A packet cut into pieces.
-fn cut(packet: &Packet, identification: u32) -> Vec<Vec<u8>> {
-    cut_by(packet, identification, PIECE)
-}
-
-fn cut_by(packet: &Packet, identification: u32, piece: usize) -> Vec<Vec<u8>> {
-    let network = packet.network();
-    let header = header_length(packet);
-    let data = &network[header..];
-    let count = data.len().div_ceil(piece);
-    (0..count)
-        .map(|number| {
-            let bytes = &data[number * piece..data.len().min((number + 1) * piece)];
-            let is_last = number + 1 == count;
-            fragment(packet, identification, number * piece / 8, !is_last, bytes)
-        })
-        .collect()
-}
-
-fn header_length(packet: &Packet) -> usize {
-    match packet.source {
-        SocketAddr::V4(_) => 20 + packet.options.len(),
-        SocketAddr::V6(_) => 40,
-    }
-}
-
-/// One fragment: those bytes at an offset in units of eight.
-fn fragment(
-    packet: &Packet,
-    identification: u32,
-    offset: usize,
-    more: bool,
-    bytes: &[u8],
-) -> Vec<u8> {
-    let whole = packet.frame();
-    let link = whole.len() - packet.network().len();
-    let mut frame = whole[..link + header_length(packet)].to_vec();
-    let header = &mut frame[link..];
-    match packet.source.ip() {
-        IpAddr::V4(_) => {
-            let length = (header.len() + bytes.len()) as u16;
-            header[2..4].copy_from_slice(&length.to_be_bytes());
-            header[4..6].copy_from_slice(&(identification as u16).to_be_bytes());
-            let flags = if more { 0x2000 } else { 0 };
-            header[6..8].copy_from_slice(&(offset as u16 | flags).to_be_bytes());
-            header[10..12].fill(0);
-            let sum = checksum(header);
-            header[10..12].copy_from_slice(&sum.to_be_bytes());
-        }
-        IpAddr::V6(_) => {
-            let length = (8 + bytes.len()) as u16;
-            header[4..6].copy_from_slice(&length.to_be_bytes());
-            let next = std::mem::replace(&mut header[6], 44);
-            frame.extend([next, 0]);
-            frame.extend(((offset << 3) as u16 | u16::from(more)).to_be_bytes());
-            frame.extend(identification.to_be_bytes());
-        }
-    }
-    frame.extend(bytes);
-    frame
-}
-
-/// A step: a fragment that comes in by a link.
-fn comes(link: Link, frame: &[u8], tc: Expected) -> Step {
-    Step::Arrival(Arrival {
-        after: 0,
-        link,
-        frame: frame.to_vec(),
-        tc,
-        xdp: Expected::untouched(Reason::Fragment),
-    })
-}
-
-/// What a fragment adds to the counters: the first the header too.
-fn counted(packet: &Packet, frame: &[u8], is_first: bool) -> u64 {
-    let link = packet.frame().len() - packet.network().len();
-    let fragment_header = match packet.source {
-        SocketAddr::V4(_) => 0,
-        SocketAddr::V6(_) => 8,
-    };
-    let length = frame.len() - link - fragment_header;
-    let header = if is_first { 0 } else { header_length(packet) };
-    (length - header) as u64
-}
-
-/// The moves of a later fragment.
-fn adds(packet: &Packet, frame: &[u8], is_reply: bool) -> impl Fn(&mut Snapshot) + Clone + use<> {
-    let bytes = counted(packet, frame, false);
-    move |tables| {
-        let counters = &mut tables.destinations[0].counters;
-        if is_reply {
-            counters.out_bytes += bytes;
-        } else {
-            counters.in_bytes += bytes;
-        }
-    }
-}
-
-/// The moves of a first fragment that begins the connection in slot 0.
-fn begins(packet: &Packet, frame: &[u8], server: SocketAddr) -> impl Fn(&mut Snapshot) + use<> {
-    let whole = arrives(packet, server, 0, 0);
-    let surplus = packet.length() - counted(packet, frame, true);
-    move |tables| {
-        whole(tables);
-        tables.destinations[0].counters.in_bytes -= surplus;
-    }
-}
-
-/// Requests of a datagram that begins the connection with the first server: in and out.
-fn through(
-    packet: &Packet,
-    identification: u32,
-    server: SocketAddr,
-) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
-    (
-        cut(packet, identification),
-        cut(&translated(packet, server), identification),
-    )
-}
-
-fn sent(frame: &[u8]) -> After {
-    After::Sent(Link::Inside, frame.to_vec())
-}
-
 fn in_order(family: Family) -> Row {
     let server = family.server(1, 8080);
     let packet = question(family, 200);
     let (incoming, outgoing) = through(&packet, 7, server);
-    let mut steps = vec![comes(
-        Link::Outside,
+    let mut steps = vec![goes(
         &incoming[0],
-        Expected::new(
-            Reason::Request,
-            sent(&outgoing[0]),
-            begins(&packet, &incoming[0], server),
-        ),
+        &outgoing[0],
+        begins(&packet, &incoming[0], server),
     )];
     for (frame, out) in incoming.iter().zip(&outgoing).skip(1) {
         let moves = adds(&packet, frame, false);
-        steps.push(comes(
-            Link::Outside,
-            frame,
-            Expected::new(Reason::Request, sent(out), moves),
-        ));
+        steps.push(goes(frame, out, moves));
     }
     let back = answer(family, 150);
     let replies = cut(&back, 9);
@@ -231,45 +85,6 @@ fn in_order(family: Family) -> Row {
     Row::new(name, Setup::simple(family, UDP), steps)
 }
 
-/// A fragment waits.
-fn waits(frame: &[u8]) -> Step {
-    let held = |tables: &mut Snapshot| tables.held += 1;
-    comes(
-        Link::Outside,
-        frame,
-        Expected::new(Reason::FragmentHeld, After::Same, held),
-    )
-}
-
-/// The first fragment comes last: it goes round, and those that have waited behind it in the order in
-/// which they came.
-fn released(
-    packet: &Packet,
-    first: &[u8],
-    waited: &[Vec<u8>],
-    out: &[Vec<u8>],
-    server: SocketAddr,
-) -> Step {
-    let begin = begins(packet, first, server);
-    let rest: Vec<_> = waited
-        .iter()
-        .map(|frame| adds(packet, frame, false))
-        .collect();
-    let count = waited.len() as u32;
-    let mut expected = Expected::new(Reason::FragmentsReleased, After::Same, move |tables| {
-        begin(tables);
-        for one in &rest {
-            one(tables);
-        }
-        tables.held -= count;
-    });
-    expected.round = out
-        .iter()
-        .map(|frame| (Reason::Request, sent(frame)))
-        .collect();
-    comes(Link::Outside, first, expected)
-}
-
 fn reversed(family: Family) -> Row {
     let server = family.server(1, 8080);
     let packet = question(family, 300);
@@ -282,11 +97,7 @@ fn reversed(family: Family) -> Row {
     steps.push(released(&packet, first, &waited, &out, server));
     // Nothing waits any more: one that comes late goes at once.
     let moves = adds(&packet, &later[0], false);
-    steps.push(comes(
-        Link::Outside,
-        &later[0],
-        Expected::new(Reason::Request, sent(&outgoing[1]), moves),
-    ));
+    steps.push(goes(&later[0], &outgoing[1], moves));
     let name = format!("fragments in reverse, {family:?}");
     Row::new(name, Setup::simple(family, UDP), steps)
 }
@@ -328,14 +139,10 @@ fn by_direct_routing(family: Family) -> Row {
         }),
         waits(&incoming[1]),
         comes(Link::Outside, &incoming[0], released),
-        comes(
-            Link::Outside,
+        goes(
             &incoming[2],
-            Expected::new(
-                Reason::Request,
-                sent(&outgoing[2]),
-                adds(&packet, &incoming[2], false),
-            ),
+            &outgoing[2],
+            adds(&packet, &incoming[2], false),
         ),
     ];
     let name = format!("fragments by direct routing, {family:?}");
@@ -407,17 +214,8 @@ fn forgotten(family: Family) -> Row {
     let begin = begins(&packet, &incoming[0], server);
     let moves = adds(&packet, &incoming[1], false);
     let steps = vec![
-        comes(
-            Link::Outside,
-            &incoming[0],
-            Expected::new(Reason::Request, sent(&outgoing[0]), begin),
-        ),
-        comes(
-            Link::Outside,
-            &incoming[1],
-            Expected::new(Reason::Request, sent(&outgoing[1]), moves),
-        )
-        .later(29),
+        goes(&incoming[0], &outgoing[0], begin),
+        goes(&incoming[1], &outgoing[1], moves).later(29),
         waits(&incoming[2]).later(1),
     ];
     let mut row = Row::new(
@@ -450,21 +248,9 @@ fn duplicates(family: Family) -> Row {
         waits(&incoming[1]),
         waits(&incoming[1]),
         released(&packet, &incoming[0], &waited, &out, server),
-        comes(
-            Link::Outside,
-            &incoming[0],
-            Expected::new(Reason::Request, sent(&outgoing[0]), again),
-        ),
-        comes(
-            Link::Outside,
-            &incoming[2],
-            Expected::new(Reason::Request, sent(&outgoing[2]), last.clone()),
-        ),
-        comes(
-            Link::Outside,
-            &incoming[2],
-            Expected::new(Reason::Request, sent(&outgoing[2]), last),
-        ),
+        goes(&incoming[0], &outgoing[0], again),
+        goes(&incoming[2], &outgoing[2], last.clone()),
+        goes(&incoming[2], &outgoing[2], last),
     ];
     let name = format!("fragments that come twice, {family:?}");
     Row::new(name, Setup::simple(family, UDP), steps)
@@ -507,16 +293,8 @@ fn overlapping(family: Family) -> Row {
     let moves = adds(&packet, &liar(&packet), false);
     let begin = begins(&packet, &incoming[0], server);
     let steps = vec![
-        comes(
-            Link::Outside,
-            &incoming[0],
-            Expected::new(Reason::Request, sent(&outgoing[0]), begin),
-        ),
-        comes(
-            Link::Outside,
-            &liar(&packet),
-            Expected::new(Reason::Request, sent(&liar(&out)), moves),
-        ),
+        goes(&incoming[0], &outgoing[0], begin),
+        goes(&liar(&packet), &liar(&out), moves),
     ];
     let name = format!("fragments that overlap, {family:?}");
     Row::new(name, Setup::simple(family, UDP), steps)
@@ -529,16 +307,8 @@ fn of_tcp(family: Family) -> Row {
     let begin = begins(&packet, &incoming[0], server);
     let moves = adds(&packet, &incoming[1], false);
     let steps = vec![
-        comes(
-            Link::Outside,
-            &incoming[0],
-            Expected::new(Reason::Request, sent(&outgoing[0]), begin),
-        ),
-        comes(
-            Link::Outside,
-            &incoming[1],
-            Expected::new(Reason::Request, sent(&outgoing[1]), moves),
-        ),
+        goes(&incoming[0], &outgoing[0], begin),
+        goes(&incoming[1], &outgoing[1], moves),
     ];
     let name = format!("fragments of a SYN with data, {family:?}");
     Row::new(name, Setup::simple(family, TCP), steps)
@@ -676,11 +446,7 @@ fn hops_run_out(family: Family) -> Row {
     let begin = begins(&packet, &incoming[0], server);
     let moves = adds(&packet, &incoming[1], false);
     let steps = vec![
-        comes(
-            Link::Outside,
-            &incoming[0],
-            Expected::new(Reason::Request, sent(&outgoing[0]), begin),
-        ),
+        goes(&incoming[0], &outgoing[0], begin),
         comes(
             Link::Outside,
             &cut(&last, 7)[1],
@@ -702,11 +468,7 @@ fn atomic() -> Row {
         tables.destinations[0].counters.in_bytes += 8;
     };
     let out = frame(&translated(&packet, server));
-    let step = comes(
-        Link::Outside,
-        &frame(&packet),
-        Expected::new(Reason::Request, sent(&out), moves),
-    );
+    let step = goes(&frame(&packet), &out, moves);
     Row::new(
         "an atomic fragment",
         Setup::simple(Family::V6, UDP),
@@ -735,19 +497,11 @@ fn behind_another_header() -> Row {
     let moves = adds(&packet, &incoming[1], false);
     let (incoming, outgoing) = (shift(incoming), shift(outgoing));
     let steps = vec![
-        comes(
-            Link::Outside,
-            &incoming[0],
-            Expected::new(Reason::Request, sent(&outgoing[0]), move |tables| {
-                begin(tables);
-                tables.destinations[0].counters.in_bytes += 8;
-            }),
-        ),
-        comes(
-            Link::Outside,
-            &incoming[1],
-            Expected::new(Reason::Request, sent(&outgoing[1]), moves),
-        ),
+        goes(&incoming[0], &outgoing[0], move |tables| {
+            begin(tables);
+            tables.destinations[0].counters.in_bytes += 8;
+        }),
+        goes(&incoming[1], &outgoing[1], moves),
     ];
     Row::new(
         "fragments behind hop-by-hop options",

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use weir_abi::connection::NO_OUTPUT;
 use weir_abi::reason::Reason;
 
 use crate::cases::{
     begins, client_sends, comes_back, from_client, from_server, goes_on, server_sends,
 };
+use crate::machine::{Machine, Way};
 use crate::network::{Family, Link};
 use crate::packet::{Packet, Transport};
 use crate::row::{After, Expected, Row, Step};
@@ -53,13 +53,6 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    Request,
-    Reply,
-    OnlyRequests,
-}
-
 /// Types of chunks of each event, in the order of the tables' rows.
 const EVENTS: [&[u8]; 10] = [
     &[DATA, 3, 4, 5, 12, 13, 15, 16, 64, 128, 192, 255],
@@ -78,7 +71,10 @@ const EVENTS: [&[u8]; 10] = [
 /// state from NONE to CLOSED.
 type Cells = [&'static str; 10];
 
-const STATES: &str = "NO I1 IN CS CR CW CO CE ES SS SR SA RJ CL";
+const MACHINE: Machine = Machine {
+    states: "NO I1 IN CS CR CW CO CE ES SS SR SA RJ CL",
+    timeouts: &SCTP_TIMEOUTS,
+};
 
 const REQUESTS: Cells = [
     "ES I1 IN CS CR CW CO CE ES SS SR SA RJ CL",
@@ -117,16 +113,6 @@ const ONLY_REQUESTS: Cells = [
     "CL CL CL CL CL RJ CL CL CL CL CL CL CL CL",
 ];
 
-/// The kernel's number of a state in the tables.
-fn number(state: &str) -> u8 {
-    let mut states = STATES.split(' ');
-    states.position(|name| name == state).expect("a state") as u8
-}
-
-fn seconds(state: u8) -> i64 {
-    i64::from(SCTP_TIMEOUTS[usize::from(state)])
-}
-
 fn row_of_sctp(name: String, family: Family, steps: Vec<Step>) -> Row {
     let mut setup = Setup::simple(family, SCTP);
     // So that an INIT finds the connection in whatever state.
@@ -163,30 +149,9 @@ fn begin(family: Family) -> Step {
 /// From every state by such a packet.
 fn transitions(family: Family, way: Way, transport: Transport, next: &str) -> Row {
     let mut steps = vec![begin(family)];
-    for (from, to) in STATES.split(' ').zip(next.split(' ')) {
-        steps.extend(transition(family, way, transport, number(from), number(to)));
-    }
+    steps.extend(MACHINE.transitions(family, way, transport, next));
     let name = format!("every state of SCTP, {way:?} with {transport:?}, {family:?}");
     row_of_sctp(name, family, steps)
-}
-
-fn transition(family: Family, way: Way, transport: Transport, from: u8, to: u8) -> [Step; 2] {
-    let unseen = match way {
-        Way::Request | Way::Reply => 0,
-        Way::OnlyRequests => NO_OUTPUT,
-    };
-    let arrival = match way {
-        Way::Request | Way::OnlyRequests => {
-            let packet = from_client(family, 1, transport);
-            let server = family.server(1, 8080);
-            client_sends(&packet, goes_on(&packet, server, to, seconds(to)))
-        }
-        Way::Reply => {
-            let packet = from_server(family, 1, transport);
-            server_sends(&packet, comes_back(&packet, to, seconds(to)))
-        }
-    };
-    [Step::Find(family, from, unseen), arrival]
 }
 
 /// From INIT to SHUTDOWN COMPLETE, as two stations speak.
@@ -203,14 +168,14 @@ fn association(family: Family) -> Row {
         (true, 8, "SA"),
         (false, 14, "CL"),
     ] {
-        let (transport, state) = (Transport::Sctp(chunk), number(state));
+        let (transport, state) = (Transport::Sctp(chunk), MACHINE.number(state));
         if is_reply {
             let packet = from_server(family, 1, transport);
-            let expected = comes_back(&packet, state, seconds(state));
+            let expected = comes_back(&packet, state, MACHINE.seconds(state));
             steps.push(server_sends(&packet, expected));
         } else {
             let packet = from_client(family, 1, transport);
-            let expected = goes_on(&packet, server, state, seconds(state));
+            let expected = goes_on(&packet, server, state, MACHINE.seconds(state));
             steps.push(client_sends(&packet, expected));
         }
     }

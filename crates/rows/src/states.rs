@@ -9,6 +9,7 @@ use crate::cases::{
     begins, begins_in, client_sends, comes_back, from_client, from_server, goes_on, handshake,
     server_sends,
 };
+use crate::machine::{Machine, Way};
 use crate::network::Family;
 use crate::packet::{ACK, FIN, PSH, RST, SYN, Transport};
 use crate::row::{After, Expected, Row, Step};
@@ -37,14 +38,6 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-/// Which of IPVS's tables.
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    Request,
-    Reply,
-    OnlyRequests,
-}
-
 /// Control bits of each event, in the order of the tables' rows: SYN, FIN, ACK, RST. RST goes before
 /// SYN before FIN before ACK.
 const EVENTS: [&[u8]; 4] = [
@@ -58,7 +51,10 @@ const EVENTS: [&[u8]; 4] = [
 /// state from NONE to SYNACK.
 type Cells = [&'static str; 4];
 
-const STATES: &str = "NO ES SS SR FW TW CL CW LA LI SA";
+const MACHINE: Machine = Machine {
+    states: "NO ES SS SR FW TW CL CW LA LI SA",
+    timeouts: &TCP_TIMEOUTS,
+};
 
 const REQUESTS: Cells = [
     "SR ES ES SR SR SR SR SR SR SR SR",
@@ -79,16 +75,6 @@ const ONLY_REQUESTS: Cells = [
     "CL CL CL SR CL CL CL CL LA LI CL",
 ];
 
-/// The kernel's number of a state in the tables.
-fn number(state: &str) -> u8 {
-    let mut states = STATES.split(' ');
-    states.position(|name| name == state).expect("a state") as u8
-}
-
-fn seconds(state: u8) -> i64 {
-    i64::from(TCP_TIMEOUTS[usize::from(state)])
-}
-
 fn row_of_tcp(name: String, family: Family, steps: Vec<Step>) -> Row {
     let mut setup = Setup::simple(family, 6);
     // So that a SYN finds the connection in whatever state.
@@ -99,48 +85,33 @@ fn row_of_tcp(name: String, family: Family, steps: Vec<Step>) -> Row {
 /// From every state by packets with those control bits.
 fn transitions(family: Family, way: Way, flags: u8, next: &str) -> Row {
     let mut steps = handshake(family);
-    for (from, to) in STATES.split(' ').zip(next.split(' ')) {
-        steps.extend(transition(family, way, flags, number(from), number(to)));
-    }
+    steps.extend(MACHINE.transitions(family, way, Transport::Tcp(flags), next));
     let name = format!("every state, {way:?} with flags {flags:#04x}, {family:?}");
     row_of_tcp(name, family, steps)
-}
-
-fn transition(family: Family, way: Way, flags: u8, from: u8, to: u8) -> [Step; 2] {
-    let unseen = match way {
-        Way::Request | Way::Reply => 0,
-        Way::OnlyRequests => NO_OUTPUT,
-    };
-    let arrival = match way {
-        Way::Request | Way::OnlyRequests => {
-            let packet = from_client(family, 1, Transport::Tcp(flags));
-            let server = family.server(1, 8080);
-            client_sends(&packet, goes_on(&packet, server, to, seconds(to)))
-        }
-        Way::Reply => {
-            let packet = from_server(family, 1, Transport::Tcp(flags));
-            server_sends(&packet, comes_back(&packet, to, seconds(to)))
-        }
-    };
-    [Step::Find(family, from, unseen), arrival]
 }
 
 /// No control bit that counts leads to CLOSE from everywhere; a reply ends the time without replies.
 fn no_event(family: Family) -> Row {
     let mut steps = handshake(family);
-    let close = number("CL");
-    for from in STATES.split(' ') {
+    let close = MACHINE.number("CL");
+    for from in MACHINE.states.split(' ') {
         for (way, flags) in [
             (Way::Request, 0),
             (Way::Reply, 0),
             (Way::OnlyRequests, PSH),
             (Way::Reply, PSH),
         ] {
-            steps.extend(transition(family, way, flags, number(from), close));
+            steps.extend(MACHINE.transition(
+                family,
+                way,
+                Transport::Tcp(flags),
+                MACHINE.number(from),
+                close,
+            ));
         }
     }
     let reply = from_server(family, 1, Transport::Tcp(ACK));
-    let established = number("ES");
+    let established = MACHINE.number("ES");
     steps.extend([
         Step::Find(family, established, NO_OUTPUT),
         server_sends(&reply, comes_back(&reply, established, 900)),
@@ -155,7 +126,7 @@ fn no_event(family: Family) -> Row {
 /// In each state a second before its time a packet finds the connection, and a second after not.
 fn lifetimes(family: Family) -> Vec<Row> {
     let server = family.server(1, 8080);
-    let lives = |state: &str| TCP_TIMEOUTS[usize::from(number(state))];
+    let lives = |state: &str| TCP_TIMEOUTS[usize::from(MACHINE.number(state))];
     let client = |flags| from_client(family, 1, Transport::Tcp(flags));
     let back = |flags| from_server(family, 1, Transport::Tcp(flags));
     // What leads from ESTABLISHED to the state, and a packet that keeps it there.
@@ -166,7 +137,7 @@ fn lifetimes(family: Family) -> Vec<Row> {
         ("CW", FIN | ACK, false),
         ("CL", RST, true),
     ] {
-        let (number, seconds) = (number(state), i64::from(lives(state)));
+        let (number, seconds) = (MACHINE.number(state), i64::from(lives(state)));
         let mut steps = handshake(family);
         if is_reply {
             let packet = back(leads);
