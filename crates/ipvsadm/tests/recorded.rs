@@ -4,16 +4,16 @@ mod arguments;
 mod fake;
 mod files;
 mod machine;
+mod replay;
 mod table;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use fake::FakeDirector;
-use machine::RecordedNames;
-use table::{Entry, Program, Recorded};
+use replay::{difference, run};
+use table::Entry;
 use weir_config::model::{Family, Protocol, ServiceKey};
 use weir_ipvsadm::listing::{ConnectionListing, ConnectionProtocol, Counters, Rates};
-use weir_ipvsadm::{Invocation, Stream};
 
 #[test]
 fn options() {
@@ -103,37 +103,6 @@ fn compare(name: &str, text: &str) {
         differences.len(),
         differences.join("\n")
     );
-}
-
-fn run(director: &mut FakeDirector, recorded: &Recorded) -> (i32, String, String) {
-    let (mut stdout, mut stderr) = (String::new(), String::new());
-    let mut invocation = Invocation {
-        program: "ipvsadm",
-        names: &RecordedNames,
-        director,
-        print: &mut |stream, text| match stream {
-            Stream::Output => stdout += text,
-            Stream::Error => stderr += text,
-        },
-    };
-    let (arguments, mut input) = (&recorded.arguments[..], recorded.input.iter().cloned());
-    let code = match recorded.program {
-        Program::Ipvsadm => invocation.run(arguments, &mut input),
-        Program::Save => invocation.run_save(arguments),
-        Program::Restore => invocation.run_restore(&mut input),
-    };
-    (i32::from(code), stdout, stderr)
-}
-
-fn difference(director: &mut FakeDirector, recorded: &Recorded) -> Option<String> {
-    let (code, stdout, stderr) = run(director, recorded);
-    let same = code == recorded.code && stdout == recorded.stdout && stderr == recorded.stderr;
-    (!same).then(|| {
-        format!(
-            "{:?}\n  recorded {} {:?}\n{}  here     {code} {stderr:?}\n{stdout}",
-            recorded.arguments, recorded.code, recorded.stderr, recorded.stdout
-        )
-    })
 }
 
 /// The fake director sees no packets: what packets did is taken from the exact listings of the same

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DNS, MODES, Site};
+use common::{DNS, MODES, Site, checksum};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 use weir_lab::{Family, Namespace, Network, Shape};
@@ -215,18 +215,6 @@ fn fragments(from: SocketAddr, to: SocketAddr, text: &[u8]) -> Vec<Frame> {
             frame
         })
         .collect()
-}
-
-/// RFC 1071.
-fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let words = bytes
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    (!(sum as u16)).to_be_bytes()
 }
 
 fn link_address(namespace: &Namespace, interface: &str) -> Vec<u8> {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DNS, MODES, Site, WEB, url};
+use common::{DNS, MODES, Site, WEB, checksum, url};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -188,18 +188,6 @@ fn datagram(family: Family, port: u16, text: &[u8]) -> Vec<u8> {
     };
     packet.extend_from_slice(&udp);
     packet
-}
-
-/// RFC 1071.
-fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let words = bytes
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    (!(sum as u16)).to_be_bytes()
 }
 
 fn connect(address: SocketAddr) -> ErrorKind {

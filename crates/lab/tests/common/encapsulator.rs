@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use weir_lab::Namespace;
 
+use super::common::checksum;
+
 pub const GUE_PORT: u16 = 6080;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,16 +299,4 @@ fn unfinished(packet: &[u8]) -> (Vec<u8>, u8, u8) {
     let mut packet = packet.to_vec();
     packet[start + 16..start + 18].copy_from_slice(&(!sum).to_be_bytes());
     (packet, start as u8, start as u8 + 16)
-}
-
-/// RFC 1071.
-fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let words = bytes
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    (!(sum as u16)).to_be_bytes()
 }

@@ -88,3 +88,15 @@ impl Site {
 pub fn url(family: Family, path: &str) -> String {
     format!("http://{}/{path}", Network::service(family, WEB))
 }
+
+/// RFC 1071.
+pub fn checksum(bytes: &[u8]) -> [u8; 2] {
+    let words = bytes
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    (!(sum as u16)).to_be_bytes()
+}

@@ -4,7 +4,7 @@
 use weir::verbs::ipvsadm::RemoteDirector;
 use weir_api::client::Client;
 use weir_ipvsadm::listing::Header;
-use weir_ipvsadm::{Director as _, Invocation, Stream, proc};
+use weir_ipvsadm::{Director as _, proc};
 
 use crate::director::Director;
 
@@ -12,11 +12,13 @@ use crate::director::Director;
 mod arguments;
 #[path = "../../../ipvsadm/tests/machine/mod.rs"]
 mod machine;
+#[path = "../../../ipvsadm/tests/replay/mod.rs"]
+mod replay;
 #[path = "../../../ipvsadm/tests/table/mod.rs"]
 mod table;
 
-use machine::RecordedNames;
-use table::{Entry, Program, Recorded};
+use replay::{difference, run};
+use table::{Entry, Recorded};
 
 macro_rules! recorded {
     ($name:literal) => {
@@ -131,37 +133,6 @@ fn fresh(remote: &mut RemoteDirector) {
             },
         );
     }
-}
-
-fn run(remote: &mut RemoteDirector, recorded: &Recorded) -> (i32, String, String) {
-    let (mut stdout, mut stderr) = (String::new(), String::new());
-    let mut invocation = Invocation {
-        program: "ipvsadm",
-        names: &RecordedNames,
-        director: remote,
-        print: &mut |stream, text| match stream {
-            Stream::Output => stdout += text,
-            Stream::Error => stderr += text,
-        },
-    };
-    let (arguments, mut input) = (&recorded.arguments[..], recorded.input.iter().cloned());
-    let code = match recorded.program {
-        Program::Ipvsadm => invocation.run(arguments, &mut input),
-        Program::Save => invocation.run_save(arguments),
-        Program::Restore => invocation.run_restore(&mut input),
-    };
-    (i32::from(code), stdout, stderr)
-}
-
-fn difference(remote: &mut RemoteDirector, recorded: &Recorded) -> Option<String> {
-    let (code, stdout, stderr) = run(remote, recorded);
-    let same = code == recorded.code && stdout == recorded.stdout && stderr == recorded.stderr;
-    (!same).then(|| {
-        format!(
-            "{:?}\n  recorded {} {:?}\n{}  here     {code} {stderr:?}\n{stdout}",
-            recorded.arguments, recorded.code, recorded.stderr, recorded.stdout
-        )
-    })
 }
 
 /// Services in a file of the kernel, in any order; connections, of which there are none.
