@@ -136,17 +136,42 @@ impl Script {
 
 /// Runs a script to its end, for so long at most.
 pub async fn run(script: &Script, at_most: Duration) -> Result<Ending, Error> {
+    start(script).await?.end_within(at_most).await
+}
+
+/// Starts a script.
+pub async fn start(script: &Script) -> Result<Started, Error> {
+    let program = script.program.clone();
     let to_start = script.clone();
-    let lost = |error| Error::Lost {
-        program: script.program.clone(),
-        error,
-    };
-    let mut running = tokio::task::spawn_blocking(move || to_start.start())
-        .await
-        .map_err(|error| lost(io::Error::other(error)))??;
-    match running.end(at_most).await.map_err(lost)? {
-        Some(status) => Ok(ending(status)),
-        None => Ok(Ending::TimedOut),
+    match tokio::task::spawn_blocking(move || to_start.start()).await {
+        Ok(running) => Ok(Started {
+            running: running?,
+            program,
+        }),
+        Err(error) => Err(Error::Lost {
+            program,
+            error: io::Error::other(error),
+        }),
+    }
+}
+
+/// A script that runs. Dropped, it is killed with its children.
+pub struct Started {
+    running: Running,
+    program: PathBuf,
+}
+
+impl Started {
+    /// Waits for its end, for so long at most.
+    pub async fn end_within(mut self, at_most: Duration) -> Result<Ending, Error> {
+        match self.running.end(at_most).await {
+            Ok(Some(status)) => Ok(ending(status)),
+            Ok(None) => Ok(Ending::TimedOut),
+            Err(error) => Err(Error::Lost {
+                program: self.program,
+                error,
+            }),
+        }
     }
 }
 

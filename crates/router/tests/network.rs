@@ -331,3 +331,32 @@ fn what_is_sent_is_received_with_all_that_is_said_about_it() {
         }
     });
 }
+
+#[test]
+fn what_is_sent_to_refused_addresses_is_dropped() {
+    inside(async {
+        use tokio::net::UdpSocket;
+        ip("link set lo up");
+        ip("address add 192.0.2.10/32 dev lo");
+        ip("address add 2001:db8::10/128 dev lo nodad");
+        let mut refusals = weir_router::refuse::Refusals::new();
+        let addresses = ["192.0.2.10", "2001:db8::10"].map(|text| text.parse::<IpAddr>().unwrap());
+        refusals.refuse("VI_1", addresses.to_vec()).unwrap();
+        refusals.refuse("VI_1", addresses.to_vec()).unwrap();
+        for (address, from) in addresses.iter().zip(["127.0.0.1", "::1"]) {
+            let listening = UdpSocket::bind((*address, 0)).await.unwrap();
+            let to = listening.local_addr().unwrap();
+            let sending = UdpSocket::bind((from, 0)).await.unwrap();
+            sending.send_to(b"refused", to).await.unwrap();
+            refusals.accept("VI_1").unwrap();
+            sending.send_to(b"accepted", to).await.unwrap();
+            let mut buffer = [0; 32];
+            let received = tokio::time::timeout(LONG, listening.recv(&mut buffer)).await;
+            let length = received.unwrap().unwrap();
+            assert_eq!(&buffer[..length], b"accepted", "{address}");
+            refusals.refuse("VI_1", addresses.to_vec()).unwrap();
+        }
+        refusals.accept("VI_1").unwrap();
+        refusals.accept("VI_1").unwrap();
+    });
+}
