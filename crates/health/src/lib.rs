@@ -4,5 +4,6 @@
 //! `Duration` since an arbitrary start.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod probe;
 pub mod verdict;
