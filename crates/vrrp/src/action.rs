@@ -14,7 +14,8 @@ pub enum Action {
     /// Send an advertisement.
     Send(Datagram),
     /// Put the instance's addresses, routes and rules, and let through or refuse what comes for its addresses
-    /// (`accept`), in keepalived's order: refusal, addresses, excluded addresses, routes, rules. What is there already stays.
+    /// (`accept`), in keepalived's order: refusal, addresses, excluded addresses, routes, rules. What is there already stays; what was put for the instance
+    /// by an earlier one and is not configured any more goes.
     Take(Name),
     /// Take the instance's rules, routes, addresses and refusal away. What is not there is no error. Announcements of it
     /// that have not been sent are forgotten.

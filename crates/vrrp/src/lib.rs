@@ -6,8 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod authentication;
 mod event;
+mod group;
+mod instance;
+mod packet;
 mod router;
+mod tracking;
 pub mod view;
 
 pub use action::{Action, Datagram, Notice, Subject};
@@ -33,6 +38,14 @@ pub enum State {
 impl State {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Initialize, Self::Backup, Self::Active, Self::Fault];
+
+    /// Whether it neither listens nor speaks.
+    const fn takes_no_part(self) -> bool {
+        match self {
+            Self::Initialize | Self::Fault => true,
+            Self::Backup | Self::Active => false,
+        }
+    }
 
     /// The RFC's word.
     pub const fn name(self) -> &'static str {

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use weir_config::model::InterfaceName;
+use weir_config::model::vrrp::{Instance, InterfaceKind};
 
 use crate::{Name, State};
 
@@ -187,6 +188,29 @@ pub struct Socket {
     pub protocol: u8,
     /// The group to join; nothing for unicast.
     pub group: Option<IpAddr>,
+}
+
+/// The interface that an instance speaks on: its virtual link (`use_vmac`, by default called `vrrp.ID`, or `vrrp6.ID` for
+/// IPv6), unless it transmits by the interface itself.
+pub fn speaking_interface(instance: &Instance) -> InterfaceName {
+    let InterfaceKind::VirtualMac {
+        transmit_by_base: false,
+        ..
+    } = &instance.kind
+    else {
+        return instance.interface.clone();
+    };
+    virtual_link(instance).unwrap_or_else(|| instance.interface.clone())
+}
+
+/// The name of an instance's virtual link, if it has one.
+pub fn virtual_link(instance: &Instance) -> Option<InterfaceName> {
+    let InterfaceKind::VirtualMac { name, .. } = &instance.kind else {
+        return None;
+    };
+    let family = if instance.v6 { "6" } else { "" };
+    let usual = || InterfaceName::new(&format!("vrrp{family}.{}", instance.router_id.get()));
+    name.clone().or_else(usual)
 }
 
 /// An instance as it is.

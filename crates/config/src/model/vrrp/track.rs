@@ -30,7 +30,10 @@ pub struct Tracking {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Weighting {
     /// Fault while it is down (weight 0).
-    Fault,
+    Fault {
+        /// Fault while it is up.
+        reverse: bool,
+    },
     /// Added to the priority while it is up (above 0), or while it is down (below 0).
     Add {
         /// -253 to 253, not 0.
