@@ -9,8 +9,8 @@ mod track;
 pub use address::{AddressFlags, NextHop, RouteKind, VirtualAddress, VirtualRoute, VirtualRule};
 pub use instance::{
     Acceptance, Announcements, Authentication, HmacKey, HmacMode, Instance, InterfaceKind, Notify,
-    Peer, Peers, Preemption, Priority, ReplayProtection, StateWish, SyncGroup, Version,
-    VirtualRouterId,
+    Peer, Peers, Preemption, Priority, ReplayProtection, StateWish, SyncGroup, UnicastChecksum,
+    Version, VirtualRouterId,
 };
 pub use track::{
     BfdInstance, TrackedBfd, TrackedFile, TrackedInterface, TrackedProcess, TrackedScript,
@@ -42,6 +42,8 @@ pub struct Vrrp {
     pub static_rules: Vec<VirtualRule>,
     /// The connection sync daemon that follows an instance (`lvs_sync_daemon`): its interface, and the instance.
     pub sync_daemon: Option<FollowingSync>,
+    /// All instances wait so long before they begin (`vrrp_startup_delay`).
+    pub startup_delay: core::time::Duration,
     /// Gratuitous ARP and NA between two packets of one interface, at least.
     pub announcement_interval: core::time::Duration,
     /// The real-time priority of the thread that keeps it (`vrrp_rt_priority`); 0 is none.

@@ -66,6 +66,8 @@ pub struct Instance {
     pub higher_priority_answered: bool,
     /// Version 3's checksum without the pseudo header over IPv4 (`v3_checksum_as_v2`).
     pub checksum_as_version_2: bool,
+    /// Which checksum version 3 has over unicast IPv4 (`old_unicast_checksum`).
+    pub unicast_checksum: UnicastChecksum,
     /// Whether violations of the RFC are refused.
     pub strict: bool,
 }
@@ -227,6 +229,19 @@ pub enum HmacMode {
     Permissive,
     /// They are told and taken; ours do not have it.
     ReceiveOnly,
+}
+
+/// Which checksum version 3 has over unicast IPv4: keepalived before 1.3.6 summed up the multicast group instead of the
+/// destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum UnicastChecksum {
+    /// The right one, until a peer is heard with the old one.
+    #[default]
+    AsHeard,
+    /// The right one, whatever is heard.
+    Right,
+    /// The old one.
+    Old,
 }
 
 /// Whether others reach the addresses while it is Active and not their owner.
