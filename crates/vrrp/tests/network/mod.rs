@@ -299,11 +299,13 @@ impl Link {
 
     pub fn notices(&self, at: usize) -> Vec<Notice> {
         let log = self.stations[at].log.iter();
-        log.filter_map(|(_, action)| match action {
-            Action::Notify(notice) => Some(notice.clone()),
-            _ => None,
-        })
-        .collect()
+        let mut notices = Vec::new();
+        for (_, action) in log {
+            if let Action::Notify(notice) = action {
+                notices.push(notice.clone());
+            }
+        }
+        notices
     }
 }
 
