@@ -1,8 +1,9 @@
 //! The tables. Sizes here are the least; the loader sets those that are configured.
 
 use aya_ebpf::bindings::bpf_timer;
-use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Stack};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, SkStorage, Stack};
 use aya_ebpf::macros::btf_map;
+use weir_abi::check::{CHECKS, CheckKey, CheckWay, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
@@ -83,5 +84,9 @@ pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentRecord, { FRAGMENT_RECORDS
     LruHashMap::new();
 #[btf_map(name = "held")]
 pub static HELD: Array<Held, { PLACES as usize }> = Array::new();
+#[btf_map(name = "check_ways")]
+pub static CHECK_WAYS: SkStorage<CheckWay> = SkStorage::new();
+#[btf_map(name = "check_replies")]
+pub static CHECK_REPLIES: LruHashMap<CheckKey, Checked, { CHECKS as usize }> = LruHashMap::new();
 #[btf_map(name = "addresses")]
 pub static ADDRESSES: HashMap<AddressKey, u32, 1, 1> = HashMap::new();

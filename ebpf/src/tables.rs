@@ -4,6 +4,7 @@ use core::ffi::c_void;
 use core::ops::ControlFlow;
 
 use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_loop};
+use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
@@ -219,6 +220,18 @@ impl Tables for Maps {
     #[inline(always)]
     fn is_known_address(&self, key: &AddressKey) -> bool {
         maps::ADDRESSES.get_ptr(key).is_some()
+    }
+
+    #[inline(always)]
+    fn checked(&self, key: &CheckKey) -> Option<Checked> {
+        // SAFETY: the value is copied at once.
+        unsafe { maps::CHECK_REPLIES.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn remember_checked(&self, key: &CheckKey, server: &Checked) {
+        // Without room the least used goes.
+        let _ = maps::CHECK_REPLIES.insert(key, server, 0);
     }
 
     #[inline(always)]

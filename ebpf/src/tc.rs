@@ -7,16 +7,18 @@ use aya_ebpf::bindings::{
     bpf_redir_neigh__bindgen_ty_1,
 };
 use aya_ebpf::helpers::{
-    bpf_clone_redirect, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room,
-    bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data,
-    bpf_skb_store_bytes, bpf_skb_vlan_pop,
+    bpf_clone_redirect, bpf_csum_update, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh,
+    bpf_sk_storage_get, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_tail,
+    bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes, bpf_skb_vlan_pop,
 };
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
+use weir_abi::check::CheckWay;
 use weir_abi::fragment::{HELD_BYTES, Held};
 use weir_abi::keys::{Direction, FAMILY_V6};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::Link;
+use weir_forward::check;
 use weir_forward::family::Family;
 use weir_forward::hook::{Hook, Refused, Route, Turn};
 use weir_forward::parse::{Segment, Transport};
@@ -35,7 +37,7 @@ use weir_wire::transport::{TCP, Tcp, UDP, Udp};
 use crate::calls;
 use crate::frame;
 use crate::link_header;
-use crate::maps::PARTS_TC;
+use crate::maps::{CHECK_WAYS, PARTS_TC};
 use crate::route::{Answer, Lookup};
 use crate::tables::{Maps, count_reason};
 
@@ -159,7 +161,45 @@ pub fn weir_tc_application6(context: TcContext) -> i32 {
     )
 }
 
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_check(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Check)
+}
+
+/// At the egress hook, where there are checks that go the way of the traffic: all but their packets pass.
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_egress(context: TcContext) -> i32 {
+    let mut frame = Frame::<false>::new(&context);
+    let Some(way) = frame.check_way() else {
+        return TC_ACT_UNSPEC;
+    };
+    frame.pull(HEADERS);
+    match check::depart(&mut frame, &Maps, way) {
+        Some(reason) => frame.conclude(reason),
+        None => TC_ACT_UNSPEC,
+    }
+}
+
 impl<const SELDOM: bool> Frame<SELDOM> {
+    /// What the socket that has sent the packet says, if it is a check's.
+    #[inline(always)]
+    fn check_way<'w>(&self) -> Option<&'w CheckWay> {
+        // SAFETY: the context is a live `__sk_buff`, the socket is its own, and the map is one of sockets. What
+        // is there stays as long as the socket, and is not written again.
+        unsafe {
+            let socket = self.context().__bindgen_anon_2.sk;
+            if socket.is_null() {
+                return None;
+            }
+            let ways = (&raw const CHECK_WAYS).cast_mut().cast();
+            bpf_sk_storage_get(ways, socket.cast(), core::ptr::null_mut(), 0)
+                .cast::<CheckWay>()
+                .as_ref()
+        }
+    }
+
     #[inline(always)]
     fn new(context: &TcContext) -> Self {
         Self {
@@ -388,6 +428,7 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
     type Verdict = i32;
 
     const TAGS: bool = true;
+    const CHECKS: bool = true;
 
     #[inline(always)]
     fn conclude(&mut self, reason: Reason) -> i32 {
@@ -574,6 +615,13 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
                     != 0
         };
         if refused { Err(Refused) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn tell_of_change(&mut self, delta: Delta) {
+        // Where the kernel has no sum of the whole (CHECKSUM_COMPLETE) there is nothing to tell.
+        // SAFETY: the context is a live `__sk_buff`.
+        let _ = unsafe { bpf_csum_update(self.skb, delta.folded32()) };
     }
 
     #[inline(always)]

@@ -151,6 +151,8 @@ impl Hook for Frame {
 
     // Tags may have to be pushed or popped for the next link, which skbs can and frames cannot.
     const TAGS: bool = false;
+    // TC's: the kernel's stack is to have them in any case.
+    const CHECKS: bool = false;
 
     #[inline(always)]
     fn conclude(&mut self, reason: Reason) -> u32 {
@@ -194,7 +196,8 @@ impl Hook for Frame {
             | Part::Seldom6
             | Part::Carry4
             | Part::Carry6
-            | Part::Tunnelled => XDP_PASS,
+            | Part::Tunnelled
+            | Part::Check => XDP_PASS,
         }
     }
 
@@ -296,6 +299,9 @@ impl Hook for Frame {
     ) -> Result<(), Refused> {
         correct_in_place(self, offset, addresses.and(ports), udp)
     }
+
+    #[inline(always)]
+    fn tell_of_change(&mut self, _delta: Delta) {}
 
     #[inline(always)]
     fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused> {

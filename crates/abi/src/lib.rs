@@ -12,6 +12,7 @@
     allow(internal_features)
 )]
 
+pub mod check;
 pub mod connection;
 pub mod counters;
 pub mod flow_table;
@@ -32,7 +33,7 @@ pub mod sysctl;
 pub mod tick;
 
 /// The version of everything in this crate. Tables of another version are never adopted as they are.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// A slot number that stands for "none", in links and picks.
 pub const NONE: u32 = u32::MAX;

@@ -30,6 +30,10 @@ pub const PROGRAM_TC_CARRY4: &str = "weir_tc_carry4";
 pub const PROGRAM_TC_CARRY6: &str = "weir_tc_carry6";
 /// TC's part `tunnelled`.
 pub const PROGRAM_TC_TUNNELLED: &str = "weir_tc_tunnelled";
+/// TC's part for replies to checks.
+pub const PROGRAM_TC_CHECK: &str = "weir_tc_check";
+/// At TC's egress hook: sends checks the way of the traffic.
+pub const PROGRAM_TC_EGRESS: &str = "weir_tc_egress";
 /// Starts the reaper's timer; run once by the daemon.
 pub const PROGRAM_START_REAPER: &str = "weir_start_reaper";
 
@@ -87,8 +91,13 @@ pub const MAP_HELD: &str = "held";
 /// [`crate::fragment::AddressKey`] -> how many services and real servers have that address.
 pub const MAP_ADDRESSES: &str = "addresses";
 
-/// All maps, each pinned under its name.
-pub const MAPS: [&str; 26] = [
+/// [`crate::check::CheckKey`] -> [`crate::check::Checked`].
+pub const MAP_CHECK_REPLIES: &str = "check_replies";
+/// Socket -> [`crate::check::CheckWay`]. Not pinned: it goes with the daemon, as its sockets do.
+pub const MAP_CHECK_WAYS: &str = "check_ways";
+
+/// All maps but `check_ways`, each pinned under its name.
+pub const MAPS: [&str; 27] = [
     MAP_SETTINGS,
     MAP_SERVICES,
     MAP_SERVICE_INDEX,
@@ -115,4 +124,5 @@ pub const MAPS: [&str; 26] = [
     MAP_FRAGMENTS,
     MAP_HELD,
     MAP_ADDRESSES,
+    MAP_CHECK_REPLIES,
 ];

@@ -129,6 +129,10 @@ reasons! {
     Reset = 39, "reset", Answered;
     /// A packet that no real server takes, whose service wants nothing said.
     Refused = 40, "refused", Dropped;
+    /// A packet of a check, which goes the way of its service's packets.
+    CheckRequest = 41, "check-request", Passed;
+    /// A real server's reply to a check: the kernel's stack has it, as if from the real server's own address.
+    CheckReply = 42, "check-reply", Passed;
 }
 
 impl Reason {
@@ -148,7 +152,9 @@ impl Reason {
             | Self::OtherStation
             | Self::Malformed
             | Self::ReplyRefused
-            | Self::MartianSource => false,
+            | Self::MartianSource
+            | Self::CheckRequest
+            | Self::CheckReply => false,
             Self::Request
             | Self::Reply
             | Self::NoDestination

@@ -103,6 +103,9 @@ pub const USE_OWN_TIMEOUTS: u32 = 1;
 /// Of [`Settings::uses`]: addresses for FULLNAT.
 pub const USE_FULL_NAT: u32 = 2;
 
+/// Of [`Settings::uses`]: checks that go the way of the traffic. (Of the daemon's wanting, and taken back.)
+pub const USE_CHECKS: u32 = 4;
+
 /// A cell for each sysctl.
 #[derive(Debug, Clone)]
 #[repr(transparent)]

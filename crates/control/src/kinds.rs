@@ -4,6 +4,8 @@ use weir_abi::settings::{Settings, USE_FULL_NAT, USE_OWN_TIMEOUTS};
 use weir_abi::shared::Shared32;
 use weir_config::model::{Protocol, Service, ServiceKey, ServiceTimeouts};
 
+use crate::settings::note_use;
+
 const FTP_PORT: u16 = 21;
 
 /// A service of that key is about to come.
@@ -24,14 +26,15 @@ pub(crate) fn uncount(settings: &Settings, key: &ServiceKey) {
 pub(crate) fn note_uses(settings: &Settings, wanted: &Service) {
     let has_timeouts = wanted.timeouts != ServiceTimeouts::default();
     let has_addresses = !wanted.local_addresses.is_empty();
-    let mut uses = settings.uses.load();
-    if has_timeouts {
-        uses |= USE_OWN_TIMEOUTS;
+    // Never taken back: connections outlive their services.
+    for (what, is_wanted) in [
+        (USE_OWN_TIMEOUTS, has_timeouts),
+        (USE_FULL_NAT, has_addresses),
+    ] {
+        if is_wanted {
+            note_use(settings, what, true);
+        }
     }
-    if has_addresses {
-        uses |= USE_FULL_NAT;
-    }
-    settings.uses.store(uses);
 }
 
 /// Those are all services.

@@ -10,6 +10,7 @@
 
 mod addresses;
 mod adopt;
+mod check_way;
 pub mod connection;
 pub mod defence;
 mod director;
@@ -35,6 +36,7 @@ pub mod testing;
 mod trash;
 
 pub use addresses::addresses;
+pub use check_way::CheckWay;
 pub use director::Director;
 pub use error::Error;
 pub use estimator::Rates;

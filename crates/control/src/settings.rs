@@ -1,6 +1,6 @@
 //! The director's settings: timeouts and sysctls, as IPVS begins with them and as they are changed.
 
-use weir_abi::settings::Settings;
+use weir_abi::settings::{Settings, USE_CHECKS};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 use weir_config::model::Timeouts;
@@ -47,6 +47,26 @@ pub fn timeouts(settings: &Settings) -> Timeouts {
         tcp_fin: Ticks(settings.tcp_timeouts[TCP_FIN_WAIT].load()).to_seconds(),
         udp: Ticks(settings.udp_timeout.load()).to_seconds(),
     }
+}
+
+/// Notes that something is used that packets ask for only where it is (`USE_*`), or no more.
+pub(crate) fn note_use(settings: &Settings, what: u32, is_used: bool) {
+    loop {
+        let before = settings.uses.load();
+        let after = if is_used {
+            before | what
+        } else {
+            before & !what
+        };
+        if before == after || settings.uses.replace(before, after) {
+            return;
+        }
+    }
+}
+
+/// Says whether there are checks that go the way of the traffic, so that their replies are looked for.
+pub fn use_checks(settings: &Settings, wanted: bool) {
+    note_use(settings, USE_CHECKS, wanted);
 }
 
 /// Lets whatever connections remember of routes and real servers be learnt anew: to be called after

@@ -5,6 +5,8 @@
 //! in its place by updating the link: no packet meets an interface without a program. Where the
 //! kernel has no links for TC (before 6.6) the program is a filter of the `clsact` qdisc, with a
 //! priority and handle that are known, and its pinned program marks that it is there.
+//!
+//! While there are checks that go the way of the traffic, a program of theirs is at the egress hook too.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -38,29 +40,45 @@ pub struct Pinned {
     pub ifindex: u32,
     /// Nothing when the interface is gone.
     pub name: Option<String>,
-    pub how: Attachment,
+    /// How packets are taken; nothing for the program at the egress hook.
+    pub how: Option<Attachment>,
     path: PathBuf,
     is_filter: bool,
 }
 
-/// A classifier, and its place among the filters where the kernel has no links.
+/// A classifier, where it is attached, and its place among the filters where the kernel has no links.
 pub struct Classifier {
     pub program: &'static str,
+    hook: TcAttachType,
+    /// The kind in the names of its pins: as a link and as a filter.
+    kinds: [&'static str; 2],
     priority: u16,
 }
 
 /// The director's.
 pub const DIRECTOR: Classifier = Classifier {
     program: names::PROGRAM_TC,
+    hook: TcAttachType::Ingress,
+    kinds: TAKING,
+    priority: 1,
+};
+/// The director's for checks.
+pub const CHECKS: Classifier = Classifier {
+    program: names::PROGRAM_TC_EGRESS,
+    hook: TcAttachType::Egress,
+    kinds: SENDING,
     priority: 1,
 };
 /// The real server's, after the director's: a host may be both.
 pub const REAL_SERVER: Classifier = Classifier {
     program: realserver::PROGRAM_DECAPSULATE,
+    hook: TcAttachType::Ingress,
+    kinds: TAKING,
     priority: 2,
 };
 
-const FILTER: &str = "tc-filter";
+const TAKING: [&str; 2] = ["tc", "tc-filter"];
+const SENDING: [&str; 2] = ["egress", "egress-filter"];
 const FILTER_HANDLE: TcHandle = TcHandle::new(0, 1);
 
 impl Attachment {
@@ -76,7 +94,7 @@ impl Attachment {
         match kind {
             "xdp" => Some(Self::Xdp),
             "xdp-generic" => Some(Self::XdpGeneric),
-            "tc" | FILTER => Some(Self::Tc),
+            _ if TAKING.contains(&kind) => Some(Self::Tc),
             _other => None,
         }
     }
@@ -96,6 +114,9 @@ impl Dataplane {
                 remove_link(&self.link(ifindex, other.kind()))?;
             }
         }
+        if self.carries_checks {
+            attach_classifier(&mut self.object, &self.bpffs, ifindex, name, &CHECKS)?;
+        }
         match how {
             Attachment::Tc => Ok(()),
             Attachment::Xdp => self.attach_xdp(ifindex, how, XdpMode::Driver),
@@ -111,12 +132,14 @@ impl Dataplane {
     pub fn attached(&self) -> Result<Vec<(u32, String, Attachment)>, Error> {
         let mut attached: Vec<(u32, String, Attachment)> = Vec::new();
         for pinned in pinned(&self.bpffs)? {
-            let Some(name) = pinned.name else { continue };
+            let (Some(name), Some(how)) = (pinned.name, pinned.how) else {
+                continue;
+            };
             match attached.iter_mut().find(|known| known.0 == pinned.ifindex) {
                 // XDP has TC behind it: one line for both.
-                Some(known) if known.2 == Attachment::Tc => known.2 = pinned.how,
+                Some(known) if known.2 == Attachment::Tc => known.2 = how,
                 Some(_) => {}
-                None => attached.push((pinned.ifindex, name, pinned.how)),
+                None => attached.push((pinned.ifindex, name, how)),
             }
         }
         attached.sort_by_key(|known| known.0);
@@ -131,7 +154,32 @@ impl Dataplane {
     pub fn detach_interface(&mut self, ifindex: u32) -> Result<(), Error> {
         for pinned in pinned(&self.bpffs)? {
             if pinned.ifindex == ifindex {
-                remove(&pinned, &DIRECTOR)?;
+                remove_of_director(&pinned)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets checks go the way of the traffic, on all interfaces where packets are taken, or no more. The
+    /// program that does it costs all packets that leave there something: without such checks it is not
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn carry_checks(&mut self, wanted: bool) -> Result<(), Error> {
+        self.carries_checks = wanted;
+        if wanted {
+            for (ifindex, name, _) in self.attached()? {
+                attach_classifier(&mut self.object, &self.bpffs, ifindex, &name, &CHECKS)?;
+            }
+            weir_control::settings::use_checks(self.settings.first(), true);
+            return Ok(());
+        }
+        weir_control::settings::use_checks(self.settings.first(), false);
+        for pinned in pinned(&self.bpffs)? {
+            if pinned.how.is_none() {
+                remove(&pinned, &CHECKS)?;
             }
         }
         Ok(())
@@ -171,7 +219,8 @@ pub fn attach_classifier(
     if !has_links {
         return attach_filter(object, bpffs, ifindex, name, classifier);
     }
-    let path = link_path(bpffs, ifindex, Attachment::Tc.kind());
+    let [kind, _] = classifier.kinds;
+    let path = link_path(bpffs, ifindex, kind);
     let program: &mut SchedClassifier = object::program(object, classifier.program)?;
     if path.exists() {
         let link = FdLink::from(PinnedLink::from_pin(&path)?);
@@ -180,7 +229,7 @@ pub fn attach_classifier(
         return Ok(());
     }
     let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-    let id = program.attach_with_options(name, TcAttachType::Ingress, order)?;
+    let id = program.attach_with_options(name, classifier.hook, order)?;
     let link: FdLink = program.take_link(id)?.try_into()?;
     link.pin(&path)?;
     Ok(())
@@ -193,13 +242,14 @@ fn attach_filter(
     name: &str,
     classifier: &Classifier,
 ) -> Result<(), Error> {
-    let path = link_path(bpffs, ifindex, FILTER);
+    let [_, kind] = classifier.kinds;
+    let path = link_path(bpffs, ifindex, kind);
     let program: &mut SchedClassifier = object::program(object, classifier.program)?;
     let is_there = path.exists();
     let id = if is_there {
         let link = SchedClassifierLink::attached(
             name,
-            TcAttachType::Ingress,
+            classifier.hook,
             classifier.priority,
             FILTER_HANDLE,
             None,
@@ -214,7 +264,7 @@ fn attach_filter(
             handle: FILTER_HANDLE,
             classid: None,
         });
-        program.attach_with_options(name, TcAttachType::Ingress, options)?
+        program.attach_with_options(name, classifier.hook, options)?
     };
     // Dropped, such a link detaches; and the filter is to stay.
     std::mem::forget(program.take_link(id)?);
@@ -238,10 +288,11 @@ pub fn pinned(bpffs: &Path) -> Result<Vec<Pinned>, Error> {
         else {
             continue;
         };
-        let (Ok(ifindex), Some(how)) = (index.parse(), Attachment::of_kind(kind)) else {
+        let how = Attachment::of_kind(kind);
+        let (Ok(ifindex), true) = (index.parse(), how.is_some() || SENDING.contains(&kind)) else {
             continue;
         };
-        let is_filter = kind == FILTER;
+        let is_filter = TAKING[1] == kind || SENDING[1] == kind;
         all.push(Pinned {
             ifindex,
             name: interface_name(ifindex),
@@ -254,6 +305,15 @@ pub fn pinned(bpffs: &Path) -> Result<Vec<Pinned>, Error> {
     Ok(all)
 }
 
+/// Takes one attachment of a director away.
+pub fn remove_of_director(pinned: &Pinned) -> Result<(), Error> {
+    let classifier = match pinned.how {
+        Some(_) => &DIRECTOR,
+        None => &CHECKS,
+    };
+    remove(pinned, classifier)
+}
+
 /// Takes one attachment away.
 pub fn remove(pinned: &Pinned, classifier: &Classifier) -> Result<(), Error> {
     if !pinned.is_filter {
@@ -261,7 +321,7 @@ pub fn remove(pinned: &Pinned, classifier: &Classifier) -> Result<(), Error> {
     }
     if let Some(name) = &pinned.name {
         // Not found is as good: somebody has removed the qdisc.
-        let _ = qdisc_detach_program(name, TcAttachType::Ingress, classifier.program);
+        let _ = qdisc_detach_program(name, classifier.hook, classifier.program);
     }
     remove_pin(&pinned.path)
 }

@@ -13,6 +13,7 @@
 mod addresses;
 mod attach;
 mod batch;
+mod checks;
 mod error;
 mod link;
 mod memory;
@@ -40,6 +41,7 @@ use weir_abi::settings::{Interface, InterfaceRecord, Link, Settings};
 use weir_abi::{LAYOUT_VERSION, names};
 
 pub use attach::Attachment;
+pub use checks::CheckWays;
 pub use error::Error;
 pub use pins::{Removed, detach, other_layouts};
 
@@ -84,6 +86,9 @@ pub struct Dataplane {
     counters: Mutex<PerCpuArray<MapData, CountersRow>>,
     addresses: Mutex<Addresses>,
     reasons: PerCpuArray<MapData, u64>,
+    check_ways: CheckWays,
+    /// Whether checks go the way of the traffic.
+    carries_checks: bool,
     /// The kernel empties these when nobody holds them open, here or by their pins.
     _parts: [ProgramArray<MapData>; 2],
     /// The other tables: user space does not touch them, but holds them open.
@@ -144,6 +149,8 @@ impl Dataplane {
             )?)?),
             addresses: Mutex::new(Addresses::new(take(&mut object, names::MAP_ADDRESSES)?)?),
             reasons: PerCpuArray::try_from(take(&mut object, names::MAP_REASONS)?)?,
+            check_ways: CheckWays::new(take(&mut object, names::MAP_CHECK_WAYS)?)?,
+            carries_checks: false,
             _parts: [parts_xdp, parts_tc],
             _others: [
                 names::MAP_FREE4,
@@ -152,6 +159,7 @@ impl Dataplane {
                 names::MAP_HANDOVER,
                 names::MAP_FRAGMENTS,
                 names::MAP_HELD,
+                names::MAP_CHECK_REPLIES,
             ]
             .into_iter()
             .map(|name| take(&mut object, name))
@@ -278,6 +286,11 @@ impl Dataplane {
         out: &mut [u8],
     ) -> Result<(u32, usize), Error> {
         object::test_run(&self.object, program, frame, Some(context), out)
+    }
+
+    /// Says of sockets which way their checks go.
+    pub fn check_ways(&self) -> CheckWays {
+        self.check_ways.clone()
     }
 
     /// All slots for connections of IPv4; those below `settings().high_water4` may be in use.

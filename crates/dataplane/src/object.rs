@@ -41,7 +41,10 @@ pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
     {
         program::<Xdp>(&mut object, name)?.load()?;
     }
-    for name in [names::PROGRAM_TC].into_iter().chain(PARTS_TC) {
+    for name in [names::PROGRAM_TC, names::PROGRAM_TC_EGRESS]
+        .into_iter()
+        .chain(PARTS_TC)
+    {
         program::<SchedClassifier>(&mut object, name)?.load()?;
     }
     Ok(object)
@@ -67,7 +70,7 @@ pub fn load_decapsulation(directory: &Path) -> Result<Ebpf, Error> {
 const PARTS_XDP: [&str; 2] = [names::PROGRAM_XDP_LENGTH4, names::PROGRAM_XDP_LENGTH6];
 
 /// TC's parts.
-const PARTS_TC: [&str; 11] = [
+const PARTS_TC: [&str; 12] = [
     names::PROGRAM_TC_LENGTH4,
     names::PROGRAM_TC_LENGTH6,
     names::PROGRAM_TC_RELATED,
@@ -79,6 +82,7 @@ const PARTS_TC: [&str; 11] = [
     names::PROGRAM_TC_CARRY6,
     names::PROGRAM_TC_APPLICATION6,
     names::PROGRAM_TC_TUNNELLED,
+    names::PROGRAM_TC_CHECK,
 ];
 
 /// Lets the programs go on to their parts. Parts of an earlier daemon's programs are replaced.

@@ -76,11 +76,13 @@ fn are_ready(bpffs: &Path) -> Result<bool, Error> {
 pub fn detach(bpffs: &Path) -> Result<Removed, Error> {
     let mut removed = Removed::default();
     for pinned in attach::pinned(bpffs)? {
-        attach::remove(&pinned, &attach::DIRECTOR)?;
+        attach::remove_of_director(&pinned)?;
         let Pinned {
             ifindex, name, how, ..
         } = pinned;
-        removed.attachments.push((ifindex, name, how));
+        if let Some(how) = how {
+            removed.attachments.push((ifindex, name, how));
+        }
     }
     for entry in read_directory(bpffs)? {
         if is_ours(&entry) && entry.is_dir() {

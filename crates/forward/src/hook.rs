@@ -68,6 +68,9 @@ pub trait Hook: Packet {
     /// cannot rewrite tagged frames says so, and they are left to one that can.
     const TAGS: bool;
 
+    /// Whether replies to checks are recognised here.
+    const CHECKS: bool;
+
     /// The segment's transport, as far as this program meets such.
     fn transport<A>(&self, segment: &Segment<A>) -> Transport {
         segment.transport()
@@ -128,6 +131,10 @@ pub trait Hook: Packet {
         ports: Delta,
         udp: bool,
     ) -> Result<(), Refused>;
+
+    /// Says that the addresses of a packet that is left to the kernel have changed by so much, and that its
+    /// network header has no checksum which would make up for it: the kernel may have summed the whole.
+    fn tell_of_change(&mut self, delta: Delta);
 
     /// Puts a byte there.
     fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused>;

@@ -50,6 +50,8 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::IcmpToClient
         | Reason::IcmpUndeliverable
         | Reason::IcmpDamaged
+        | Reason::CheckRequest
+        | Reason::CheckReply
         | Reason::OtherStation
         | Reason::NoNeighbour
         | Reason::NotTransmittable

@@ -5,7 +5,7 @@ use weir_abi::connection::{HopCell, HopTerms, Word};
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::Destination;
-use weir_abi::settings::{Link, USE_FULL_NAT, USE_OWN_TIMEOUTS};
+use weir_abi::settings::{Link, USE_CHECKS, USE_FULL_NAT, USE_OWN_TIMEOUTS};
 use weir_wire::ethernet::Ethernet;
 use weir_wire::transport::TCP;
 
@@ -37,6 +37,9 @@ pub fn at_length4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     if reason == Reason::Application {
         return hook.go_on(tables, Part::Application4);
     }
+    if may_be_check::<H, T>(tables, reason) {
+        return hook.go_on(tables, Part::Check);
+    }
     hook.conclude(reason)
 }
 
@@ -56,7 +59,20 @@ pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     if reason == Reason::Application {
         return hook.go_on(tables, Part::Application6);
     }
+    if may_be_check::<H, T>(tables, reason) {
+        return hook.go_on(tables, Part::Check);
+    }
     hook.conclude(reason)
+}
+
+/// Whether a packet that nobody wants may be the reply to a check.
+#[inline(always)]
+fn may_be_check<H: Hook, T: Tables>(tables: &T, reason: Reason) -> bool {
+    let are_checks = match tables.settings() {
+        Some(settings) => settings.uses(USE_CHECKS),
+        None => false,
+    };
+    H::CHECKS && reason == Reason::NotOurs && are_checks
 }
 
 /// Reads a packet of IPv6: a function of its own, so that what it needs of the stack is free again.

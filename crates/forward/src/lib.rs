@@ -17,6 +17,7 @@ extern crate std;
 pub mod application;
 pub mod begin;
 pub mod carry;
+pub mod check;
 pub mod connection;
 pub mod decapsulate;
 pub mod defend;

@@ -7,6 +7,7 @@ use core::ops::ControlFlow;
 use std::collections::{HashMap, HashSet};
 use std::vec::Vec;
 
+use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::{FlowBucket, buckets_for};
@@ -85,6 +86,8 @@ pub struct Memory {
     pub held: Vec<Held>,
     /// Addresses of services and real servers.
     pub addresses: HashSet<AddressKey>,
+    /// Who answers checks from which virtual address and port.
+    pub checks: RefCell<HashMap<CheckKey, Checked>>,
     /// Reasons that were counted beside the one of the packet itself.
     pub counted: RefCell<Vec<Reason>>,
 }
@@ -145,6 +148,7 @@ impl Memory {
             fragment_records: std::vec![FragmentRecord::default(); 64],
             held: (0..HELD).map(|_| Held::default()).collect(),
             addresses: HashSet::new(),
+            checks: RefCell::default(),
             counted: RefCell::default(),
         }
     }
@@ -295,6 +299,14 @@ impl Tables for Memory {
         self.addresses.contains(key)
     }
 
+    fn checked(&self, key: &CheckKey) -> Option<Checked> {
+        self.checks.borrow().get(key).copied()
+    }
+
+    fn remember_checked(&self, key: &CheckKey, server: &Checked) {
+        self.checks.borrow_mut().insert(*key, *server);
+    }
+
     fn count_reason(&self, reason: Reason) {
         self.counted.borrow_mut().push(reason);
     }
@@ -436,6 +448,7 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
     type Verdict = Reason;
 
     const TAGS: bool = !XDP;
+    const CHECKS: bool = !XDP;
 
     fn conclude(&mut self, reason: Reason) -> Reason {
         reason
@@ -448,7 +461,12 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             Part::Related if XDP => Reason::Icmp,
             Part::Fragment if XDP => Reason::Fragment,
             Part::Application4 | Part::Application6 if XDP => Reason::Application,
-            Part::Seldom4 | Part::Seldom6 | Part::Carry4 | Part::Carry6 | Part::Tunnelled
+            Part::Seldom4
+            | Part::Seldom6
+            | Part::Carry4
+            | Part::Carry6
+            | Part::Tunnelled
+            | Part::Check
                 if XDP =>
             {
                 Reason::PartMissing
@@ -461,7 +479,8 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::Seldom6
             | Part::Carry4
             | Part::Carry6
-            | Part::Tunnelled => part::run(self, tables, part),
+            | Part::Tunnelled
+            | Part::Check => part::run(self, tables, part),
         }
     }
 
@@ -568,6 +587,8 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             correct_in_place(&mut packet, offset, ports, udp)
         }
     }
+
+    fn tell_of_change(&mut self, _delta: Delta) {}
 
     fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused> {
         *self.frame.get_mut(offset).ok_or(Refused)? = byte;

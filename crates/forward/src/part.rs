@@ -8,7 +8,7 @@ use weir_abi::reason::Reason;
 use crate::hook::Hook;
 use crate::length;
 use crate::tables::Tables;
-use crate::{application, carry, fragment, related, seldom, tunnelled};
+use crate::{application, carry, check, fragment, related, seldom, tunnelled};
 
 /// A part that others go on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum Part {
     Application6 = 9,
     /// ICMP errors about the outer packets of tunnels.
     Tunnelled = 10,
+    /// What may be a reply to a check.
+    Check = 11,
 }
 
 /// Does one part's work.
@@ -53,6 +55,7 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Carry4 => carry::carry4(hook, tables),
         Part::Carry6 => carry::carry6(hook, tables),
         Part::Tunnelled => tunnelled::tunnelled(hook, tables),
+        Part::Check => check::arrive(hook, tables),
     }
 }
 
@@ -100,6 +103,8 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::IcmpToServer
         | Reason::IcmpToClient
         | Reason::IcmpUndeliverable
-        | Reason::IcmpDamaged => None,
+        | Reason::IcmpDamaged
+        | Reason::CheckRequest
+        | Reason::CheckReply => None,
     }
 }

@@ -11,9 +11,11 @@ pub mod translate;
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::FORWARD_NAT;
+use weir_abi::settings::USE_CHECKS;
 use weir_wire::ethernet::EtherType;
 use weir_wire::icmp::IcmpError;
 
+use crate::check;
 use crate::connection;
 use crate::family::{Record, V4, V6};
 use crate::hook::{Hook, Refused, Route};
@@ -63,6 +65,9 @@ fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
         return reason;
     }
     if let Some(reason) = find(&job, &mut quoted) {
+        if H::CHECKS && reason == Reason::Icmp && settings.uses(USE_CHECKS) {
+            return check::error(&mut job, &quoted);
+        }
         return reason;
     }
     let entry = FlowValue(quoted.entry);

@@ -2,6 +2,7 @@
 
 use core::ops::ControlFlow;
 
+use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
@@ -94,6 +95,10 @@ pub trait Tables {
     fn held(&self, place: u32) -> Option<&Held>;
     /// Whether that is the address of a service or a real server.
     fn is_known_address(&self, key: &AddressKey) -> bool;
+    /// Who is checked by replies with that key.
+    fn checked(&self, key: &CheckKey) -> Option<Checked>;
+    /// Remembers it.
+    fn remember_checked(&self, key: &CheckKey, server: &Checked);
     /// Counts a packet by its reason.
     fn count_reason(&self, reason: Reason);
 

@@ -6,8 +6,8 @@
 
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6};
 use weir_abi::service::{
-    Destination, TUNNEL_CHECKSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_IPIP, TUNNEL_REMOTE_CHECKSUM,
-    Tunnel,
+    Destination, DestinationAddress, TUNNEL_CHECKSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_IPIP,
+    TUNNEL_REMOTE_CHECKSUM, Tunnel,
 };
 use weir_abi::sysctl::Sysctl;
 use weir_wire::checksum::Delta;
@@ -108,31 +108,43 @@ pub fn wrap<F: Translate, H: Hook, T: Tables>(
     destination: u32,
 ) -> Result<(), Refused> {
     let destination = tables.destination(destination).ok_or(Refused)?;
+    let tunnel = destination.tunnel.load();
+    let address = destination.address.load();
+    wrap_by::<F, H, T>(hook, tables, segment, &tunnel, &address)
+}
+
+/// Wraps a packet by that tunnel for the real server with that address.
+#[inline(always)]
+pub(crate) fn wrap_by<F: Translate, H: Hook, T: Tables>(
+    hook: &mut H,
+    tables: &T,
+    segment: &Segment<F::Address>,
+    tunnel: &Tunnel,
+    address: &DestinationAddress,
+) -> Result<(), Refused> {
     let network = segment.network as usize;
     if network != Ethernet::LENGTH {
         // A tag in the bytes, which the next link may not have. TC sees single tags stripped.
         return Err(Refused);
     }
-    let tunnel = destination.tunnel.load();
-    let address = destination.address.load();
     let forbids = forbids_fragments::<F, T>(tables, segment);
     F::take_hop(hook, network).ok_or(Refused)?;
     // Of a segment that offloading has made large the kernel completes no outer checksum.
     let length = hook.network_length(segment.length as usize, network) as usize;
-    let sum = if has_checksum(&tunnel) && length == segment.length as usize {
+    let sum = if has_checksum(tunnel) && length == segment.length as usize {
         Some(sum_of::<F, H>(hook, segment)?)
     } else {
         None
     };
-    let room = overhead(&tunnel, address.family, sum.is_some()) as usize;
-    hook.encapsulate(room, address.family, protocol::<F>(&tunnel))?;
+    let room = overhead(tunnel, address.family, sum.is_some()) as usize;
+    hook.encapsulate(room, address.family, protocol::<F>(tunnel))?;
 
-    let payload = length + encapsulation(&tunnel, sum.is_some());
+    let payload = length + encapsulation(tunnel, sum.is_some());
     let class = outer_class(class_of::<F>(segment.flow_information));
     let hops = segment.hops.wrapping_sub(1);
     let inner = if address.family == FAMILY_V6 {
         let header = hook.header_mut::<Ipv6>(network).ok_or(Refused)?;
-        *header = Ipv6::new(protocol::<F>(&tunnel), payload as u16);
+        *header = Ipv6::new(protocol::<F>(tunnel), payload as u16);
         header.set_way(hops, class);
         header.set_source(tunnel.source);
         header.set_destination(address.address);
@@ -140,7 +152,7 @@ pub fn wrap<F: Translate, H: Hook, T: Tables>(
     } else {
         let identification = if forbids { 0 } else { tables.identification() };
         let header = hook.header_mut::<Ipv4>(network).ok_or(Refused)?;
-        *header = Ipv4::new(protocol::<F>(&tunnel), class, payload as u16);
+        *header = Ipv4::new(protocol::<F>(tunnel), class, payload as u16);
         header.set_way(hops, identification, forbids);
         header.set_source([tunnel.source[0]]);
         header.set_destination([address.address[0]]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::{Connection4, Connection6, Word};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
@@ -69,6 +70,8 @@ pub trait Bench {
     fn bucket_pages(&self) -> &[BucketPage];
     /// Lets fragments to and from an address wait for each other.
     fn put_address(&mut self, address: AddressKey);
+    /// Lets replies to a check be recognised.
+    fn put_check(&mut self, key: CheckKey, server: Checked);
     /// The services' own addresses (FULLNAT).
     fn pools(&self) -> &[PoolAddress];
     /// Lets the timer that ends connections look at every slot once.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
+use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
@@ -117,6 +118,9 @@ impl Bench for Host {
         for cell in held.chain(seen) {
             cell.add(Ticks::from_seconds(seconds).0.wrapping_neg());
         }
+    }
+    fn put_check(&mut self, key: CheckKey, server: Checked) {
+        self.memory.checks.borrow_mut().insert(key, server);
     }
     fn pools(&self) -> &[PoolAddress] {
         &self.memory.pools

@@ -7,6 +7,7 @@
 pub mod answers;
 pub mod bench;
 pub mod cases;
+pub mod checks;
 pub mod forwarding;
 pub mod fragments;
 pub mod ftp;

@@ -8,8 +8,8 @@ use weir_abi::service::{AVAILABLE, Destination, FORWARD_DIRECT, PRESENT};
 
 use crate::cases::{begins, comes_back, connection, from_client, from_server, handshake};
 use crate::cases::{client_sends, server_sends};
-use crate::network::{Family, Link};
-use crate::packet::{ACK, Packet, Transport, checksum, pseudo};
+use crate::network::{DIRECTOR, Family, Link};
+use crate::packet::{ACK, Packet, SYN, Transport, checksum, pseudo};
 use crate::row::{After, Arrival, Expected, Row, Step};
 use crate::setup::Setup;
 use crate::snapshot::Connection;
@@ -38,6 +38,7 @@ pub fn rows() -> Vec<Row> {
         rows.push(no_route(family));
         rows.push(martian(family));
         rows.extend(direct(family));
+        rows.extend(of_checks(family));
     }
     for to in To::BOTH {
         rows.push(mended(to));
@@ -302,6 +303,57 @@ fn arrival(link: Link, frame: Vec<u8>, tc: Expected) -> Step {
         tc,
         xdp: Expected::untouched(Reason::Icmp),
     })
+}
+
+/// Of a check that went the way of the traffic: the kernel hears of what its socket has sent.
+fn of_checks(family: Family) -> Vec<Row> {
+    let own: SocketAddr = (Link::Inside.address(family, DIRECTOR), PORT).into();
+    let (vip, server) = (family.vip(80), family.server(1, 80));
+    let router = Link::Inside.address(family, 3);
+    let mut rows = Vec::new();
+    for (transport, source) in [
+        (Transport::Udp, vip.ip()),
+        (Transport::UdpUnsummed, vip.ip()),
+        (Transport::Tcp(SYN), router),
+    ] {
+        let case = |to| Packet::new(own, to, transport);
+        let case = Case {
+            arrived: case(vip),
+            sent: case(server),
+            source,
+            ..Case::new(family, To::Client)
+        };
+        let error = Error {
+            destination: own.ip(),
+            ..case.error()
+        };
+        let restored = Error {
+            source: server.ip(),
+            destination: own.ip(),
+            hops: error.hops,
+            ..case.out()
+        };
+        let link = Link::Inside;
+        let expected = Expected::new(
+            Reason::CheckReply,
+            After::Frame(restored.frame(link)),
+            |_| {},
+        );
+        let protocol = case.arrived.protocol();
+        let setup = Setup {
+            checks: vec![(protocol, vip, PORT, server.ip())],
+            ..Setup::simple(family, TCP)
+        };
+        let steps = vec![arrival(link, error.frame(link), expected)];
+        let name = format!("an error about a check by {transport:?} from {source}");
+        rows.push(Row::new(name, setup, steps));
+        let setup = Setup::simple(family, TCP);
+        let untouched = Expected::untouched(Reason::Icmp);
+        let steps = vec![arrival(link, error.frame(link), untouched)];
+        let name = format!("an error about a {transport:?} of the director's own from {source}");
+        rows.push(Row::new(name, setup, steps));
+    }
+    rows
 }
 
 /// Every type and code that says something about a connection.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use weir_abi::NONE;
+use weir_abi::check::CheckKey;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::{BUCKETS_PER_PAGE, DH_BUCKETS, HashTable, MH_BUCKETS, SH_BUCKETS};
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
@@ -12,7 +13,7 @@ use weir_abi::service::{
     AVAILABLE, DestinationAddress, FORWARD_FULL_NAT, FORWARD_NAT, PRESENT, SCHEDULER_DH,
     SCHEDULER_MH, SCHEDULER_RR, SCHEDULER_SH,
 };
-use weir_abi::settings::{Settings, USE_FULL_NAT};
+use weir_abi::settings::{Settings, USE_CHECKS, USE_FULL_NAT};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 
@@ -58,6 +59,9 @@ pub struct Setup {
     pub full_nat: (Vec<IpAddr>, u32),
     /// FULLNAT without any address.
     pub empty_pool: bool,
+    /// Checks that go the way of the traffic: their protocol, virtual address and port, own port, and who
+    /// is checked.
+    pub checks: Vec<(u8, SocketAddr, u16, IpAddr)>,
     /// Room for that many connections only.
     pub capacity: Option<u32>,
 }
@@ -85,6 +89,7 @@ impl Setup {
     /// Fills the bench's empty tables.
     pub fn fill<B: Bench>(&self, bench: &mut B) {
         self.fill_settings(bench.settings());
+        self.fill_checks(bench);
         let mut slot = 0;
         for (number, service) in (0..).zip(&self.services) {
             let key = service_key(service.protocol, service.address);
@@ -145,6 +150,26 @@ impl Setup {
         }
     }
 
+    fn fill_checks<B: Bench>(&self, bench: &mut B) {
+        let uses = if self.checks.is_empty() {
+            0
+        } else {
+            USE_CHECKS
+        };
+        bench.settings().uses.store(uses);
+        for (protocol, address, port, server) in &self.checks {
+            let key = CheckKey {
+                virtual_address: words(*address),
+                virtual_port: address.port().to_be(),
+                port: port.to_be(),
+                protocol: *protocol,
+                family: service_key(*protocol, *address).family,
+                padding: 0,
+            };
+            bench.put_check(key, words(SocketAddr::new(*server, 0)));
+        }
+    }
+
     fn fill_pool<B: Bench>(&self, bench: &B, service: u32) {
         let (addresses, ports) = &self.full_nat;
         let first = service * POOL_PLACES;
@@ -156,12 +181,10 @@ impl Setup {
         }
         let record = &bench.services()[service as usize];
         record.pool.store(first);
-        let uses = if addresses.is_empty() {
-            0
-        } else {
-            USE_FULL_NAT
-        };
-        bench.settings().uses.store(uses);
+        if !addresses.is_empty() {
+            let uses = &bench.settings().uses;
+            uses.store(uses.load() | USE_FULL_NAT);
+        }
         let length = if self.empty_pool { 0 } else { addresses.len() };
         record.pool_length.store(length as u32);
         record.pool_ports.store(*ports);

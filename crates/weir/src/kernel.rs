@@ -13,7 +13,7 @@ use abi::reason::Reason;
 use abi::service::{Destination, Service};
 use abi::settings::{Interface, Settings};
 use config::file::TableSizes;
-use dataplane::{Attachment, Dataplane, Error};
+use dataplane::{Attachment, CheckWays, Dataplane, Error};
 use host::interface::{self, State};
 use host::mode::Hook;
 use weir_abi as abi;
@@ -68,6 +68,14 @@ impl Plane for Kernel {
         Ok(attached
             .map(|(index, name, how)| (index, name, hook(how)))
             .collect())
+    }
+
+    fn carry_checks(&mut self, wanted: bool) -> Result<(), Error> {
+        self.0.carry_checks(wanted)
+    }
+
+    fn check_ways(&self) -> Option<CheckWays> {
+        Some(self.0.check_ways())
     }
 
     fn forget_interface(&self, index: u32) -> Result<(), Error> {

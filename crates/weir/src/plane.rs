@@ -12,6 +12,7 @@ use host::interface::State;
 use host::mode::Hook;
 use weir_abi as abi;
 use weir_control::Tables;
+use weir_dataplane::CheckWays;
 use weir_host as host;
 
 /// A packet path with its tables.
@@ -22,6 +23,10 @@ pub trait Plane: Tables<Error: Send + Sync + 'static> + Send + Sync + 'static {
     fn attach(&mut self, index: u32, name: &str, hook: Hook) -> Result<(), Self::Error>;
     /// What is attached: index, name, hook.
     fn attached(&self) -> Result<Vec<(u32, String, Hook)>, Self::Error>;
+    /// Lets checks go the way of the traffic, or no more.
+    fn carry_checks(&mut self, wanted: bool) -> Result<(), Self::Error>;
+    /// What says of sockets which way their checks go, where there is such.
+    fn check_ways(&self) -> Option<CheckWays>;
     /// Tells the packet programs of an interface.
     fn set_interface(&self, index: u32, interface: Interface) -> Result<(), Self::Error>;
     /// Lets the packet programs forget an interface that is gone.

@@ -11,6 +11,7 @@ use weir_config::model::{self, Family, Protocol};
 
 pub use server::read_server;
 pub(crate) use server::write_server;
+pub(crate) use server::{destination_address, tunnel};
 pub(crate) use service::write_service;
 pub use service::{read_scheduler, read_service, scheduler_number};
 

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use weir_abi::check::{CheckKey, Checked};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::{AddressKey, FragmentKey, FragmentRecord, Held};
@@ -189,6 +190,10 @@ impl PacketTables for Packets<'_> {
     fn is_known_address(&self, _: &AddressKey) -> bool {
         false
     }
+    fn checked(&self, _: &CheckKey) -> Option<Checked> {
+        None
+    }
+    fn remember_checked(&self, _: &CheckKey, _: &Checked) {}
     fn count_reason(&self, _: Reason) {}
     fn settings(&self) -> Option<&Settings> {
         Some(self.tables.settings())

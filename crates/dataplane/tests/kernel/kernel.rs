@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, Stack};
+use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
@@ -40,6 +41,14 @@ struct HeldRow([u64; size_of::<Held>() / 8]);
 // SAFETY: integers.
 unsafe impl Pod for HeldRow {}
 
+/// [`CheckKey`] for aya.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct CheckRow(CheckKey);
+
+// SAFETY: integers without padding.
+unsafe impl Pod for CheckRow {}
+
 /// The programs, loaded and attached, on tables of their own.
 pub struct Kernel {
     dataplane: Dataplane,
@@ -49,6 +58,7 @@ pub struct Kernel {
     services: Vec<ServiceKey>,
     addresses: HashSet<AddressKey>,
     fragments: HashMap<MapData, [u32; 10], [u32; 6]>,
+    checks: HashMap<MapData, CheckRow, Checked>,
     held: Array<MapData, HeldRow>,
     hook: Hook,
     // Last: it is removed when all else is closed.
@@ -139,6 +149,7 @@ impl Kernel {
             services: Vec::new(),
             addresses: HashSet::new(),
             fragments: HashMap::try_from(directory.table(names::MAP_FRAGMENTS)).expect("fragments"),
+            checks: HashMap::try_from(directory.table(names::MAP_CHECK_REPLIES)).expect("checks"),
             held: Array::try_from(directory.table(names::MAP_HELD)).expect("places"),
             hook: Hook::Xdp,
             dataplane,
@@ -188,6 +199,10 @@ impl Kernel {
         let seen: Vec<_> = self.fragments.keys().flatten().collect();
         for key in seen {
             self.fragments.remove(&key).expect("it is there");
+        }
+        let known: Vec<_> = self.checks.keys().flatten().collect();
+        for key in known {
+            self.checks.remove(&key).expect("it is there");
         }
         for place in 0..PLACES {
             self.held
@@ -325,6 +340,11 @@ impl Bench for Kernel {
             .insert_service(key, slot)
             .expect("room for a service");
         self.services.push(key);
+    }
+    fn put_check(&mut self, key: CheckKey, server: Checked) {
+        self.checks
+            .insert(CheckRow(key), server, 0)
+            .expect("room for a check");
     }
     fn bucket_pages(&self) -> &[BucketPage] {
         self.dataplane.bucket_pages()

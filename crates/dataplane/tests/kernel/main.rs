@@ -3,6 +3,7 @@
 //!
 //! Needs root and the feature `embed-bpf`.
 
+mod checks;
 mod kernel;
 mod namespace;
 mod tunnels;

@@ -1,6 +1,7 @@
 //! What the director says of itself.
 
 use abi::service::PRESENT;
+use abi::settings::USE_CHECKS;
 use api::Error;
 use api::status::{AttachMode, Daemon as DaemonStatus, Interface, Status, Table, Versions};
 use api::types::Mark;
@@ -80,7 +81,8 @@ impl<P: Plane> Daemon<P> {
 
 /// Everything that is attached, whoever attached it.
 fn attached<P: Plane>(plane: &P, interfaces: &Interfaces) -> Result<Vec<Interface>, api::Error> {
-    let ours = interfaces.taken.iter().map(taken);
+    let carries = plane.settings().uses(USE_CHECKS);
+    let ours = interfaces.taken.iter().map(|one| taken(one, carries));
     let left = plane
         .attached()
         .map_err(|error| listing::refusal(control::Error::Tables(error)))?
@@ -102,13 +104,17 @@ fn attached<P: Plane>(plane: &P, interfaces: &Interfaces) -> Result<Vec<Interfac
     Ok(ours.chain(left).collect())
 }
 
-fn taken(taken: &Taken) -> Interface {
+fn taken(taken: &Taken, carries_checks: bool) -> Interface {
     let interface = &taken.interface;
+    let mut reason = taken.choice.reason.clone();
+    if carries_checks {
+        reason.push_str("; health checks leave as the traffic does");
+    }
     Interface {
         name: interface.name.clone(),
         index: interface.index,
         mode: attach_mode(taken.choice.hook),
-        reason: taken.choice.reason.clone(),
+        reason,
         mac: interface.mac.map(|mac| {
             let bytes: Vec<_> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
             bytes.join(":")

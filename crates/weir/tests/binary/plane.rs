@@ -17,6 +17,7 @@ use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{Interface, Settings};
 use weir_control::Tables;
 use weir_control::testing::MemoryTables;
+use weir_dataplane::CheckWays;
 use weir_host::interface::State;
 use weir_host::mode::Hook;
 
@@ -39,6 +40,14 @@ impl Plane for MemoryPlane {
 
     fn attached(&self) -> Result<Vec<(u32, String, Hook)>, Infallible> {
         Ok(Vec::new())
+    }
+
+    fn carry_checks(&mut self, _: bool) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn check_ways(&self) -> Option<CheckWays> {
+        None
     }
 
     fn forget_interface(&self, _: u32) -> Result<(), Infallible> {
