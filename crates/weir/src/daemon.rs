@@ -70,7 +70,7 @@ pub struct Daemon<P> {
     ledger: Mutex<Ledger>,
     health: Mutex<Health>,
     /// What VRRP, health and notifications are configured to do.
-    upkeep: watch_channel::Sender<Arc<Upkeep>>,
+    upkeep: watch_channel::Sender<Upkeep>,
     audit: Audit,
     events: Events,
     store: Store,
@@ -95,7 +95,7 @@ impl<P: Plane> Daemon<P> {
             syncs: Mutex::default(),
             blind: Mutex::default(),
             health: Mutex::default(),
-            upkeep: watch_channel::Sender::new(Arc::clone(ledger.wanted.upkeep())),
+            upkeep: watch_channel::Sender::new(ledger.wanted.upkeep().clone()),
             ledger: Mutex::new(ledger),
             audit: Audit::new(facts.audit.clone()),
             events: Events::default(),
@@ -117,7 +117,7 @@ impl<P: Plane> Daemon<P> {
     }
 
     /// What VRRP, health and notifications are configured to do, now and whenever it changes.
-    pub fn upkeep(&self) -> watch_channel::Receiver<Arc<Upkeep>> {
+    pub fn upkeep(&self) -> watch_channel::Receiver<Upkeep> {
         self.upkeep.subscribe()
     }
 

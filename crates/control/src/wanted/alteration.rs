@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use weir_config::model::{Forwarding, MarkRule, RealServer, Service, ServiceKey};
 use weir_config::sysctl::Sysctl;
@@ -45,9 +44,9 @@ pub enum Alteration {
     /// Of health, VRRP or notifications.
     Upkeep {
         /// As it is.
-        from: Arc<Upkeep>,
+        from: Upkeep,
         /// As it will be.
-        to: Arc<Upkeep>,
+        to: Upkeep,
     },
     /// Real servers go into maintenance, or come back.
     Maintenance {
@@ -128,8 +127,8 @@ impl Alteration {
                 to: from.clone(),
             },
             Self::Upkeep { from, to } => Self::Upkeep {
-                from: Arc::clone(to),
-                to: Arc::clone(from),
+                from: to.clone(),
+                to: from.clone(),
             },
             Self::Maintenance { target, on } => Self::Maintenance {
                 target: *target,
@@ -303,7 +302,7 @@ impl Wanted {
                 self.settings.sysctls.put(*name, *to);
             }
             Alteration::Marks { to, .. } => self.settings.marks.clone_from(to),
-            Alteration::Upkeep { to, .. } => self.upkeep = Arc::clone(to),
+            Alteration::Upkeep { to, .. } => self.upkeep = to.clone(),
             Alteration::Maintenance { target, on: true } => {
                 self.holds.maintenance.insert(*target);
             }

@@ -1,7 +1,5 @@
 //! From one wanted state to another.
 
-use std::sync::Arc;
-
 use super::alteration::{Alteration, TimeoutName};
 use super::{Upkeep, Wanted};
 use crate::plan;
@@ -64,9 +62,9 @@ fn settings(from: &Running, to: &Running) -> Vec<Alteration> {
     timeouts.chain(sysctls).chain(marks).collect()
 }
 
-fn upkeep(from: &Arc<Upkeep>, to: &Arc<Upkeep>) -> Option<Alteration> {
+fn upkeep(from: &Upkeep, to: &Upkeep) -> Option<Alteration> {
     (from != to).then(|| Alteration::Upkeep {
-        from: Arc::clone(from),
-        to: Arc::clone(to),
+        from: from.clone(),
+        to: to.clone(),
     })
 }

@@ -42,9 +42,9 @@ impl Wanted {
             }
         }
         next.read_settings(before.as_deref(), config, by_hand);
-        let upkeep = Upkeep::of(config);
-        if before.is_none_or(|before| Upkeep::of(&before) != upkeep) && *next.upkeep != upkeep {
-            next.upkeep = Arc::new(upkeep);
+        let upkeep = Upkeep::of(Arc::clone(config));
+        if before.is_none_or(|before| Upkeep::of(before) != upkeep) {
+            next.upkeep = upkeep;
         }
         next.said = Some(Said {
             source: source.to_owned(),

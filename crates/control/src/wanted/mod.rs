@@ -15,7 +15,9 @@ mod service;
 use std::sync::Arc;
 
 use weir_config::file::Config;
-use weir_config::model::{RealServer, Service, ServiceKey};
+use weir_config::model::health::ServiceHealth;
+use weir_config::model::vrrp::Vrrp;
+use weir_config::model::{Notifications, RealServer, Service, ServiceKey};
 
 pub use alteration::{Alteration, Side, TimeoutName};
 pub use hold::{DrainOrder, Hold, Target};
@@ -32,13 +34,13 @@ pub struct Wanted {
     services: Ordered<ServiceKey, WantedService>,
     holds: Holds,
     settings: Running,
-    upkeep: Arc<Upkeep>,
+    upkeep: Upkeep,
     said: Option<Said>,
 }
 
-/// What keeps the services alive, beside the tables.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Upkeep {}
+/// What keeps the services alive, beside the tables: health, VRRP, and who is told.
+#[derive(Clone, Debug, Default)]
+pub struct Upkeep(Arc<Config>);
 
 /// What a file said when it was last read.
 #[derive(Clone, Debug)]
@@ -51,15 +53,41 @@ pub struct Said {
 
 impl Upkeep {
     /// What a file says of it.
-    pub fn of(_: &Config) -> Self {
-        Self {}
+    pub const fn of(config: Arc<Config>) -> Self {
+        Self(config)
     }
 
-    /// A file that says it, and nothing else.
-    pub fn config(&self) -> Config {
-        Config::default()
+    /// The file.
+    pub const fn config(&self) -> &Arc<Config> {
+        &self.0
+    }
+
+    /// How real servers are watched.
+    pub fn health(&self) -> &[ServiceHealth] {
+        &self.0.health
+    }
+
+    /// VRRP.
+    pub fn vrrp(&self) -> &Vrrp {
+        &self.0.vrrp
+    }
+
+    /// Who is told.
+    pub fn notifications(&self) -> &Notifications {
+        &self.0.notifications
     }
 }
+
+/// What else a file says does not matter.
+impl PartialEq for Upkeep {
+    fn eq(&self, other: &Self) -> bool {
+        self.health() == other.health()
+            && self.vrrp() == other.vrrp()
+            && self.notifications() == other.notifications()
+    }
+}
+
+impl Eq for Upkeep {}
 
 impl Wanted {
     /// What was found in the tables, of which nobody knows who said it.
@@ -77,11 +105,10 @@ impl Wanted {
 
     /// What a file said and nothing else; nothing at all where none said anything.
     pub fn as_said(said: Option<Said>, settings: Running) -> Self {
-        let config = said.as_ref().map(|said| &*said.config);
+        let config = said.as_ref().map(|said| &said.config);
         let services = config.map_or_else(Vec::new, |config| config.services.clone());
-        let upkeep = config.map_or_else(Upkeep::default, Upkeep::of);
         Self {
-            upkeep: Arc::new(upkeep),
+            upkeep: config.cloned().map_or_else(Upkeep::default, Upkeep::of),
             said,
             ..Self::found(services, settings)
         }
@@ -113,7 +140,7 @@ impl Wanted {
     }
 
     /// Health, VRRP and notifications.
-    pub fn upkeep(&self) -> &Arc<Upkeep> {
+    pub const fn upkeep(&self) -> &Upkeep {
         &self.upkeep
     }
 

@@ -30,7 +30,7 @@ impl<P: Plane> Daemon<P> {
         let ledger = self.ledger();
         let revision = ledger.history.revision(number).ok_or_else(|| {
             let message = format!("there is no revision {number}, or it is no longer remembered");
-            Error::new(Code::NotFound, message)
+            Error::new(Code::RevisionNotFound, message)
         })?;
         Ok(describe(revision, usize::MAX))
     }
@@ -46,7 +46,7 @@ impl<P: Plane> Daemon<P> {
         let (number, next) = ledger
             .history
             .before(&ledger.wanted, before)
-            .map_err(|error| Error::new(Code::NotFound, error.to_string()))?;
+            .map_err(|error| Error::new(Code::RevisionNotFound, error.to_string()))?;
         let alterations = if dry {
             ledger.wanted.alterations(&next)
         } else {

@@ -319,8 +319,8 @@ impl StoredAlteration {
                 to: rules(&to)?,
             },
             Self::Upkeep { from, to } => Alteration::Upkeep {
-                from: Arc::new(Upkeep::of(&parse(&from)?)),
-                to: Arc::new(Upkeep::of(&parse(&to)?)),
+                from: Upkeep::of(Arc::new(parse(&from)?)),
+                to: Upkeep::of(Arc::new(parse(&to)?)),
             },
             Self::Maintenance {
                 address,
@@ -375,9 +375,9 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// As a file says it.
+/// As a file says it: all of it, since services are what is watched.
 fn upkeep_text(upkeep: &Upkeep) -> String {
-    config::save::save(&upkeep.config())
+    config::save::save(upkeep.config())
 }
 
 fn parse(text: &str) -> Result<Config, String> {
