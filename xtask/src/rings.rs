@@ -12,6 +12,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("forward", &["wire", "abi"]),
     ("control", &["abi", "config"]),
     ("ipvsadm", &["config"]),
+    ("keepalived", &["config"]),
     ("realserver", &[]),
     ("health", &["config"]),
     ("vrrp", &["config"]),

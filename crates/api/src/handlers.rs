@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post, put};
@@ -18,12 +18,11 @@ use crate::status::Status;
 use crate::types;
 
 mod extract;
-pub mod history;
 mod read;
 pub mod settings;
 pub mod sync_daemons;
 
-use extract::{Answer, Body, Caller, Path, Query, Refusal, ask};
+use extract::{Answer, Body, Path, Query, Refusal, ask};
 use read::filter;
 
 type Director = State<Arc<dyn Management>>;
@@ -72,16 +71,6 @@ pub fn router(director: Arc<dyn Management>) -> Router {
             get(sync_daemons::list).post(sync_daemons::start),
         )
         .route("/v1/sync-daemons/{role}", delete(sync_daemons::stop))
-        .route("/v1/history", get(history::history))
-        .route("/v1/history/{number}", get(history::revision))
-        .route("/v1/rollback", post(history::rollback))
-        .route("/v1/drift", get(history::drift))
-        .route("/v1/audit", get(history::audit))
-        .route(
-            "/v1/maintenance",
-            get(history::maintenance).post(history::set_maintenance),
-        )
-        .route("/v1/events", get(history::events))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .merge(documents)
         .fallback(async || {
@@ -147,7 +136,7 @@ async fn service(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn add_service(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Body(new): Body<types::NewService>,
 ) -> Result<StatusCode, Refusal> {
     let key = new.key.0;
@@ -173,7 +162,7 @@ async fn add_service(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn edit_service(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(key): Path<String>,
     Body(edit): Body<types::ServiceEdit>,
 ) -> Result<StatusCode, Refusal> {
@@ -189,7 +178,7 @@ async fn edit_service(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn delete_service(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(key): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
@@ -199,7 +188,10 @@ async fn delete_service(
 /// Deletes all services.
 #[utoipa::path(delete, path = "/v1/services",
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
-async fn flush(State(director): Director, Caller(peer): Caller) -> Result<StatusCode, Refusal> {
+async fn flush(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Result<StatusCode, Refusal> {
     change(director, peer, Change::Flush).await
 }
 
@@ -209,7 +201,7 @@ async fn flush(State(director): Director, Caller(peer): Caller) -> Result<Status
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn add_server(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(key): Path<String>,
     Body(new): Body<types::NewServer>,
 ) -> Result<StatusCode, Refusal> {
@@ -227,7 +219,7 @@ async fn add_server(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn edit_server(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path((key, address)): Path<(String, String)>,
     Body(edit): Body<types::ServerEdit>,
 ) -> Result<StatusCode, Refusal> {
@@ -248,7 +240,7 @@ async fn edit_server(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn delete_server(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path((key, address)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
@@ -259,7 +251,10 @@ async fn delete_server(
 /// Zeroes all counters.
 #[utoipa::path(post, path = "/v1/zero",
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
-async fn zero(State(director): Director, Caller(peer): Caller) -> Result<StatusCode, Refusal> {
+async fn zero(
+    State(director): Director,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Result<StatusCode, Refusal> {
     change(director, peer, Change::Zero(None)).await
 }
 
@@ -268,7 +263,7 @@ async fn zero(State(director): Director, Caller(peer): Caller) -> Result<StatusC
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn zero_service(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(key): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
@@ -286,7 +281,7 @@ async fn timeouts(State(director): Director) -> Result<Answer<types::Timeouts>, 
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn set_timeouts(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Body(timeouts): Body<types::Timeouts>,
 ) -> Result<StatusCode, Refusal> {
     change(director, peer, Change::SetTimeouts(timeouts.into())).await
@@ -303,18 +298,14 @@ async fn connections(
     ask(director, move |d| d.connections(&filter)).await
 }
 
-/// What is said of a document beside its text.
+/// The name by which diagnostics call a document.
 #[derive(Deserialize)]
 struct DocumentName {
     name: Option<String>,
-    path: Option<String>,
-    keep: Option<bool>,
 }
 
-/// What a configuration document (the text of a weir.toml) would change. `name` is how diagnostics call
-/// it, `path` the file that it is; with `keep`, changes made by hand stay.
-#[utoipa::path(post, path = "/v1/plan", params(("name" = Option<String>, Query),
-    ("path" = Option<String>, Query), ("keep" = Option<bool>, Query)),
+/// What a configuration document (the text of a weir.toml) would change.
+#[utoipa::path(post, path = "/v1/plan", params(("name" = Option<String>, Query)),
     request_body(content = String, content_type = "application/toml"),
     responses((status = 200, body = types::Plan), (status = "4XX", body = ErrorBody)))]
 async fn plan(
@@ -327,13 +318,12 @@ async fn plan(
 }
 
 /// Makes what a configuration document (the text of a weir.toml) says so.
-#[utoipa::path(post, path = "/v1/apply", params(("name" = Option<String>, Query),
-    ("path" = Option<String>, Query), ("keep" = Option<bool>, Query)),
+#[utoipa::path(post, path = "/v1/apply", params(("name" = Option<String>, Query)),
     request_body(content = String, content_type = "application/toml"),
     responses((status = 200, body = types::Plan), (status = "4XX", body = ErrorBody)))]
 async fn apply(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Query(name): Query<DocumentName>,
     extract::Text(text): extract::Text,
 ) -> Result<Answer<types::Plan>, Refusal> {
@@ -364,7 +354,5 @@ fn document(name: DocumentName, text: String) -> Document {
     Document {
         name: name.name.unwrap_or_else(|| "weir.toml".to_owned()),
         text,
-        path: name.path,
-        keep: name.keep.unwrap_or(false),
     }
 }

@@ -19,7 +19,6 @@ pub mod management;
 mod openapi;
 pub mod server;
 pub mod status;
-pub mod time;
 pub mod types;
 
 pub use error::{Code, Error};

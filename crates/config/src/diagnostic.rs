@@ -28,6 +28,8 @@ pub struct Diagnostic {
 pub enum Severity {
     /// The file is not taken.
     Error,
+    /// It is taken, but something in it is not in order, and was set right.
+    Warning,
     /// It is taken, but does not do all that it says.
     Note,
 }
@@ -148,6 +150,7 @@ fn render(severity: Severity, message: &str, place: &Label<'_>, others: &[Label<
         .partition(|other| std::ptr::eq(other.source, place.source));
     let level = match severity {
         Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
     let mut group = level

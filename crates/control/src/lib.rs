@@ -16,7 +16,6 @@ pub mod defence;
 mod director;
 mod error;
 mod estimator;
-pub mod history;
 mod kinds;
 mod listing;
 mod localities;
@@ -35,7 +34,6 @@ mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod trash;
-pub mod wanted;
 
 pub use addresses::addresses;
 pub use check_way::CheckWay;

@@ -86,18 +86,16 @@ impl Director {
     pub fn configuration<T: Tables>(&self, tables: &T) -> Vec<(Service, Vec<RealServer>)> {
         let services = self.by_slot().into_iter();
         services
-            .filter_map(|(slot, _)| read_configuration(tables, slot))
+            .filter_map(|(slot, _)| {
+                let destinations = tables.destinations();
+                let mut servers: Vec<RealServer> =
+                    scheduling::list(&tables.services()[slot as usize], destinations)
+                        .filter_map(|server| record::read_server(&destinations[server as usize]))
+                        .collect();
+                servers.reverse();
+                Some((pools::read_service(tables, slot)?, servers))
+            })
             .collect()
-    }
-
-    /// One of them.
-    pub fn configuration_of<T: Tables>(
-        &self,
-        tables: &T,
-        key: &ServiceKey,
-    ) -> Option<(Service, Vec<RealServer>)> {
-        let slot = self.services.get(&record::service_key(key))?.slot;
-        read_configuration(tables, slot)
     }
 
     fn list_service<T: Tables>(
@@ -137,14 +135,4 @@ impl Director {
             rates: estimator.rates(),
         })
     }
-}
-
-fn read_configuration<T: Tables>(tables: &T, slot: u32) -> Option<(Service, Vec<RealServer>)> {
-    let destinations = tables.destinations();
-    let mut servers: Vec<RealServer> =
-        scheduling::list(&tables.services()[slot as usize], destinations)
-            .filter_map(|server| record::read_server(&destinations[server as usize]))
-            .collect();
-    servers.reverse();
-    Some((pools::read_service(tables, slot)?, servers))
 }

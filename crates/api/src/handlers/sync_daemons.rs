@@ -1,12 +1,13 @@
 //! The paths of the sync daemons.
 
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use weir_config::model;
 
 use super::Director;
-use super::extract::{Answer, Body, Caller, Path, Refusal, ask};
+use super::extract::{Answer, Body, Path, Refusal, ask};
 use crate::error::ErrorBody;
+use crate::management::Peer;
 use crate::types::{self, sync_role};
 
 /// The sync daemons that run.
@@ -27,7 +28,7 @@ pub async fn list(State(director): Director) -> Result<Answer<types::SyncDaemons
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 pub async fn start(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Body(daemon): Body<types::SyncDaemon>,
 ) -> Result<StatusCode, Refusal> {
     let daemon = model::SyncDaemon::try_from(daemon)?;
@@ -40,7 +41,7 @@ pub async fn start(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 pub async fn stop(
     State(director): Director,
-    Caller(peer): Caller,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(role): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     let role = sync_role(&role)?;
