@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use config::model::{ServiceKey, SyncRole};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +26,7 @@ use weir_config as config;
 
 use crate::error::{Error as Refusal, ErrorBody};
 use crate::key::Key;
+use crate::management::Document;
 use crate::status::Status;
 use crate::types;
 
@@ -58,6 +60,7 @@ pub enum Error {
 /// A connection to a director.
 pub struct Client {
     socket: PathBuf,
+    agent: &'static str,
     runtime: Runtime,
     connection: RefCell<Option<Connection>>,
 }
@@ -85,11 +88,19 @@ impl Client {
     pub fn new(socket: &Path) -> io::Result<Self> {
         Ok(Self {
             socket: socket.to_owned(),
+            agent: "weir",
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?,
             connection: RefCell::new(None),
         })
+    }
+
+    /// The same, which calls itself so.
+    #[must_use]
+    pub const fn named(mut self, agent: &'static str) -> Self {
+        self.agent = agent;
+        self
     }
 
     /// The socket.
@@ -235,13 +246,90 @@ impl Client {
     }
 
     /// What a configuration document would change.
-    pub fn plan(&self, name: &str, text: &str) -> Result<types::Plan, Error> {
-        self.document("/v1/plan", name, text)
+    pub fn plan(&self, document: &Document) -> Result<types::Plan, Error> {
+        self.document("/v1/plan", document)
     }
 
     /// Makes what a configuration document says so.
-    pub fn apply(&self, name: &str, text: &str) -> Result<types::Plan, Error> {
-        self.document("/v1/apply", name, text)
+    pub fn apply(&self, document: &Document) -> Result<types::Plan, Error> {
+        self.document("/v1/apply", document)
+    }
+
+    /// What was changed, the newest first.
+    pub fn history(&self) -> Result<types::History, Error> {
+        self.get("/v1/history")
+    }
+
+    /// One revision, whole.
+    pub fn revision(&self, number: u64) -> Result<types::Revision, Error> {
+        self.get(&format!("/v1/history/{number}"))
+    }
+
+    /// Goes back to what was before a revision, or says what that would change.
+    pub fn rollback(&self, wish: types::Rollback) -> Result<types::Plan, Error> {
+        self.ask("/v1/rollback", &wish)
+    }
+
+    /// How what runs differs from what the files said.
+    pub fn drift(&self) -> Result<types::Drift, Error> {
+        self.get("/v1/drift")
+    }
+
+    /// The last lines of the audit log.
+    pub fn audit(&self, limit: usize) -> Result<types::Audit, Error> {
+        self.get(&format!("/v1/audit?limit={limit}"))
+    }
+
+    /// The real servers in maintenance.
+    pub fn maintenance(&self) -> Result<types::Maintenance, Error> {
+        self.get("/v1/maintenance")
+    }
+
+    /// Puts real servers into maintenance, or takes them back.
+    pub fn set_maintenance(
+        &self,
+        wish: &types::NewMaintenance,
+    ) -> Result<types::Maintenance, Error> {
+        self.ask("/v1/maintenance", wish)
+    }
+
+    /// Calls `hear` for what happens from now on, with each event as it comes, until that says no or
+    /// the daemon ends; first with nothing, when it listens.
+    pub fn listen(
+        &self,
+        mut hear: impl FnMut(Option<types::Event>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.runtime.block_on(async {
+            let mut connection = self.connect().await?;
+            let confused = |error: hyper::Error| self.confused(error.to_string());
+            let request = self.request(Method::GET, "/v1/events", Bytes::new())?;
+            let answer = connection.sender.send_request(request).await;
+            let answer = answer.map_err(confused)?;
+            let status = answer.status();
+            let mut body = answer.into_body();
+            if !status.is_success() {
+                let body = body.collect().await.map_err(confused)?.to_bytes();
+                return Err(self.refusal(status, &body));
+            }
+            let mut lines = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let Ok(data) = frame.map_err(confused)?.into_data() else {
+                    continue;
+                };
+                lines.extend_from_slice(&data);
+                while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = lines.drain(..=end).collect();
+                    let event = match &line[..] {
+                        b"\n" => None,
+                        line => Some(self.understand(line)?),
+                    };
+                    if hear(event).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        })
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
@@ -249,9 +337,18 @@ impl Client {
         self.understand(&answer)
     }
 
-    fn document(&self, path: &str, name: &str, text: &str) -> Result<types::Plan, Error> {
-        let query = query_string(&[("name", name)]);
-        let body = Bytes::copy_from_slice(text.as_bytes());
+    fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+        let body = serde_json::to_vec(body).map_err(|error| self.confused(error.to_string()))?;
+        let answer = self.send(Method::POST, path, body.into())?;
+        self.understand(&answer)
+    }
+
+    fn document(&self, path: &str, document: &Document) -> Result<types::Plan, Error> {
+        let mut query = vec![("name", document.name.as_str())];
+        query.extend(document.path.as_deref().map(|path| ("path", path)));
+        query.extend(document.keep.then_some(("keep", "true")));
+        let query = query_string(&query);
+        let body = Bytes::copy_from_slice(document.text.as_bytes());
         let answer = self.send(Method::POST, &format!("{path}?{query}"), body)?;
         self.understand(&answer)
     }
@@ -287,12 +384,7 @@ impl Client {
             Some(connection) if connection.is_alive() => connection,
             _ => self.connect().await?,
         };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "weir")
-            .body(Full::new(body))
-            .map_err(|error| self.confused(error.to_string()))?;
+        let request = self.request(method, path, body)?;
         connection
             .sender
             .ready()
@@ -314,9 +406,28 @@ impl Client {
         if status.is_success() {
             return Ok(body);
         }
-        match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(refusal) => Err(refusal.error.into()),
-            Err(_) => Err(self.confused(format!("HTTP status {status}"))),
+        Err(self.refusal(status, &body))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, Error> {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "weir")
+            .header("user-agent", self.agent)
+            .body(Full::new(body))
+            .map_err(|error| self.confused(error.to_string()))
+    }
+
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> Error {
+        match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(refusal) => refusal.error.into(),
+            Err(_) => self.confused(format!("HTTP status {status}")),
         }
     }
 

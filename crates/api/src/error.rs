@@ -31,6 +31,8 @@ pub enum Code {
     NoSuchDevice,
     /// Nothing can be sent there (IPVS: ENETUNREACH).
     NetworkUnreachable,
+    /// There is no such revision, or it is no longer remembered.
+    RevisionNotFound,
     /// The caller may not.
     PermissionDenied,
     /// No room is left in a table (IPVS: ENOMEM).
@@ -87,6 +89,7 @@ impl Code {
             Self::ServiceNotFound
             | Self::ServerNotFound
             | Self::DaemonNotFound
+            | Self::RevisionNotFound
             | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::ServiceExists | Self::ServerExists | Self::DaemonExists => 409,

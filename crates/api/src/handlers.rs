@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post, put};
@@ -18,11 +18,12 @@ use crate::status::Status;
 use crate::types;
 
 mod extract;
+pub mod history;
 mod read;
 pub mod settings;
 pub mod sync_daemons;
 
-use extract::{Answer, Body, Path, Query, Refusal, ask};
+use extract::{Answer, Body, Caller, Path, Query, Refusal, ask};
 use read::filter;
 
 type Director = State<Arc<dyn Management>>;
@@ -71,6 +72,16 @@ pub fn router(director: Arc<dyn Management>) -> Router {
             get(sync_daemons::list).post(sync_daemons::start),
         )
         .route("/v1/sync-daemons/{role}", delete(sync_daemons::stop))
+        .route("/v1/history", get(history::history))
+        .route("/v1/history/{number}", get(history::revision))
+        .route("/v1/rollback", post(history::rollback))
+        .route("/v1/drift", get(history::drift))
+        .route("/v1/audit", get(history::audit))
+        .route(
+            "/v1/maintenance",
+            get(history::maintenance).post(history::set_maintenance),
+        )
+        .route("/v1/events", get(history::events))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .merge(documents)
         .fallback(async || {
@@ -136,7 +147,7 @@ async fn service(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn add_service(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Body(new): Body<types::NewService>,
 ) -> Result<StatusCode, Refusal> {
     let key = new.key.0;
@@ -162,7 +173,7 @@ async fn add_service(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn edit_service(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Path(key): Path<String>,
     Body(edit): Body<types::ServiceEdit>,
 ) -> Result<StatusCode, Refusal> {
@@ -178,7 +189,7 @@ async fn edit_service(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn delete_service(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Path(key): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
@@ -188,10 +199,7 @@ async fn delete_service(
 /// Deletes all services.
 #[utoipa::path(delete, path = "/v1/services",
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
-async fn flush(
-    State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-) -> Result<StatusCode, Refusal> {
+async fn flush(State(director): Director, Caller(peer): Caller) -> Result<StatusCode, Refusal> {
     change(director, peer, Change::Flush).await
 }
 
@@ -201,7 +209,7 @@ async fn flush(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn add_server(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Path(key): Path<String>,
     Body(new): Body<types::NewServer>,
 ) -> Result<StatusCode, Refusal> {
@@ -219,7 +227,7 @@ async fn add_server(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn edit_server(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Path((key, address)): Path<(String, String)>,
     Body(edit): Body<types::ServerEdit>,
 ) -> Result<StatusCode, Refusal> {
@@ -240,7 +248,7 @@ async fn edit_server(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn delete_server(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Path((key, address)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
@@ -251,10 +259,7 @@ async fn delete_server(
 /// Zeroes all counters.
 #[utoipa::path(post, path = "/v1/zero",
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
-async fn zero(
-    State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-) -> Result<StatusCode, Refusal> {
+async fn zero(State(director): Director, Caller(peer): Caller) -> Result<StatusCode, Refusal> {
     change(director, peer, Change::Zero(None)).await
 }
 
@@ -263,7 +268,7 @@ async fn zero(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn zero_service(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Path(key): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     let key = key.parse::<Key>()?.0;
@@ -281,7 +286,7 @@ async fn timeouts(State(director): Director) -> Result<Answer<types::Timeouts>, 
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 async fn set_timeouts(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Body(timeouts): Body<types::Timeouts>,
 ) -> Result<StatusCode, Refusal> {
     change(director, peer, Change::SetTimeouts(timeouts.into())).await
@@ -298,14 +303,18 @@ async fn connections(
     ask(director, move |d| d.connections(&filter)).await
 }
 
-/// The name by which diagnostics call a document.
+/// What is said of a document beside its text.
 #[derive(Deserialize)]
 struct DocumentName {
     name: Option<String>,
+    path: Option<String>,
+    keep: Option<bool>,
 }
 
-/// What a configuration document (the text of a weir.toml) would change.
-#[utoipa::path(post, path = "/v1/plan", params(("name" = Option<String>, Query)),
+/// What a configuration document (the text of a weir.toml) would change. `name` is how diagnostics call
+/// it, `path` the file that it is; with `keep`, changes made by hand stay.
+#[utoipa::path(post, path = "/v1/plan", params(("name" = Option<String>, Query),
+    ("path" = Option<String>, Query), ("keep" = Option<bool>, Query)),
     request_body(content = String, content_type = "application/toml"),
     responses((status = 200, body = types::Plan), (status = "4XX", body = ErrorBody)))]
 async fn plan(
@@ -318,12 +327,13 @@ async fn plan(
 }
 
 /// Makes what a configuration document (the text of a weir.toml) says so.
-#[utoipa::path(post, path = "/v1/apply", params(("name" = Option<String>, Query)),
+#[utoipa::path(post, path = "/v1/apply", params(("name" = Option<String>, Query),
+    ("path" = Option<String>, Query), ("keep" = Option<bool>, Query)),
     request_body(content = String, content_type = "application/toml"),
     responses((status = 200, body = types::Plan), (status = "4XX", body = ErrorBody)))]
 async fn apply(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Query(name): Query<DocumentName>,
     extract::Text(text): extract::Text,
 ) -> Result<Answer<types::Plan>, Refusal> {
@@ -354,5 +364,7 @@ fn document(name: DocumentName, text: String) -> Document {
     Document {
         name: name.name.unwrap_or_else(|| "weir.toml".to_owned()),
         text,
+        path: name.path,
+        keep: name.keep.unwrap_or(false),
     }
 }

@@ -19,6 +19,7 @@ pub mod management;
 mod openapi;
 pub mod server;
 pub mod status;
+pub mod time;
 pub mod types;
 
 pub use error::{Code, Error};

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use config::model::{
     MarkRule, Protocol, RealServer, Service, ServiceKey, SyncDaemon, SyncRole, Timeouts,
 };
 use config::sysctl::Sysctls;
+use tokio::sync::broadcast::Receiver;
 use weir_config as config;
 
 use crate::edit::{ServerEdit, ServiceEdit, write_words};
@@ -45,6 +47,36 @@ pub trait Management: Send + Sync + 'static {
     fn plan(&self, document: &Document) -> Result<types::Plan, Error>;
     /// Makes what a configuration document says so.
     fn apply(&self, peer: Peer, document: &Document) -> Result<types::Plan, Error>;
+    /// What was changed, the newest first.
+    fn history(&self) -> Result<types::History, Error>;
+    /// One revision, whole.
+    fn revision(&self, number: u64) -> Result<types::Revision, Error>;
+    /// Goes back to what was before a revision; only says what that would change if `dry`.
+    fn rollback(&self, peer: Peer, before: Option<u64>, dry: bool) -> Result<types::Plan, Error>;
+    /// How what runs differs from what the files said.
+    fn drift(&self) -> Result<types::Drift, Error>;
+    /// The last changes, whoever made them, the newest last.
+    fn audit(&self, limit: usize) -> Result<types::Audit, Error>;
+    /// The real servers in maintenance.
+    fn maintenance(&self) -> Result<types::Maintenance, Error>;
+    /// Puts real servers into maintenance, or takes them back.
+    fn set_maintenance(
+        &self,
+        peer: Peer,
+        target: Target,
+        on: bool,
+    ) -> Result<types::Maintenance, Error>;
+    /// What happens from now on.
+    fn events(&self) -> Result<Receiver<Arc<types::Event>>, Error>;
+}
+
+/// Which real servers are meant: those of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Which.
+    pub server: Host,
+    /// Of this service; nothing is all.
+    pub service: Option<ServiceKey>,
 }
 
 /// One change of what is wanted.
@@ -152,11 +184,15 @@ pub struct Document {
     pub name: String,
     /// What it says.
     pub text: String,
+    /// The file that it is, where it is one.
+    pub path: Option<String>,
+    /// Whether changes that were made by hand stay.
+    pub keep: bool,
 }
 
 /// Who asks: the credentials of the process at the other end of the socket, as the kernel knows
 /// them (`SO_PEERCRED`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Process, if the kernel knows it.
     pub process: Option<i32>,
@@ -164,6 +200,10 @@ pub struct Peer {
     pub user: u32,
     /// Group.
     pub group: u32,
+    /// What the process ran when it connected (`/proc/PID/comm`).
+    pub program: Option<String>,
+    /// What it calls itself (`User-Agent`).
+    pub agent: Option<String>,
 }
 
 /// A line for the log.

@@ -39,6 +39,14 @@ use crate::handlers;
         handlers::settings::drain,
         handlers::plan,
         handlers::apply,
+        handlers::history::history,
+        handlers::history::revision,
+        handlers::history::rollback,
+        handlers::history::drift,
+        handlers::history::audit,
+        handlers::history::maintenance,
+        handlers::history::set_maintenance,
+        handlers::history::events,
     )
 )]
 struct Document;
@@ -63,7 +71,7 @@ mod tests {
             .filter_map(|p| p.as_object())
             .map(|p| p.len())
             .sum();
-        assert_eq!(operations, 27, "{paths:#?}");
+        assert_eq!(operations, 35, "{paths:#?}");
         assert!(document["components"]["schemas"]["Status"].is_object());
     }
 }

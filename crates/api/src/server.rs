@@ -83,15 +83,25 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
                 process: credentials.pid(),
                 user: credentials.uid(),
                 group: credentials.gid(),
+                program: credentials.pid().and_then(program),
+                agent: None,
             },
             // The kernel keeps them for every Unix stream; were it ever to fail, this is nobody.
             Err(_) => Self {
                 process: None,
                 user: u32::MAX,
                 group: u32::MAX,
+                program: None,
+                agent: None,
             },
         }
     }
+}
+
+/// What a process runs now.
+fn program(process: i32) -> Option<String> {
+    let name = fs::read(format!("/proc/{process}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&name).trim_end().to_owned())
 }
 
 /// Removes the socket of a daemon that is gone.

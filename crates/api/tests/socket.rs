@@ -6,8 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::broadcast::{self, Receiver};
 use weir_api::client::{Client, Error as ClientError};
-use weir_api::management::{ConnectionFilter, Document};
+use weir_api::management::{ConnectionFilter, Document, Target};
 use weir_api::server::{BindError, bind, serve};
 use weir_api::status::Status;
 use weir_api::{Change, Code, Error, Key, Management, Peer, types};
@@ -18,6 +19,16 @@ use weir_config::model::{MarkRule, ServiceKey, SyncDaemon, SyncRole, Timeouts};
 struct Fake {
     changes: Mutex<Vec<(Peer, Change)>>,
     filters: Mutex<Vec<ConnectionFilter>>,
+    events: Events,
+}
+
+/// Whom events are told.
+struct Events(broadcast::Sender<Arc<types::Event>>);
+
+impl Default for Events {
+    fn default() -> Self {
+        Self(broadcast::channel(16).0)
+    }
 }
 
 impl Management for Fake {
@@ -91,6 +102,71 @@ impl Management for Fake {
 
     fn apply(&self, _: Peer, document: &Document) -> Result<types::Plan, Error> {
         self.plan(document)
+    }
+
+    fn history(&self) -> Result<types::History, Error> {
+        let revisions = Vec::new();
+        Ok(types::History { revisions })
+    }
+
+    fn revision(&self, number: u64) -> Result<types::Revision, Error> {
+        Err(Error::new(Code::NotFound, number.to_string()))
+    }
+
+    fn rollback(&self, _: Peer, before: Option<u64>, dry: bool) -> Result<types::Plan, Error> {
+        Ok(types::Plan {
+            changes: vec![format!("{before:?} {dry}")],
+            notes: Vec::new(),
+        })
+    }
+
+    fn drift(&self) -> Result<types::Drift, Error> {
+        Ok(types::Drift {
+            file: None,
+            by_hand: Vec::new(),
+            in_effect: Vec::new(),
+        })
+    }
+
+    fn audit(&self, limit: usize) -> Result<types::Audit, Error> {
+        Ok(types::Audit {
+            file: Some(limit.to_string()),
+            failing: None,
+            entries: Vec::new(),
+        })
+    }
+
+    fn maintenance(&self) -> Result<types::Maintenance, Error> {
+        let maintenance = Vec::new();
+        Ok(types::Maintenance { maintenance })
+    }
+
+    fn set_maintenance(
+        &self,
+        _: Peer,
+        target: Target,
+        on: bool,
+    ) -> Result<types::Maintenance, Error> {
+        Ok(types::Maintenance {
+            maintenance: vec![types::Maintained {
+                server: format!("{:?} {on}", target.server),
+                service: target.service.map(Key),
+                servers: Vec::new(),
+            }],
+        })
+    }
+
+    fn events(&self) -> Result<Receiver<Arc<types::Event>>, Error> {
+        Ok(self.events.0.subscribe())
+    }
+}
+
+fn document(name: &str, text: &str) -> Document {
+    Document {
+        name: name.to_owned(),
+        text: text.to_owned(),
+        path: None,
+        keep: false,
     }
 }
 
@@ -228,7 +304,7 @@ fn a_client_is_understood() {
     assert_eq!(changes[2].1, Change::Zero(Some(key.0)));
     assert_eq!(changes[0].0.process, Some(std::process::id() as i32));
 
-    let plan = client.plan("a b.toml", "[director]\n").unwrap();
+    let plan = client.plan(&document("a b.toml", "[director]\n")).unwrap();
     assert_eq!(plan.changes, ["a b.toml 11"]);
 }
 

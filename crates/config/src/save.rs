@@ -56,6 +56,18 @@ fn director(config: &DirectorConfig) -> Vec<(&'static str, Value)> {
     if config.bpffs != default.bpffs {
         entries.push(("bpffs", path(&config.bpffs)));
     }
+    if let Some(state) = &config.state {
+        entries.push(("state", path(state)));
+    }
+    if let Some(audit) = &config.audit {
+        entries.push(("audit", path(audit)));
+    }
+    if config.by_hand != default.by_hand {
+        entries.push(("by_hand", Value::from(config.by_hand.name())));
+    }
+    if config.watch {
+        entries.push(("watch", Value::from(true)));
+    }
     entries
 }
 

@@ -56,6 +56,15 @@ impl Sysctls {
         Ok(())
     }
 
+    /// Sets one by number; not, and false, when it is out of its range.
+    pub fn put(&mut self, sysctl: Sysctl, value: i64) -> bool {
+        let fits = fits(sysctl, value);
+        if fits {
+            self.0.insert(sysctl, value);
+        }
+        fits
+    }
+
     /// All, by number: `sync_threshold`'s second number is one of its own.
     pub fn iter(&self) -> impl Iterator<Item = (Sysctl, i64)> {
         self.0.iter().map(|(sysctl, value)| (*sysctl, *value))

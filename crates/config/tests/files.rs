@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use any::config;
 use proptest::prelude::*;
-use weir_config::file::{Config, DirectorConfig, Mode, TableSizes, parse};
+use weir_config::file::{ByHand, Config, DirectorConfig, Mode, TableSizes, parse};
 use weir_config::model::{
     Engine, Forwarding, GueChecksum, InterfaceName, LocalAddresses, MarkRule, Netmask, Persistence,
     Ports, PrefixLength6, Protocol, RealServer, Refusal, Scheduler, SchedulerFlags, Service,
@@ -96,6 +96,10 @@ interfaces = ["eth0", "eth1"]
 mode       = "tc"
 socket     = "/run/a.sock"
 bpffs      = "/sys/fs/bpf/a"
+state      = "/var/lib/a"
+audit      = "/var/log/a"
+by_hand    = "fold-back"
+watch      = true
 
 [tables]
 services     = 1
@@ -138,6 +142,10 @@ forward = "nat"
                 mode: Mode::Tc,
                 socket: PathBuf::from("/run/a.sock"),
                 bpffs: PathBuf::from("/sys/fs/bpf/a"),
+                state: Some(PathBuf::from("/var/lib/a")),
+                audit: Some(PathBuf::from("/var/log/a")),
+                by_hand: ByHand::FoldBack,
+                watch: true,
             },
             tables: TableSizes {
                 services: 1,

@@ -16,6 +16,7 @@ pub mod defence;
 mod director;
 mod error;
 mod estimator;
+pub mod history;
 mod kinds;
 mod listing;
 mod localities;
@@ -34,6 +35,7 @@ mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod trash;
+pub mod wanted;
 
 pub use addresses::addresses;
 pub use check_way::CheckWay;

@@ -86,16 +86,18 @@ impl Director {
     pub fn configuration<T: Tables>(&self, tables: &T) -> Vec<(Service, Vec<RealServer>)> {
         let services = self.by_slot().into_iter();
         services
-            .filter_map(|(slot, _)| {
-                let destinations = tables.destinations();
-                let mut servers: Vec<RealServer> =
-                    scheduling::list(&tables.services()[slot as usize], destinations)
-                        .filter_map(|server| record::read_server(&destinations[server as usize]))
-                        .collect();
-                servers.reverse();
-                Some((pools::read_service(tables, slot)?, servers))
-            })
+            .filter_map(|(slot, _)| read_configuration(tables, slot))
             .collect()
+    }
+
+    /// One of them.
+    pub fn configuration_of<T: Tables>(
+        &self,
+        tables: &T,
+        key: &ServiceKey,
+    ) -> Option<(Service, Vec<RealServer>)> {
+        let slot = self.services.get(&record::service_key(key))?.slot;
+        read_configuration(tables, slot)
     }
 
     fn list_service<T: Tables>(
@@ -135,4 +137,14 @@ impl Director {
             rates: estimator.rates(),
         })
     }
+}
+
+fn read_configuration<T: Tables>(tables: &T, slot: u32) -> Option<(Service, Vec<RealServer>)> {
+    let destinations = tables.destinations();
+    let mut servers: Vec<RealServer> =
+        scheduling::list(&tables.services()[slot as usize], destinations)
+            .filter_map(|server| record::read_server(&destinations[server as usize]))
+            .collect();
+    servers.reverse();
+    Some((pools::read_service(tables, slot)?, servers))
 }

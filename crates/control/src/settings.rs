@@ -3,8 +3,10 @@
 use weir_abi::settings::{Settings, USE_CHECKS};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
-use weir_config::model::Timeouts;
+use weir_config::model::{MarkRule, Timeouts};
 use weir_config::sysctl::Sysctls;
+
+use crate::wanted::TimeoutName;
 
 /// Seconds that each TCP state lasts, by IPVS's numbers of the states (NONE to LAST).
 const TCP_SECONDS: [u32; 12] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2];
@@ -18,6 +20,41 @@ const UDP_SECONDS: u32 = 300;
 
 /// The greatest timeout that is taken: IPVS's limit (`INT_MAX / HZ`) on a kernel with 250 ticks.
 pub const MAX_TIMEOUT: u32 = (i32::MAX / 250) as u32;
+
+/// All that can be set beside services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    /// The timeouts.
+    pub timeouts: Timeouts,
+    /// All sysctls.
+    pub sysctls: Sysctls,
+    /// The rules that give packets firewall marks.
+    pub marks: Vec<MarkRule>,
+}
+
+impl Running {
+    /// What the tables say; the rules name interfaces, which only the host knows.
+    pub fn read(settings: &Settings, marks: Vec<MarkRule>) -> Self {
+        let mut sysctls = Sysctls::default();
+        for which in Sysctl::ALL {
+            sysctls.put(*which, sysctl(settings, *which));
+        }
+        Self {
+            timeouts: timeouts(settings),
+            sysctls,
+            marks,
+        }
+    }
+
+    /// One of the timeouts.
+    pub const fn timeout(&self, name: TimeoutName) -> u32 {
+        match name {
+            TimeoutName::Tcp => self.timeouts.tcp,
+            TimeoutName::TcpFin => self.timeouts.tcp_fin,
+            TimeoutName::Udp => self.timeouts.udp,
+        }
+    }
+}
 
 /// Puts IPVS's defaults into settings that were just made.
 pub fn set_defaults(settings: &Settings) {

@@ -1,42 +1,62 @@
 //! The daemon: the management API in front of the director.
 //!
-//! Locks are taken in this order: `director`, then `plane`, then one of `interfaces`, `marks`, `drains`;
-//! `syncs` alone.
+//! Whatever changes goes through the [`ledger`]: what is wanted, what was changed, who is told.
+//!
+//! Locks are taken in this order: `ledger`, then `director`, then `plane`, then one of `interfaces`,
+//! `marks`, `health`; `syncs` alone.
 
+mod audit;
+mod by_hand;
 pub mod configuration;
 mod connections;
 mod drain;
+mod events;
 mod facts;
+mod health;
+mod hindsight;
 mod interfaces;
+mod ledger;
 mod listing;
+mod maintenance;
 mod routes;
 pub mod serving;
 mod settings;
 mod status;
+pub mod store;
 mod sync_daemons;
 pub mod tasks;
+mod watch;
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
-use api::management::{ConnectionFilter, Document};
+use api::management::{ConnectionFilter, Document, Target};
 use api::status::Status;
 use api::{Change, Management, Peer, types};
 use config::model::{MarkRule, ServiceKey, SyncDaemon, SyncRole, Timeouts};
 use control::Director;
 use control::sync_daemons::SyncDaemons;
+use control::wanted::Upkeep;
 use host::clock::monotonic;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::watch as watch_channel;
 use weir_api as api;
 use weir_config as config;
 use weir_control as control;
 use weir_host as host;
 
 use crate::plane::Plane;
-use drain::Drain;
+use audit::Audit;
+use events::Events;
+use health::Health;
 use interfaces::Interfaces;
+use ledger::Ledger;
+use store::Store;
 
 pub use facts::Facts;
 pub use interfaces::AttachError;
+pub use ledger::Cause;
+pub use store::StateFile;
 
 /// A director that can be managed.
 pub struct Daemon<P> {
@@ -47,7 +67,13 @@ pub struct Daemon<P> {
     /// Why changes of routes go unnoticed, while they do.
     blind: Mutex<Option<String>>,
     marks: Mutex<Vec<MarkRule>>,
-    drains: Mutex<Vec<Drain>>,
+    ledger: Mutex<Ledger>,
+    health: Mutex<Health>,
+    /// What VRRP, health and notifications are configured to do.
+    upkeep: watch_channel::Sender<Upkeep>,
+    audit: Audit,
+    events: Events,
+    store: Store,
     facts: Facts,
     started: Instant,
 }
@@ -55,17 +81,49 @@ pub struct Daemon<P> {
 impl<P: Plane> Daemon<P> {
     /// Takes over what is in the tables; new tables are empty.
     pub fn adopt(plane: P, facts: Facts) -> Result<Self, control::Error<P::Error>> {
-        Ok(Self {
-            marks: Mutex::new(settings::adopt_marks(&plane)),
-            drains: Mutex::default(),
-            director: Mutex::new(Director::adopt(&plane, monotonic())?),
+        let director = Director::adopt(&plane, monotonic())?;
+        let marks = settings::adopt_marks(&plane);
+        let running = ledger::settings_of(&plane, marks.clone());
+        let store = Store::open(facts.state.clone());
+        let found = director.configuration(&plane);
+        let ledger = store.restore(plane.adopted(), found, running);
+        let daemon = Self {
+            marks: Mutex::new(marks),
+            director: Mutex::new(director),
             plane: RwLock::new(plane),
             interfaces: Mutex::new(Interfaces::default()),
             syncs: Mutex::default(),
             blind: Mutex::default(),
+            health: Mutex::default(),
+            upkeep: watch_channel::Sender::new(ledger.wanted.upkeep().clone()),
+            ledger: Mutex::new(ledger),
+            audit: Audit::new(facts.audit.clone()),
+            events: Events::default(),
+            store,
             facts,
             started: Instant::now(),
-        })
+        };
+        let ledger = daemon.ledger();
+        if let Err(error) = daemon.follow_wanted(&ledger.wanted) {
+            tracing::error!("the tables do not follow what is wanted: {error}");
+        }
+        drop(ledger);
+        Ok(daemon)
+    }
+
+    /// Where whatever happens is told.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// What VRRP, health and notifications are configured to do, now and whenever it changes.
+    pub fn upkeep(&self) -> watch_channel::Receiver<Upkeep> {
+        self.upkeep.subscribe()
+    }
+
+    /// A file in the state directory, if there is one, for what shall outlive the daemon.
+    pub fn state_file(&self, name: &str) -> Option<StateFile> {
+        self.store.file(name)
     }
 
     /// How many services there are.
@@ -100,8 +158,12 @@ impl<P: Plane> Daemon<P> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn drains(&self) -> MutexGuard<'_, Vec<Drain>> {
-        self.drains.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the rates follow. Commands need not wait while counters are read.
@@ -111,63 +173,6 @@ impl<P: Plane> Daemon<P> {
         let counters = counters.map_err(control::Error::Tables)?;
         let mut director = self.director();
         director.estimate_from(&*self.plane(), version, &counters)
-    }
-
-    /// One change, whoever it is for.
-    fn carry_out(&self, change: &Change) -> Result<(), api::Error> {
-        if let Change::SetMarks(rules) = change {
-            return self.set_marks(rules.clone());
-        }
-        if let Change::Drain {
-            key,
-            address,
-            timeout,
-        } = change
-        {
-            return self
-                .start_draining(*key, *address, *timeout)
-                .map_err(listing::refusal);
-        }
-        self.make(change.clone()).map_err(listing::refusal)?;
-        if matches!(change, Change::SetSysctls(_)) {
-            self.follow_machine();
-        }
-        Ok(())
-    }
-
-    /// One change, on the director.
-    fn make(&self, change: Change) -> Result<(), control::Error<P::Error>> {
-        let mut director = self.director();
-        let plane = &*self.plane();
-        let now: Duration = monotonic();
-        match change {
-            Change::AddService(service) => director.add_service(plane, service, now),
-            Change::EditService { key, edit } => {
-                let old = director.service(plane, &key)?.service;
-                director.edit_service(plane, edit.of(old))
-            }
-            Change::DeleteService(key) => director.delete_service(plane, &key, now),
-            Change::Flush => director.flush(plane, now),
-            Change::AddServer { key, server } => director.add_server(plane, &key, server, now),
-            Change::EditServer { key, address, edit } => {
-                let old = director.server(plane, &key, address)?;
-                let server = edit
-                    .of(old)
-                    .map_err(|refusal| control::Error::OutOfRange(refusal.message))?;
-                director.edit_server(plane, &key, server)
-            }
-            Change::DeleteServer { key, address } => {
-                director.delete_server(plane, &key, address, now)
-            }
-            Change::Zero(key) => director.zero(plane, key.as_ref()),
-            Change::SetTimeouts(timeouts) => director.set_timeouts(plane, timeouts),
-            Change::SetSysctls(sysctls) => {
-                director.set_sysctls(plane, &sysctls);
-                Ok(())
-            }
-            // Not the director's.
-            Change::SetMarks(_) | Change::Drain { .. } => Ok(()),
-        }
     }
 }
 
@@ -223,12 +228,12 @@ impl<P: Plane> Management for Daemon<P> {
             daemon.role.name(),
             daemon.interface
         );
-        logged(peer, &what, self.start_sync(daemon))
+        self.audited(peer, &what, self.start_sync(daemon))
     }
 
     fn stop_sync_daemon(&self, peer: Peer, role: SyncRole) -> Result<(), api::Error> {
         let what = format!("stop {} sync daemon", role.name());
-        logged(peer, &what, self.stop_sync(role))
+        self.audited(peer, &what, self.stop_sync(role))
     }
 
     fn change(&self, peer: Peer, change: Change) -> Result<(), api::Error> {
@@ -246,13 +251,13 @@ impl<P: Plane> Management for Daemon<P> {
             | Change::SetMarks(_)
             | Change::Drain { .. } => Ok(()),
         };
-        let made = outcome.and_then(|()| self.carry_out(&change));
+        let made = outcome.and_then(|()| self.change_by_hand(&peer, &change));
         if made.is_ok()
             && let Change::AddServer { server, .. } = &change
         {
             self.learn_ways_to([server.address.ip()]);
         }
-        logged(peer, &change.to_string(), made)
+        logged(&peer, &change.to_string(), made)
     }
 
     fn plan(&self, document: &Document) -> Result<types::Plan, api::Error> {
@@ -260,13 +265,61 @@ impl<P: Plane> Management for Daemon<P> {
     }
 
     fn apply(&self, peer: Peer, document: &Document) -> Result<types::Plan, api::Error> {
-        self.apply_document(peer, document)
+        self.apply_document(&peer, document)
+    }
+
+    fn history(&self) -> Result<types::History, api::Error> {
+        Ok(self.list_history())
+    }
+
+    fn revision(&self, number: u64) -> Result<types::Revision, api::Error> {
+        self.show_revision(number)
+    }
+
+    fn rollback(
+        &self,
+        peer: Peer,
+        before: Option<u64>,
+        dry: bool,
+    ) -> Result<types::Plan, api::Error> {
+        self.go_back(&peer, before, dry)
+    }
+
+    fn drift(&self) -> Result<types::Drift, api::Error> {
+        Ok(self.describe_drift())
+    }
+
+    fn audit(&self, limit: usize) -> Result<types::Audit, api::Error> {
+        Ok(types::Audit {
+            file: self.audit.path().map(|path| path.display().to_string()),
+            failing: self.audit.failing(),
+            entries: self.audit.last(limit),
+        })
+    }
+
+    fn maintenance(&self) -> Result<types::Maintenance, api::Error> {
+        Ok(self.list_maintenance())
+    }
+
+    fn set_maintenance(
+        &self,
+        peer: Peer,
+        target: Target,
+        on: bool,
+    ) -> Result<types::Maintenance, api::Error> {
+        self.change_maintenance(&peer, target, on)?;
+        Ok(self.list_maintenance())
+    }
+
+    fn events(&self) -> Result<Receiver<Arc<types::Event>>, api::Error> {
+        let ends = || api::Error::new(api::Code::Internal, "the daemon ends");
+        self.events.listen().ok_or_else(ends)
     }
 }
 
 /// Says in the log what somebody did, or could not do.
-fn logged(peer: Peer, what: &str, outcome: Result<(), api::Error>) -> Result<(), api::Error> {
-    let Peer { user, process, .. } = peer;
+fn logged(peer: &Peer, what: &str, outcome: Result<(), api::Error>) -> Result<(), api::Error> {
+    let Peer { user, process, .. } = *peer;
     match &outcome {
         Ok(()) => tracing::info!(user, process, "{what}"),
         Err(error) => tracing::info!(user, process, "{what}: refused: {error}"),

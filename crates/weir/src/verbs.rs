@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use weir_api::client::Client;
+use weir_api::management::Document;
 
 use crate::exit::{Code, Failure, Outcome};
 
@@ -72,18 +73,26 @@ pub fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// The text of a configuration file; `-` is standard input.
-fn read_document(path: &Path) -> Result<String, Failure> {
-    let text = if path == Path::new("-") {
-        io::read_to_string(io::stdin())
-    } else {
+/// A configuration file; `-` is standard input.
+fn read_document(path: &Path, keep: bool) -> Result<Document, Failure> {
+    let is_file = path != Path::new("-");
+    let text = if is_file {
         fs::read_to_string(path)
+    } else {
+        io::read_to_string(io::stdin())
     };
-    text.map_err(|error| {
+    let text = text.map_err(|error| {
         Failure::new(
             Code::Usage,
             format!("cannot read {}: {error}", path.display()),
         )
+    })?;
+    let whole = fs::canonicalize(path).ok().filter(|_| is_file);
+    Ok(Document {
+        name: path.display().to_string(),
+        text,
+        path: whole.map(|path| path.display().to_string()),
+        keep,
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{self, FromRequest, FromRequestParts, Request};
+use axum::extract::{self, ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +12,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Code, Error, ErrorBody};
-use crate::management::Management;
+use crate::management::{Management, Peer};
+
+/// The longest name that is kept of who asks.
+const LONGEST_AGENT: usize = 64;
+
+/// Who asks.
+pub struct Caller(pub Peer);
 
 /// The names in a path.
 pub struct Path<T>(pub T);
@@ -46,6 +52,22 @@ pub async fn ask<T: Send + 'static>(
                 "the director failed on this request: its log says where; please report it",
             )))
         }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let caller = ConnectInfo::<Peer>::from_request_parts(parts, state).await;
+        let ConnectInfo(mut peer) =
+            caller.map_err(|error| Refusal(Error::new(Code::Internal, error.body_text())))?;
+        let agent = parts.headers.get(header::USER_AGENT);
+        peer.agent = agent.and_then(|agent| agent.to_str().ok()).map(|agent| {
+            let agent: String = agent.chars().take(LONGEST_AGENT).collect();
+            agent
+        });
+        Ok(Self(peer))
     }
 }
 

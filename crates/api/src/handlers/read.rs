@@ -48,7 +48,8 @@ pub fn filter(query: types::ConnectionQuery) -> Result<ConnectionFilter, Error> 
     })
 }
 
-fn host(text: &str) -> Result<Host, Error> {
+/// An address, with or without a port.
+pub fn host(text: &str) -> Result<Host, Error> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(Host {
             address: address.ip(),
@@ -64,6 +65,22 @@ fn host(text: &str) -> Result<Host, Error> {
             "{text:?} is not an address: expected 192.0.2.10 or 192.0.2.10:80, \
              2001:db8::1 or [2001:db8::1]:80"
         ))),
+    }
+}
+
+impl TryFrom<&types::NewService> for Service {
+    type Error = Error;
+
+    fn try_from(new: &types::NewService) -> Result<Self, Error> {
+        new_service(new)
+    }
+}
+
+impl TryFrom<&types::NewServer> for RealServer {
+    type Error = Error;
+
+    fn try_from(new: &types::NewServer) -> Result<Self, Error> {
+        new_server(new)
     }
 }
 

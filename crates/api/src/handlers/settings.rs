@@ -1,16 +1,16 @@
 //! Sysctls, rules for firewall marks, and draining.
 
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use config::model::MarkRule;
 use config::sysctl::{BadSysctl, Sysctls};
 use weir_config as config;
 
-use super::extract::{Answer, Body, Path, Refusal, ask};
+use super::extract::{Answer, Body, Caller, Path, Refusal, ask};
 use super::{Director, change};
 use crate::error::{Code, Error, ErrorBody};
 use crate::key::{Key, parse_address};
-use crate::management::{Change, Peer};
+use crate::management::Change;
 use crate::types;
 
 /// All sysctls of IPVS.
@@ -30,7 +30,7 @@ pub async fn sysctls(State(director): Director) -> Result<Answer<types::Sysctls>
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 pub async fn set_sysctl(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Path(name): Path<String>,
     Body(new): Body<types::NewValue>,
 ) -> Result<StatusCode, Refusal> {
@@ -61,7 +61,7 @@ pub async fn marks(State(director): Director) -> Result<Answer<types::Marks>, Re
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 pub async fn set_marks(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Body(new): Body<types::Marks>,
 ) -> Result<StatusCode, Refusal> {
     let rules: Result<Vec<MarkRule>, Error> = new.marks.iter().map(MarkRule::try_from).collect();
@@ -75,7 +75,7 @@ pub async fn set_marks(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 pub async fn drain(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Path((key, address)): Path<(String, String)>,
     Body(new): Body<types::NewDrain>,
 ) -> Result<StatusCode, Refusal> {

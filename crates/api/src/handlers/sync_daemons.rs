@@ -1,13 +1,12 @@
 //! The paths of the sync daemons.
 
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use weir_config::model;
 
 use super::Director;
-use super::extract::{Answer, Body, Path, Refusal, ask};
+use super::extract::{Answer, Body, Caller, Path, Refusal, ask};
 use crate::error::ErrorBody;
-use crate::management::Peer;
 use crate::types::{self, sync_role};
 
 /// The sync daemons that run.
@@ -28,7 +27,7 @@ pub async fn list(State(director): Director) -> Result<Answer<types::SyncDaemons
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 pub async fn start(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Body(daemon): Body<types::SyncDaemon>,
 ) -> Result<StatusCode, Refusal> {
     let daemon = model::SyncDaemon::try_from(daemon)?;
@@ -41,7 +40,7 @@ pub async fn start(
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 pub async fn stop(
     State(director): Director,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Caller(peer): Caller,
     Path(role): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     let role = sync_role(&role)?;

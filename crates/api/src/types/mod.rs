@@ -1,5 +1,6 @@
 //! What travels: services, real servers, connections, counters, timeouts.
 
+mod history;
 mod service;
 mod settings;
 mod sync_daemon;
@@ -11,6 +12,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use weir_config as config;
 
+pub use history::{
+    Audit, AuditEntry, Author, Difference, Drift, Event, History, Maintained, MaintainedServer,
+    Maintenance, NewMaintenance, Revision, Rollback,
+};
 pub use service::{
     NewServer, NewService, Persistence, Server, ServerEdit, Service, ServiceEdit, ServiceTimeouts,
     Services, Tunnel,

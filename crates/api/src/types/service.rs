@@ -268,6 +268,41 @@ impl NewService {
     }
 }
 
+impl From<&model::Service> for NewService {
+    fn from(service: &model::Service) -> Self {
+        let flags = service.flags.names(service.scheduler).into_iter();
+        Self {
+            key: Key(service.key),
+            scheduler: Some(service.scheduler.name().to_owned()),
+            scheduler_flags: flags.map(str::to_owned).collect(),
+            persistence: service.persistence.map(Persistence::from),
+            engine: service.engine.map(|engine| engine.name().to_owned()),
+            one_packet: service.one_packet,
+            timeouts: service.timeouts.into(),
+            refusal: Some(service.refusal.name().to_owned()),
+            local_addresses: service.local_addresses.iter().collect(),
+        }
+    }
+}
+
+impl From<&model::RealServer> for NewServer {
+    fn from(server: &model::RealServer) -> Self {
+        Self {
+            address: server.address.to_string(),
+            forwarding: Some(server.forwarding.name().to_owned()),
+            tunnel: match server.forwarding {
+                model::Forwarding::Tunnel(tunnel) => Some(tunnel.into()),
+                model::Forwarding::Nat | model::Forwarding::Direct | model::Forwarding::FullNat => {
+                    None
+                }
+            },
+            weight: Some(server.weight.get()),
+            upper_threshold: Some(server.thresholds.upper()),
+            lower_threshold: Some(server.thresholds.lower()),
+        }
+    }
+}
+
 impl From<model::Persistence> for Persistence {
     fn from(persistence: model::Persistence) -> Self {
         Self {

@@ -70,6 +70,43 @@ pub struct DirectorConfig {
     pub socket: PathBuf,
     /// Where the tables are pinned.
     pub bpffs: PathBuf,
+    /// Where is kept what outlives the daemon beside the tables: history, maintenance, what was changed
+    /// by hand. Nothing is the daemon's own choice.
+    pub state: Option<PathBuf>,
+    /// The audit log; nothing is a file in `state`.
+    pub audit: Option<PathBuf>,
+    /// What becomes of changes made by hand when the file is read again.
+    pub by_hand: ByHand,
+    /// Whether the file is read again when it changes.
+    pub watch: bool,
+}
+
+/// What becomes of changes made by hand when the file is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ByHand {
+    /// They stay: what the file says anew since it was last read is done, and nothing else.
+    #[default]
+    Keep,
+    /// They go: the file is all that is wanted.
+    FoldBack,
+}
+
+impl ByHand {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Keep, Self::FoldBack];
+
+    /// The name in `weir.toml`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::FoldBack => "fold-back",
+        }
+    }
+
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
 }
 
 impl Default for DirectorConfig {
@@ -79,6 +116,10 @@ impl Default for DirectorConfig {
             mode: Mode::Auto,
             socket: PathBuf::from("/run/weir/weir.sock"),
             bpffs: PathBuf::from("/sys/fs/bpf/weir"),
+            state: None,
+            audit: None,
+            by_hand: ByHand::Keep,
+            watch: false,
         }
     }
 }

@@ -5,13 +5,22 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::reader::{Keys, Placed, Problems, Section, entries, kind, suggestion, text};
-use super::{DirectorConfig, Mode, TableSizes};
+use super::{ByHand, DirectorConfig, Mode, TableSizes};
 use crate::diagnostic::Problem;
 use crate::model::{InterfaceName, Timeouts};
 use crate::sysctl::{self, BadSysctl, Sysctl, Sysctls};
 
 const DIRECTOR: Keys = Keys {
-    known: &["interfaces", "mode", "socket", "bpffs"],
+    known: &[
+        "interfaces",
+        "mode",
+        "socket",
+        "bpffs",
+        "state",
+        "audit",
+        "by_hand",
+        "watch",
+    ],
     later: &[],
 };
 const TABLES: Keys = Keys {
@@ -44,6 +53,10 @@ pub(super) fn director(file: &Section<'_>, problems: &mut Problems) -> DirectorC
     if let Some(bpffs) = path(&section, "bpffs", problems) {
         config.bpffs = bpffs;
     }
+    config.state = path(&section, "state", problems);
+    config.audit = path(&section, "audit", problems);
+    config.by_hand = by_hand(&section, problems);
+    config.watch = section.truth("watch", problems).unwrap_or(false);
     config
 }
 
@@ -166,6 +179,12 @@ fn mode(section: &Section<'_>, problems: &mut Problems) -> Option<Mode> {
         );
     }
     mode
+}
+
+fn by_hand(section: &Section<'_>, problems: &mut Problems) -> ByHand {
+    let names = ByHand::ALL.map(ByHand::name);
+    let named = section.name("by_hand", "`by_hand`", ByHand::from_name, &names, problems);
+    named.unwrap_or_default()
 }
 
 fn path(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<PathBuf> {

@@ -5,7 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use weir_config::file::{Config, DirectorConfig, Mode, TableSizes};
+use weir_config::file::{ByHand, Config, DirectorConfig, Mode, TableSizes};
 use weir_config::model::{
     Engine, Family, Forwarding, GueChecksum, InterfaceName, LocalAddresses, MarkRule, Netmask,
     Persistence, Ports, Prefix, PrefixLength6, Protocol, RealServer, Refusal, Scheduler,
@@ -35,14 +35,22 @@ fn director() -> impl Strategy<Value = DirectorConfig> {
     let path = "/[a-zä\"\\\\ ]{0,9}".prop_map(PathBuf::from);
     let mode = prop::sample::select(&Mode::ALL[..]);
     let interfaces = prop::collection::hash_set("[a-z\"\\\\.0-9]{1,15}", 0..3);
-    (interfaces, mode, path.clone(), path).prop_map(|(interfaces, mode, socket, bpffs)| {
-        DirectorConfig {
+    let paths = (path.clone(), path.clone());
+    let kept = (prop::option::of(path.clone()), prop::option::of(path));
+    let by_hand = prop::sample::select(&ByHand::ALL[..]);
+    let all = (interfaces, mode, paths, kept, by_hand, any::<bool>());
+    all.prop_map(
+        |(interfaces, mode, (socket, bpffs), (state, audit), by_hand, watch)| DirectorConfig {
             interfaces: interfaces.into_iter().collect(),
             mode,
             socket,
             bpffs,
-        }
-    })
+            state,
+            audit,
+            by_hand,
+            watch,
+        },
+    )
 }
 
 fn tables() -> impl Strategy<Value = TableSizes> {

@@ -1,70 +1,63 @@
 //! Configuration files: what they would change, and making it so.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use api::error::Diagnostic;
 use api::management::Document;
 use api::{Code, Error, Peer, types};
-use config::file::Config;
-use config::model::{MarkRule, RealServer, Service, Timeouts};
-use config::sysctl;
-use control::plan::{self, Change};
-use host::clock::monotonic;
+use config::file::{self, Config};
+use control::history::Through;
+use control::wanted::{Alteration, ByHand, Wanted};
 use weir_api as api;
 use weir_config as config;
 use weir_control as control;
-use weir_host as host;
 
-use super::{Daemon, listing};
+use super::Daemon;
+use super::ledger::Cause;
 use crate::plane::Plane;
 
 /// So many mistakes of a file are shown.
 const MOST_SHOWN: usize = 50;
 
-/// What becomes of services that a file does not name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unnamed {
-    /// They stay: somebody made them by hand.
-    Stay,
-    /// They go: the file is all that is wanted.
-    Go,
-}
-
 impl<P: Plane> Daemon<P> {
-    /// Adds what a configuration file names, and changes what differs from it. Services that it
-    /// does not name stay as they are: somebody made them by hand.
-    pub fn add_configured(&self, config: &Config) -> Result<types::Plan, Error> {
-        let plan = self.make_so(config, Unnamed::Stay)?;
-        if !config.marks.is_empty() {
-            self.set_marks(config.marks.clone())?;
-        }
-        self.learn_ways();
-        Ok(plan)
+    /// Makes what the daemon's own file says wanted; what was changed by hand stays or goes, as that
+    /// file says.
+    pub fn follow_file(
+        &self,
+        source: &str,
+        config: &Config,
+        through: Through,
+    ) -> Result<types::Plan, Error> {
+        let by_hand = match config.director.by_hand {
+            file::ByHand::Keep => ByHand::Kept,
+            file::ByHand::FoldBack => ByHand::FoldedBack,
+        };
+        let cause = Cause::itself(through, source);
+        self.make_so(source, config, by_hand, &cause)
     }
 
-    /// What a document would change, if it were all that is wanted.
+    /// What a document would change.
     pub(super) fn plan_document(&self, document: &Document) -> Result<types::Plan, Error> {
-        let config = read(document)?;
-        let director = self.director();
-        let plane = self.plane();
-        let current = director.configuration(&*plane);
-        let changes = changes(&current, &config, Unnamed::Go);
-        let plan = self.describe_plan(&changes, &settings(&*plane, &config), &config, Unnamed::Go);
-        drop((plane, director));
+        let config = Arc::new(read(document)?);
+        let alterations = {
+            let ledger = self.ledger();
+            let next = after_reading(&ledger.wanted, document, &config);
+            ledger.wanted.alterations(&next)
+        };
+        let plan = self.describe_plan(&alterations, &config);
         give_memory_back();
         Ok(plan)
     }
 
-    /// Makes a document all that is wanted.
+    /// Makes a document wanted.
     pub(super) fn apply_document(
         &self,
-        peer: Peer,
+        peer: &Peer,
         document: &Document,
     ) -> Result<types::Plan, Error> {
         let config = read(document)?;
-        let plan = self.make_so(&config, Unnamed::Go)?;
-        self.set_marks(config.marks)?;
-        self.learn_ways();
+        let cause = Cause::of(peer, format!("apply {}", document.name));
+        let plan = self.make_so(source(document), &config, by_hand(document), &cause)?;
         for change in &plan.changes {
             tracing::info!(user = peer.user, process = peer.process, "{change}");
         }
@@ -72,35 +65,27 @@ impl<P: Plane> Daemon<P> {
         Ok(plan)
     }
 
-    fn make_so(&self, config: &Config, unnamed: Unnamed) -> Result<types::Plan, Error> {
-        let mut director = self.director();
-        let plane = &*self.plane();
-        let now: Duration = monotonic();
-        let changes = changes(&director.configuration(plane), config, unnamed);
-        let settings = settings(plane, config);
-        director
-            .apply(plane, &changes, now)
-            .map_err(listing::refusal)?;
-        director
-            .set_timeouts(plane, config.timeouts)
-            .map_err(listing::refusal)?;
-        director.set_sysctls(plane, &config.sysctls);
-        Ok(self.describe_plan(&changes, &settings, config, unnamed))
+    fn make_so(
+        &self,
+        source: &str,
+        config: &Config,
+        by_hand: ByHand,
+        cause: &Cause,
+    ) -> Result<types::Plan, Error> {
+        let config = Arc::new(config.clone());
+        let alterations = {
+            let mut ledger = self.ledger();
+            let next = ledger.wanted.after_reading(source, &config, by_hand);
+            self.make_wanted(&mut ledger, next, cause)?
+        };
+        self.learn_ways();
+        self.follow_machine();
+        Ok(self.describe_plan(&alterations, &config))
     }
 
-    fn describe_plan(
-        &self,
-        changes: &[Change],
-        settings: &[String],
-        config: &Config,
-        unnamed: Unnamed,
-    ) -> types::Plan {
-        let changes = changes.iter().map(ToString::to_string);
-        let settings = settings.iter().cloned();
-        let kept = unnamed == Unnamed::Stay && config.marks.is_empty();
-        let marks = marks_changed(&self.list_marks(), &config.marks).filter(|_| !kept);
+    fn describe_plan(&self, alterations: &[Alteration], config: &Config) -> types::Plan {
         types::Plan {
-            changes: changes.chain(settings).chain(marks).collect(),
+            changes: alterations.iter().flat_map(Alteration::lines).collect(),
             notes: self.notes(config),
         }
     }
@@ -124,12 +109,6 @@ impl<P: Plane> Daemon<P> {
         }
         notes
     }
-}
-
-/// Rules for firewall marks are told by their number: a change of one is all of them anew.
-fn marks_changed(from: &[MarkRule], to: &[MarkRule]) -> Option<String> {
-    let (before, after) = (from.len(), to.len());
-    (from != to).then(|| format!("~ rules for firewall marks {before} -> {after}"))
 }
 
 /// A large document takes many times its size for a moment, which the allocator would keep for
@@ -171,47 +150,20 @@ pub fn shown(diagnostics: &[config::diagnostic::Diagnostic]) -> String {
     format!("nothing was changed:\n{}", shown.join("\n\n"))
 }
 
-fn changes(
-    current: &[(Service, Vec<RealServer>)],
-    config: &Config,
-    unnamed: Unnamed,
-) -> Vec<Change> {
-    match unnamed {
-        Unnamed::Stay => plan::plan_named(current, &config.services),
-        Unnamed::Go => plan::plan(current, &config.services),
+/// What a document is called: the file's whole name, where it is one.
+fn source(document: &Document) -> &str {
+    document.path.as_deref().unwrap_or(&document.name)
+}
+
+const fn by_hand(document: &Document) -> ByHand {
+    match document.keep {
+        true => ByHand::Kept,
+        false => ByHand::FoldedBack,
     }
 }
 
-/// What changes beside the services, a line each.
-fn settings<P: Plane>(plane: &P, config: &Config) -> Vec<String> {
-    let cells = plane.settings();
-    let Timeouts { tcp, tcp_fin, udp } = control::settings::timeouts(cells);
-    let wanted = config.timeouts;
-    let now = |which| control::settings::sysctl(cells, which);
-    let sysctls = sysctl::named().filter_map(|which| {
-        let mut wanted = config.sysctls.shown();
-        let (name, to) = wanted.find(|(name, _)| *name == which.name())?;
-        let from = sysctl::show(which, now);
-        let differ = from != to;
-        let line = || format!("~ {name} {from} -> {to}").replace('\t', " ");
-        differ.then(line)
-    });
-    [
-        ("timeout tcp", tcp, Some(wanted.tcp).filter(|one| *one != 0)),
-        (
-            "timeout tcp-fin",
-            tcp_fin,
-            Some(wanted.tcp_fin).filter(|one| *one != 0),
-        ),
-        ("timeout udp", udp, Some(wanted.udp).filter(|one| *one != 0)),
-    ]
-    .into_iter()
-    .filter_map(|(name, from, to)| {
-        let to = to.filter(|to| *to != from)?;
-        Some(format!("~ {name} {from} -> {to}"))
-    })
-    .chain(sysctls)
-    .collect()
+fn after_reading(wanted: &Wanted, document: &Document, config: &Arc<Config>) -> Wanted {
+    wanted.after_reading(source(document), config, by_hand(document))
 }
 
 #[cfg(test)]

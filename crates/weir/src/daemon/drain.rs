@@ -1,14 +1,15 @@
 //! Real servers that get no new connections, and are removed with their last one.
 //!
-//! The daemon sees to it, so whoever asked for it may go. A daemon that ends forgets it: the real
-//! server stays, with weight 0.
+//! The daemon sees to it, so whoever asked for it may go, and the next daemon goes on with it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use api::{Key, types};
-use config::model::{RealServer, ServiceKey, Weight};
-use control::ServerListing;
+use api::{Key, time, types};
+use config::model::ServiceKey;
+use control::history::Through;
+use control::plan::Change;
+use control::wanted::{Alteration, DrainOrder, Wanted};
+use control::{Director, ServerListing};
 use host::clock::monotonic;
 use weir_api as api;
 use weir_config as config;
@@ -16,94 +17,85 @@ use weir_control as control;
 use weir_host as host;
 
 use super::Daemon;
+use super::ledger::Cause;
 use crate::plane::Plane;
 
-/// One that drains.
-#[derive(Clone, Copy, Debug)]
-pub struct Drain {
-    service: ServiceKey,
-    server: SocketAddr,
-    /// When it is removed all the same.
-    until: Option<Duration>,
-}
-
 impl<P: Plane> Daemon<P> {
-    /// Lets a real server drain.
-    pub(super) fn start_draining(
-        &self,
-        service: ServiceKey,
-        server: SocketAddr,
-        timeout: Option<u32>,
-    ) -> Result<(), control::Error<P::Error>> {
-        let mut director = self.director();
-        let plane = &*self.plane();
-        let old = director.server(plane, &service, server)?;
-        let quiesced = RealServer {
-            weight: Weight::QUIESCED,
-            ..old
-        };
-        director.edit_server(plane, &service, quiesced)?;
-        let until = timeout.map(|seconds| monotonic() + Duration::from_secs(seconds.into()));
-        let mut drains = self.drains();
-        drains.retain(|one| (one.service, one.server) != (service, server));
-        drains.push(Drain {
-            service,
-            server,
-            until,
-        });
-        Ok(())
-    }
-
-    /// Removes those that have drained. Who was given a weight again, or is gone, drains no more.
+    /// Removes those that have drained.
     pub(super) fn drain(&self) {
-        let mut director = self.director();
-        let plane = &*self.plane();
-        let now = monotonic();
-        self.drains().retain(|one| {
-            let Ok(service) = director.service(plane, &one.service) else {
-                return false;
+        let mut ledger = self.ledger();
+        let drains: Vec<_> = ledger.wanted.drains().collect();
+        let mut gone = Vec::new();
+        for (service, server, order) in drains {
+            let wanted = ledger.wanted.service(&service);
+            let Some(old) = wanted.and_then(|one| one.server(server)).copied() else {
+                gone.extend(ledger.wanted.calling_off(service, server));
+                continue;
             };
-            let mut servers = service.servers.iter();
-            let Some(server) = servers.find(|server| server.server.address == one.server) else {
-                return false;
-            };
-            if server.server.weight != Weight::QUIESCED {
-                tracing::info!("server {} of {} drains no more", one.server, one.service);
-                return false;
+            let mut director = self.director();
+            let plane = &*self.plane();
+            let left = connections_of(&director, plane, &service, server);
+            if left != 0 && order.until.is_none_or(|until| time::now() < until) {
+                continue;
             }
-            let left = connections(server);
-            if left != 0 && one.until.is_none_or(|until| now < until) {
-                return true;
+            if director.server(plane, &service, server).is_ok() {
+                let removed = director.delete_server(plane, &service, server, monotonic());
+                if let Err(error) = removed {
+                    tracing::warn!("a drained server stays: {error}");
+                    continue;
+                }
             }
-            match director.delete_server(plane, &one.service, one.server, now) {
-                Ok(()) => tracing::info!(
-                    "server {} of {} has drained, {left} connections left: removed",
-                    one.server,
-                    one.service
-                ),
-                Err(error) => tracing::warn!("a drained server stays: {error}"),
-            }
-            false
-        });
+            tracing::info!(
+                "server {server} of {service} has drained, {left} connections left: removed"
+            );
+            let server = old;
+            gone.push(Alteration::Service(Change::DeleteServer {
+                service,
+                server,
+            }));
+        }
+        if gone.is_empty() {
+            return;
+        }
+        let cause = Cause::itself(Through::Daemon, "it has drained");
+        self.commit(&mut ledger, &cause, gone);
+        if let Err(error) = self.follow_wanted(&ledger.wanted) {
+            tracing::warn!("health does not follow what has drained: {error}");
+        }
     }
 
     /// Those that drain.
-    pub(super) fn draining(&self, director: &control::Director, plane: &P) -> Vec<types::Drain> {
-        let drains = self.drains().clone();
-        let now = monotonic();
-        let describe = |one: Drain| {
-            let service = director.service(plane, &one.service).ok()?;
-            let mut servers = service.servers.iter();
-            let server = servers.find(|server| server.server.address == one.server)?;
-            Some(types::Drain {
-                service: Key(one.service),
-                server: one.server,
-                connections: connections(server),
-                seconds_left: one.until.map(|until| until.saturating_sub(now).as_secs()),
-            })
-        };
-        drains.into_iter().filter_map(describe).collect()
+    pub(super) fn draining(
+        &self,
+        wanted: &Wanted,
+        director: &Director,
+        plane: &P,
+    ) -> Vec<types::Drain> {
+        let now = time::now();
+        let describe =
+            |(service, server, order): (ServiceKey, SocketAddr, DrainOrder)| types::Drain {
+                service: Key(service),
+                server,
+                connections: connections_of(director, plane, &service, server),
+                seconds_left: order.until.map(|until| until.saturating_sub(now).as_secs()),
+            };
+        wanted.drains().map(describe).collect()
     }
+}
+
+/// All of a real server that is in the tables.
+fn connections_of<P: Plane>(
+    director: &Director,
+    plane: &P,
+    service: &ServiceKey,
+    server: SocketAddr,
+) -> u32 {
+    let Ok(service) = director.service(plane, service) else {
+        return 0;
+    };
+    let mut servers = service.servers.iter();
+    let found = servers.find(|one| one.server.address == server);
+    found.map_or(0, connections)
 }
 
 const fn connections(server: &ServerListing) -> u32 {

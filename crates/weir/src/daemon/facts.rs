@@ -11,6 +11,10 @@ pub struct Facts {
     pub bpffs: PathBuf,
     /// Its configuration file, if it read one.
     pub config: Option<PathBuf>,
+    /// Where it keeps what shall outlive it beside the tables; nothing is nowhere.
+    pub state: Option<PathBuf>,
+    /// The audit log's file; nothing is none.
+    pub audit: Option<PathBuf>,
     /// The kernel's release.
     pub kernel: String,
     /// Whether what is pinned vanishes with the daemon's mount namespace.

@@ -1,7 +1,6 @@
 //! The daemon at work: the API, the tasks and the signals.
 
 use std::env;
-use std::fs;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -11,32 +10,45 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use weir_api::server;
-use weir_config as config;
 
-use super::{Daemon, configuration, tasks};
+use super::{Daemon, tasks, watch};
 use crate::exit;
 use crate::plane::Plane;
 
 /// How long requests that have begun may take when the daemon is told to end.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// The daemon's own configuration file.
+#[derive(Clone, Debug)]
+pub struct OwnFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it is read again when it changes.
+    pub watch: bool,
+}
+
 /// Answers until SIGTERM or SIGINT; SIGHUP reads `file` again. Says `ready` once it answers.
 pub async fn serve<P: Plane>(
     daemon: Arc<Daemon<P>>,
     listener: UnixListener,
-    file: Option<PathBuf>,
+    file: Option<OwnFile>,
     ready: &str,
 ) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
     tasks::start(&daemon)?;
-    tokio::spawn(reload_on(hangup, Arc::clone(&daemon), file));
+    if let Some(file) = file.as_ref().filter(|file| file.watch) {
+        watch::reload_when_changed(&daemon, file.path.clone())?;
+    }
+    let file = file.map(|file| file.path);
+    tokio::spawn(watch::reload_on(hangup, Arc::clone(&daemon), file));
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(server::serve(listener, daemon, async {
+    let director: Arc<dyn weir_api::Management> = daemon.clone();
+    let server = tokio::spawn(server::serve(listener, director, async {
         let _ = stopped.await;
     }));
     exit::say(&format!("weir: {ready}"));
@@ -46,43 +58,14 @@ pub async fn serve<P: Plane>(
         _ = interrupt.recv() => {}
     }
     drop(stop);
-    match tokio::time::timeout(GRACE, server).await {
+    daemon.events().close();
+    let outcome = match tokio::time::timeout(GRACE, server).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => Err(io::Error::other(panic)),
         Err(_) => Ok(()),
-    }
-}
-
-/// Reads the configuration again at each signal. A file with a mistake changes nothing.
-async fn reload_on<P: Plane>(mut hangup: Signal, daemon: Arc<Daemon<P>>, file: Option<PathBuf>) {
-    while hangup.recv().await.is_some() {
-        let Some(file) = file.clone() else {
-            tracing::warn!("SIGHUP: there is no configuration file to read again");
-            continue;
-        };
-        let daemon = Arc::clone(&daemon);
-        let _ = tokio::task::spawn_blocking(move || reload(&daemon, file)).await;
-    }
-}
-
-fn reload<P: Plane>(daemon: &Daemon<P>, file: PathBuf) {
-    let name = file.display().to_string();
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) => return tracing::error!("{name} cannot be read again: {error}"),
     };
-    match config::file::parse(&text, &name) {
-        Err(diagnostics) => tracing::error!("{}", configuration::shown(&diagnostics)),
-        Ok(config) => match daemon.add_configured(&config) {
-            Err(error) => tracing::error!("{name}: {error}"),
-            Ok(plan) => {
-                tracing::info!("{name} was read again: {} changes", plan.changes.len());
-                for change in plan.changes {
-                    tracing::info!("configuration: {change}");
-                }
-            }
-        },
-    }
+    daemon.save_state();
+    outcome
 }
 
 /// Tells the service manager that the daemon is ready, if one asks (sd_notify(3)).

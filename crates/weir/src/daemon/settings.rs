@@ -54,11 +54,10 @@ impl<P: Plane> Daemon<P> {
     }
 
     /// Sets all of them.
-    pub(super) fn set_marks(&self, rules: Vec<MarkRule>) -> Result<(), api::Error> {
-        let plane = self.plane();
+    pub(super) fn write_marks(&self, plane: &P, rules: &[MarkRule]) -> Result<(), api::Error> {
         let mut marks = self.marks();
-        write_marks(&*plane, &rules)?;
-        *marks = rules;
+        write_marks(plane, rules)?;
+        *marks = rules.to_vec();
         Ok(())
     }
 

@@ -24,6 +24,7 @@ const NEARLY_FULL: u64 = 9;
 impl<P: Plane> Daemon<P> {
     /// What the director says of itself.
     pub(super) fn describe(&self) -> Result<Status, Error> {
+        let ledger = self.ledger();
         let director = self.director();
         let plane = self.plane();
         let configuration = director.configuration(&*plane);
@@ -38,6 +39,10 @@ impl<P: Plane> Daemon<P> {
                  follow a changed route up to a second late."
             ));
         }
+        if let Some(why) = self.audit.failing() {
+            warnings.push(format!("changes are made and not audited: {why}"));
+        }
+        warnings.extend(self.store.failing());
         if self.facts.fleeting {
             warnings.push(format!(
                 "{} is mounted in the daemon's own mount namespace: when the daemon ends, its \
@@ -73,7 +78,7 @@ impl<P: Plane> Daemon<P> {
                 .filter(|one| one.value != one.default)
                 .collect(),
             marks: self.list_marks().iter().map(Mark::from).collect(),
-            draining: self.draining(&director, &*plane),
+            draining: self.draining(&ledger.wanted, &director, &*plane),
             reasons: listing::reasons(&*plane)?,
         })
     }

@@ -25,6 +25,8 @@ const ADDRESSES_EVERY: Duration = Duration::from_secs(1);
 const CONFIRM_EVERY: Duration = Duration::from_secs(10);
 /// As many neighbours are confirmed in a second at most, each with a packet on its link.
 const CONFIRM_AT_ONCE: usize = 50;
+/// Changes that come in this time are written together.
+const BURST: Duration = Duration::from_millis(200);
 /// One event is seldom alone: a device that comes up sends several.
 const SETTLE: Duration = Duration::from_millis(50);
 
@@ -53,7 +55,21 @@ pub fn start<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
         }
     });
     confirm_neighbours(daemon);
+    save_changes(daemon);
     watch_network(daemon)
+}
+
+/// What is wanted is written when it has changed, a burst of changes once.
+fn save_changes<P: Plane>(daemon: &Arc<Daemon<P>>) {
+    let daemon = Arc::clone(daemon);
+    let changed = daemon.store.changed();
+    tokio::spawn(async move {
+        loop {
+            changed.notified().await;
+            sleep(BURST).await;
+            in_background(&daemon, Daemon::save_state).await;
+        }
+    });
 }
 
 fn repeat<P: Plane>(daemon: &Arc<Daemon<P>>, every: Duration, work: fn(&Daemon<P>)) {

@@ -17,6 +17,9 @@ connection is lost. A file with a mistake changes nothing.")]
 pub struct Arguments {
     /// The file, or - for standard input
     pub file: PathBuf,
+    /// Let what was changed by hand stay; without it the file is all that is wanted
+    #[arg(long)]
+    keep: bool,
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
@@ -25,10 +28,9 @@ pub struct Arguments {
 
 /// Asks and prints.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let text = read_document(&arguments.file)?;
-    let name = arguments.file.display().to_string();
+    let document = read_document(&arguments.file, arguments.keep)?;
     let client = arguments.target.client()?;
-    let applied = client.apply(&name, &text).map_err(plan::failure)?;
+    let applied = client.apply(&document).map_err(plan::failure)?;
     arguments
         .form
         .print(&applied, |applied| plan::render(applied, "nothing changed"))

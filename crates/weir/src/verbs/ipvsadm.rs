@@ -26,6 +26,9 @@ pub const ABOUT_SAVE: &str = "Print the services as ipvsadm-restore reads them";
 /// What it says of `ipvsadm-restore`.
 pub const ABOUT_RESTORE: &str = "Replace all services by those on standard input";
 
+/// How it calls itself to the daemon.
+pub const AGENT: &str = "ipvsadm";
+
 /// One of the programs that come with ipvsadm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -64,7 +67,7 @@ pub fn run(program: Program, arguments: &[OsString]) -> ExitCode {
     let socket = std::env::var_os(api::SOCKET_VARIABLE)
         .map_or_else(|| PathBuf::from(api::DEFAULT_SOCKET), PathBuf::from);
     let client = match Client::new(&socket) {
-        Ok(client) => client,
+        Ok(client) => client.named(AGENT),
         Err(error) => {
             exit::complain(&format!("{}: {error}", program.name()));
             return ExitCode::from(exit::Code::Usage as u8);

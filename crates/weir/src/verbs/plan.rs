@@ -20,6 +20,9 @@ The file is taken for all that is wanted: services that it does not name would b
 pub struct Arguments {
     /// The file, or - for standard input
     pub file: PathBuf,
+    /// Let what was changed by hand stay; without it the file is all that is wanted
+    #[arg(long)]
+    keep: bool,
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
@@ -28,10 +31,9 @@ pub struct Arguments {
 
 /// Asks and prints.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let text = read_document(&arguments.file)?;
-    let name = arguments.file.display().to_string();
+    let document = read_document(&arguments.file, arguments.keep)?;
     let client = arguments.target.client()?;
-    let plan = client.plan(&name, &text).map_err(failure)?;
+    let plan = client.plan(&document).map_err(failure)?;
     arguments
         .form
         .print(&plan, |plan| render(plan, "nothing would change"))

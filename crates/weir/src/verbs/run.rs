@@ -14,7 +14,8 @@ use weir_config as config;
 use weir_control as control;
 use weir_host as host;
 
-use crate::daemon::{AttachError, Daemon, Facts, serving};
+use crate::daemon::serving::{self, OwnFile};
+use crate::daemon::{AttachError, Daemon, Facts};
 use crate::exit::{self, Code, Failure, Outcome};
 use crate::plane::Plane;
 use settings::Settings;
@@ -24,6 +25,11 @@ pub const DEFAULT_CONFIG: &str = "/etc/weir/weir.toml";
 /// Where tables and programs are pinned.
 pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf/weir";
 
+/// Where is kept what outlives the daemon.
+const DEFAULT_STATE: &str = "/var/lib/weir";
+/// The audit log.
+const DEFAULT_AUDIT: &str = "/var/log/weir/audit.jsonl";
+
 /// Run the director's daemon, in the foreground
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -31,8 +37,9 @@ pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf/weir";
   weir run --config /etc/weir/weir.toml
   ip netns exec blue weir run --interface eth0 --socket /run/weir/blue.sock --bpffs /run/weir/blue
 
-What is said here goes before what the file says. Services of the file are added, and changed where
-they differ; services made by hand (with ipvsadm) stay. SIGHUP reads the file again.
+What is said here goes before what the file says. SIGHUP reads the file again: what it says anew is
+done, and what was changed by hand (with ipvsadm) stays, unless `by_hand = \"fold-back\"` stands under
+[director]. A file with a mistake changes nothing.
 
 When the daemon ends, stopped or killed, the programs stay attached and forwarding goes on; the next
 one goes on with the same services, connections and counters. `weir detach` takes everything out.")]
@@ -52,6 +59,13 @@ pub struct Arguments {
     /// How to take them [default: auto] [possible values: auto, xdp, xdp-generic, tc]
     #[arg(long, value_parser = parse_mode)]
     mode: Option<Mode>,
+    /// Where to keep history, maintenance and what was changed by hand [default: /var/lib/weir; with
+    /// another --bpffs beside the socket]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Read the configuration file again whenever it changes
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Runs until a signal ends it.
@@ -68,6 +82,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
         socket: settings.socket.clone(),
         bpffs: settings.bpffs.clone(),
         config: settings.file.clone(),
+        state: Some(settings.state.clone()),
+        audit: Some(settings.audit.clone()),
         kernel: kernel::release(),
         fleeting: held.fleeting,
     };
@@ -152,11 +168,11 @@ fn own<P: Plane>(plane: &P, settings: &Settings) -> Outcome {
 
 fn serve<P: Plane>(daemon: Arc<Daemon<P>>, settings: &Settings) -> Outcome {
     let failed = |error: &dyn std::error::Error| Failure::new(Code::Failed, with_causes(error));
-    let added = daemon
-        .add_configured(&settings.config)
-        .map_err(|error| failed(&error))?;
-    for change in &added.changes {
-        tracing::info!("configuration: {change}");
+    if let Some(file) = &settings.file {
+        let read = daemon.start_with(file, &settings.config);
+        for change in read.map_err(|error| failed(&error))?.changes {
+            tracing::info!("configuration: {change}");
+        }
     }
     let taken = daemon
         .take(&settings.interfaces, settings.mode)
@@ -177,7 +193,11 @@ fn serve<P: Plane>(daemon: Arc<Daemon<P>>, settings: &Settings) -> Outcome {
             daemon.service_count(),
             settings.socket.display()
         );
-        serving::serve(daemon, listener, settings.file.clone(), &ready)
+        let file = settings.file.clone().map(|path| OwnFile {
+            path,
+            watch: settings.watch,
+        });
+        serving::serve(daemon, listener, file, &ready)
             .await
             .map_err(|error| failed(&error))
     })?;

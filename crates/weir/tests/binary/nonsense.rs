@@ -154,11 +154,18 @@ fn the_document_names_every_path_and_every_path_is_there() {
         names,
         [
             "/v1/apply",
+            "/v1/audit",
             "/v1/connections",
             "/v1/counters",
+            "/v1/drift",
+            "/v1/events",
+            "/v1/history",
+            "/v1/history/{number}",
+            "/v1/maintenance",
             "/v1/marks",
             "/v1/openapi.json",
             "/v1/plan",
+            "/v1/rollback",
             "/v1/services",
             "/v1/services/{key}",
             "/v1/services/{key}/servers",
@@ -176,14 +183,16 @@ fn the_document_names_every_path_and_every_path_is_there() {
     );
     // No path of the document is one that the server does not know, and no method either.
     for (path, methods) in paths {
-        if path == "/v1/openapi.json" {
-            continue; // It has just answered, and it has all those words in it.
+        // The one has just answered, and has all those words in it; the other's answer never ends.
+        if ["/v1/openapi.json", "/v1/events"].contains(&path.as_str()) {
+            continue;
         }
         for method in methods.as_object().expect("methods").keys() {
             let path = path
                 .replace("{key}", "tcp:192.0.2.1:1")
                 .replace("{address}", "10.0.0.1:1")
-                .replace("{role}", "backup");
+                .replace("{role}", "backup")
+                .replace("{number}", "1");
             let answer = director.raw(request(&method.to_uppercase(), &path, "").as_bytes());
             for unknown in ["\"not-found\"", "method-not-allowed", "HTTP/1.1 5"] {
                 assert!(!answer.contains(unknown), "{method} {path}: {answer}");

@@ -159,6 +159,7 @@ pub const fn error_code(code: api::Code) -> ErrorCode {
         api::Code::NoSuchDevice => ErrorCode::NoSuchDevice,
         api::Code::NetworkUnreachable => ErrorCode::NetworkUnreachable,
         api::Code::NotFound
+        | api::Code::RevisionNotFound
         | api::Code::MethodNotAllowed
         | api::Code::TooLarge
         | api::Code::Internal => ErrorCode::Failed,

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use config::file::{Config, Mode};
 use weir_config as config;
 
-use super::{Arguments, DEFAULT_CONFIG};
+use super::{Arguments, DEFAULT_AUDIT, DEFAULT_BPFFS, DEFAULT_CONFIG, DEFAULT_STATE};
 use crate::daemon::configuration;
 use crate::exit::{Code, Failure};
 
@@ -21,6 +21,9 @@ pub struct Settings {
     pub bpffs: PathBuf,
     pub interfaces: Vec<String>,
     pub mode: Mode,
+    pub state: PathBuf,
+    pub audit: PathBuf,
+    pub watch: bool,
 }
 
 impl Settings {
@@ -28,9 +31,26 @@ impl Settings {
         let (file, config) = read(arguments)?;
         let director = config.director.clone();
         let given = |path: &Option<PathBuf>, file: PathBuf| path.clone().unwrap_or(file);
+        let socket = given(&arguments.socket, director.socket);
+        let bpffs = given(&arguments.bpffs, director.bpffs);
+        let named = arguments.state.clone().or(director.state);
+        // One of several directors has its own, as it has its own socket.
+        let state = named.unwrap_or_else(|| match bpffs == Path::new(DEFAULT_BPFFS) {
+            true => PathBuf::from(DEFAULT_STATE),
+            false => socket.with_extension("state"),
+        });
+        let audit = director
+            .audit
+            .unwrap_or_else(|| match state == Path::new(DEFAULT_STATE) {
+                true => PathBuf::from(DEFAULT_AUDIT),
+                false => state.join("audit.jsonl"),
+            });
         Ok(Self {
-            socket: given(&arguments.socket, director.socket),
-            bpffs: given(&arguments.bpffs, director.bpffs),
+            socket,
+            bpffs,
+            state,
+            audit,
+            watch: arguments.watch || director.watch,
             interfaces: if arguments.interfaces.is_empty() {
                 director.interfaces
             } else {

@@ -1,0 +1,102 @@
+//! Real servers in maintenance: no new connections until somebody takes them back.
+
+use api::{Code, Error, Key, Peer, types};
+use config::model::ServiceKey;
+use control::wanted::{Alteration, Target};
+use weir_api as api;
+use weir_config as config;
+use weir_control as control;
+
+use super::Daemon;
+use super::ledger::Cause;
+use crate::plane::Plane;
+
+impl<P: Plane> Daemon<P> {
+    pub(super) fn change_maintenance(
+        &self,
+        peer: &Peer,
+        target: api::management::Target,
+        on: bool,
+    ) -> Result<(), Error> {
+        let target = Target {
+            address: target.server.address,
+            port: target.server.port,
+            service: target.service,
+        };
+        let mut ledger = self.ledger();
+        let wanted = &ledger.wanted;
+        let meant = wanted.meant(&target);
+        let there: Vec<Target> = wanted.maintenance().copied().collect();
+        let alterations: Vec<Alteration> = if on {
+            if meant.is_empty() {
+                return Err(Error::new(
+                    Code::ServerNotFound,
+                    format!("no service has a real server {target}"),
+                ));
+            }
+            let new = !there.contains(&target);
+            let goes = new.then_some(Alteration::Maintenance { target, on: true });
+            goes.into_iter().collect()
+        } else {
+            let taken_back: Vec<_> = there.iter().filter(|one| target.covers(one)).collect();
+            if taken_back.is_empty() {
+                return Err(not_in_maintenance(&target, &there));
+            }
+            let taken_back = taken_back.into_iter();
+            taken_back
+                .map(|target| Alteration::Maintenance {
+                    target: *target,
+                    on: false,
+                })
+                .collect()
+        };
+        let mut services: Vec<ServiceKey> = meant.into_iter().map(|(service, _)| service).collect();
+        services.dedup();
+        let mut next = wanted.clone();
+        next.make(&alterations);
+        {
+            let mut director = self.director();
+            let plane = &*self.plane();
+            self.settle_locked(&next, &mut director, plane, &services)?;
+        }
+        let cause = Cause::of(peer, "maintenance");
+        self.commit(&mut ledger, &cause, alterations);
+        self.follow_wanted(&ledger.wanted)
+    }
+
+    pub(super) fn list_maintenance(&self) -> types::Maintenance {
+        let ledger = self.ledger();
+        let targets = ledger.wanted.maintenance();
+        let maintenance = targets.map(|target| types::Maintained {
+            server: Target {
+                service: None,
+                ..*target
+            }
+            .to_string(),
+            service: target.service.map(Key),
+            servers: ledger
+                .wanted
+                .meant(target)
+                .into_iter()
+                .map(|(service, server)| types::MaintainedServer {
+                    service: Key(service),
+                    server,
+                })
+                .collect(),
+        });
+        types::Maintenance {
+            maintenance: maintenance.collect(),
+        }
+    }
+}
+
+fn not_in_maintenance(target: &Target, there: &[Target]) -> Error {
+    let wider = there.iter().find(|one| one.covers(target));
+    let message = match wider {
+        Some(wider) => {
+            format!("server {target} is in maintenance as {wider}: take that back as a whole")
+        }
+        None => format!("server {target} is not in maintenance"),
+    };
+    Error::new(Code::ServerNotFound, message)
+}

@@ -1,0 +1,342 @@
+//! What outlives the daemon beside the tables: what is wanted, history, and what others keep here.
+//!
+//! ```text
+//!   state.json           what the file said last, and what was changed by hand since
+//!   revisions/17.json    one revision
+//! ```
+//!
+//! Every file is written beside its old one and takes its place whole. A directory that cannot be
+//! written stops nothing and is told of.
+
+mod stored;
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use config::model::{RealServer, Service};
+use control::history::{History, Revision};
+use control::plan::Change;
+use control::settings::Running;
+use control::wanted::{Alteration, Said, Wanted};
+use serde::Serialize;
+use tokio::sync::Notify;
+use weir_config as config;
+use weir_control as control;
+
+use super::Daemon;
+use super::ledger::{Ledger, REVISIONS};
+use crate::plane::Plane;
+use stored::{StoredRevision, StoredState};
+
+const STATE: &str = "state.json";
+const REVISION_DIRECTORY: &str = "revisions";
+const LOCK: &str = "lock";
+
+/// The state directory, if there is one.
+pub struct Store {
+    directory: Option<PathBuf>,
+    /// Held as long as the daemon lives.
+    _lock: Option<File>,
+    changed: Arc<Notify>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// How many changes of each revision have been written.
+    written: HashMap<u64, usize>,
+    failing: Option<String>,
+}
+
+/// A file of the state directory.
+#[derive(Clone, Debug)]
+pub struct StateFile(PathBuf);
+
+impl StateFile {
+    /// What it says, if it is there.
+    pub fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(&self.0) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says something else: wholly or not at all, whatever happens meanwhile.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let directory = self.0.parent().unwrap_or(Path::new("/"));
+        make_directory(directory)?;
+        let mut name = self.0.clone().into_os_string();
+        name.push(".new");
+        let beside = PathBuf::from(name);
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, &self.0)?;
+        File::open(directory)?.sync_all()
+    }
+}
+
+fn make_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(directory)
+}
+
+impl Store {
+    /// That directory. One that another daemon has is none.
+    pub fn open(directory: Option<PathBuf>) -> Self {
+        let mut failing = None;
+        let locked = directory.and_then(|directory| match lock(&directory) {
+            Ok(lock) => Some((directory, lock)),
+            Err(error) => {
+                let why = format!(
+                    "the state directory {} cannot be used, so nothing outlives this daemon: {error}",
+                    directory.display()
+                );
+                tracing::error!("{why}");
+                failing = Some(why);
+                None
+            }
+        });
+        let (directory, lock) = locked.unzip();
+        Self {
+            directory,
+            _lock: lock,
+            changed: Arc::default(),
+            inner: Mutex::new(Inner {
+                failing,
+                ..Inner::default()
+            }),
+        }
+    }
+
+    /// A file for what shall outlive the daemon.
+    pub fn file(&self, name: &str) -> Option<StateFile> {
+        Some(StateFile(self.directory.as_ref()?.join(name)))
+    }
+
+    /// Why nothing is kept, while it is not.
+    pub fn failing(&self) -> Option<String> {
+        self.inner().failing.clone()
+    }
+
+    /// Told when there is something to be written.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
+    /// What was wanted when the last daemon ended. `adopted` says whether the tables are those that it
+    /// had: in new ones only the file counts, as after ipvsadm and a restart of the machine; but what was
+    /// in maintenance still is.
+    pub fn restore(
+        &self,
+        adopted: bool,
+        found: Vec<(Service, Vec<RealServer>)>,
+        settings: Running,
+    ) -> Ledger {
+        let Some(state) = self.load_state() else {
+            return Ledger {
+                wanted: Wanted::found(found, settings),
+                history: History::new(REVISIONS),
+            };
+        };
+        let next = state.next_revision;
+        let kept = self.load_revisions();
+        let known = kept.into_iter().filter(|revision| revision.number < next);
+        let mut history = History::restore(REVISIONS, known.collect());
+        history.number_from(next);
+        let wanted = match state.read() {
+            Ok((said, by_hand)) if adopted => go_on(said, &by_hand, &found, settings),
+            Ok((_, by_hand)) => {
+                let mut wanted = Wanted::found(found, settings);
+                wanted.make(by_hand.iter().filter(|one| is_maintenance(one)));
+                // Who goes back, goes back to what was in the tables that are gone.
+                history.number_from(next + 1);
+                wanted
+            }
+            Err(error) => {
+                tracing::error!("what was wanted is not known any more: {error}");
+                Wanted::found(found, settings)
+            }
+        };
+        Ledger { wanted, history }
+    }
+
+    fn load_state(&self) -> Option<StoredState> {
+        let file = self.file(STATE)?;
+        let read = file.read().and_then(|bytes| match bytes {
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(io::Error::from),
+            None => Ok(None),
+        });
+        read.unwrap_or_else(|error| {
+            tracing::error!("{} cannot be read: {error}", file.0.display());
+            None
+        })
+    }
+
+    /// Those that can be read: the others are told of.
+    fn load_revisions(&self) -> Vec<Revision> {
+        let Some(directory) = self.revisions() else {
+            return Vec::new();
+        };
+        let Ok(files) = fs::read_dir(directory) else {
+            return Vec::new();
+        };
+        let mut revisions = Vec::new();
+        for file in files.flatten() {
+            let path = file.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let read = fs::read(&path).map_err(|error| error.to_string());
+            let stored = read.and_then(|bytes| {
+                let stored: Result<StoredRevision, _> = serde_json::from_slice(&bytes);
+                stored.map_err(|error| error.to_string())?.read()
+            });
+            match stored {
+                Ok(revision) => {
+                    let mut inner = self.inner();
+                    let changes = revision.alterations.len();
+                    inner.written.insert(revision.number, changes);
+                    revisions.push(revision);
+                }
+                Err(error) => tracing::error!("{} is forgotten: {error}", path.display()),
+            }
+        }
+        revisions
+    }
+
+    fn revisions(&self) -> Option<PathBuf> {
+        Some(self.directory.as_ref()?.join(REVISION_DIRECTORY))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(
+        &self,
+        state: &StoredState,
+        revisions: &[StoredRevision],
+        oldest: u64,
+    ) -> io::Result<()> {
+        let (Some(state_file), Some(directory)) = (self.file(STATE), self.revisions()) else {
+            return Ok(());
+        };
+        let mut inner = self.inner();
+        for revision in revisions {
+            let file = StateFile(directory.join(format!("{}.json", revision.number)));
+            file.write(&json(revision)?)?;
+            inner.written.insert(revision.number, revision.changes());
+        }
+        // Last, so that it tells of nothing that is not there.
+        state_file.write(&json(state)?)?;
+        let forgotten: Vec<u64> = inner.written.keys().copied().collect();
+        for number in forgotten.into_iter().filter(|number| *number < oldest) {
+            inner.written.remove(&number);
+            let _ = fs::remove_file(directory.join(format!("{number}.json")));
+        }
+        Ok(())
+    }
+}
+
+fn lock(directory: &Path) -> io::Result<File> {
+    make_directory(directory)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(io::Error::other(
+            "another director has it; give this one its own with --state",
+        )),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(io::Error::from)
+}
+
+fn is_maintenance(alteration: &Alteration) -> bool {
+    matches!(alteration, Alteration::Maintenance { .. })
+}
+
+/// What was wanted, where the tables are those that it was wanted of. Services that have come or gone
+/// there after the last word was written were changed by hand.
+fn go_on(
+    said: Option<Said>,
+    by_hand: &[Alteration],
+    found: &[(Service, Vec<RealServer>)],
+    settings: Running,
+) -> Wanted {
+    let mut wanted = Wanted::as_said(said, settings);
+    wanted.make(by_hand);
+    let there = |key| found.iter().any(|(service, _)| service.key == key);
+    let gone: Vec<Service> = wanted
+        .services()
+        .map(|one| one.service)
+        .filter(|service| !there(service.key))
+        .collect();
+    for service in gone {
+        wanted.make([&Alteration::Service(Change::DeleteService(service))]);
+    }
+    for (service, servers) in found {
+        if wanted.service(&service.key).is_none() {
+            wanted.make([&Alteration::Service(Change::AddService(*service))]);
+            for server in servers {
+                wanted.make([&Alteration::Service(Change::AddServer {
+                    service: service.key,
+                    server: *server,
+                })]);
+            }
+        }
+    }
+    wanted
+}
+
+impl<P: Plane> Daemon<P> {
+    /// There is something to be written, soon.
+    pub(super) fn state_changed(&self) {
+        self.store.changed.notify_one();
+    }
+
+    /// Writes what shall outlive the daemon.
+    pub fn save_state(&self) {
+        if self.store.directory.is_none() {
+            return;
+        }
+        let (state, revisions, oldest) = {
+            let ledger = self.ledger();
+            let written = self.store.inner().written.clone();
+            let all = ledger.history.revisions();
+            let new = all.filter(|one| written.get(&one.number) != Some(&one.alterations.len()));
+            let revisions: Vec<_> = new.map(StoredRevision::of).collect();
+            let mut all = ledger.history.revisions();
+            let oldest = all.next().map_or(u64::MAX, |revision| revision.number);
+            (StoredState::of(&ledger), revisions, oldest)
+        };
+        let outcome = self.store.write(&state, &revisions, oldest);
+        let mut inner = self.store.inner();
+        match outcome {
+            Ok(()) => inner.failing = None,
+            Err(error) => {
+                let why = format!("what shall outlive the daemon cannot be written: {error}");
+                if inner.failing.is_none() {
+                    tracing::error!("{why}");
+                }
+                inner.failing = Some(why);
+            }
+        }
+    }
+}
