@@ -1,9 +1,24 @@
 //! Whether real servers are up, and with which weight.
 //!
 //! Decisions only: what is to be checked and when comes out, what was found goes in. Time is a
-//! `Duration` since an arbitrary start.
+//! `Duration` since an arbitrary start. [`Fleet`] is the whole of it.
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod check;
+mod event;
+mod fleet;
+pub mod names;
+mod passive;
 pub mod probe;
+mod quorum;
+mod random;
+mod slab;
+mod timers;
 pub mod verdict;
+pub mod view;
+mod weight;
+
+pub use event::{Event, EventKind, Notice, NoticeKind};
+pub use fleet::{Fleet, Output, Recall, Remembered, WantedServer, WantedService};
+pub use passive::Totals;

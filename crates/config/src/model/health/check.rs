@@ -303,6 +303,25 @@ impl Pace {
     };
 }
 
+impl CheckKind {
+    /// The name in `weir.toml` and the API.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            Self::Http(_) => "http",
+            Self::Smtp(_) => "smtp",
+            Self::Dns(_) => "dns",
+            Self::Udp(_) => "udp",
+            Self::Ping(_) => "ping",
+            Self::Script(_) => "script",
+            Self::File(_) => "file",
+            Self::Bfd(_) => "bfd",
+            Self::Grpc(_) => "grpc",
+            Self::Agent(_) => "agent",
+        }
+    }
+}
+
 impl StatusRange {
     /// Those of success.
     pub const SUCCESS: Self = Self {

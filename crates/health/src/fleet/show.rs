@@ -1,0 +1,130 @@
+//! What is known, what is to be remembered, and the end.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use weir_config::model::ServiceKey;
+
+use super::{Fleet, Output, Server, Service, Watch};
+use crate::probe::Question;
+use crate::quorum;
+use crate::view::{CheckView, ServerView, ServiceView};
+
+/// What the next daemon is to know of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The service.
+    pub key: ServiceKey,
+    /// Whether it had its quorum.
+    pub quorum_up: bool,
+    /// Its real servers, and whether they were up.
+    pub servers: Vec<(SocketAddr, bool)>,
+}
+
+impl Fleet {
+    /// All services that are watched, in no order.
+    pub fn view(&self, now: Duration) -> Vec<ServiceView> {
+        let services = self.services.iter();
+        services
+            .map(|(_, service)| self.view_service(service, now))
+            .collect()
+    }
+
+    /// One of them.
+    pub fn view_of(&self, key: &ServiceKey, now: Duration) -> Option<ServiceView> {
+        let slot = self.by_key.get(key)?;
+        Some(self.view_service(&self.services[*slot], now))
+    }
+
+    fn view_service(&self, service: &Service, now: Duration) -> ServiceView {
+        let settings = &service.settings;
+        ServiceView {
+            key: settings.key,
+            quorum_up: service.quorum_up,
+            sum: self.sum(service),
+            threshold: quorum::threshold(settings.quorum, service.quorum_up),
+            sorry: settings
+                .sorry
+                .map(|sorry| (sorry.server.address, service.sorry_serves())),
+            resting: service.rests(),
+            servers: service
+                .servers
+                .iter()
+                .map(|slot| self.view_server(*slot, now))
+                .collect(),
+        }
+    }
+
+    fn view_server(&self, slot: u32, now: Duration) -> ServerView {
+        let server: &Server = &self.servers[slot];
+        let (weight, weight_reason, _) = self.weight_now(slot, now);
+        let watches = server.watches.iter().map(|slot| &self.watches[*slot]);
+        ServerView {
+            address: server.wanted.server.address,
+            up: server.up,
+            since: server.since,
+            reason: server.reason.clone(),
+            weight,
+            weight_reason,
+            held: server.wanted.held,
+            checks: watches.map(Watch::view).collect(),
+        }
+    }
+
+    /// Which real servers and quorums are up, to be told to the [`Recall`](super::Recall) of the
+    /// next daemon.
+    pub fn remember(&self) -> Vec<Remembered> {
+        let services = self.services.iter();
+        services
+            .map(|(_, service)| {
+                let servers = service.servers.iter().map(|slot| &self.servers[*slot]);
+                Remembered {
+                    key: service.settings.key,
+                    quorum_up: service.quorum_up,
+                    servers: servers
+                        .map(|server| (server.wanted.server.address, server.up))
+                        .collect(),
+                }
+            })
+            .collect()
+    }
+
+    /// The daemon ends: those who want to know (`omega`) are told that all is down.
+    pub fn shut_down(&self, out: &mut Output) {
+        let reason = "the daemon ends";
+        let services = self.services.iter().map(|(_, service)| service);
+        for service in services.filter(|service| service.settings.omega) {
+            let servers = service.servers.iter().map(|slot| &self.servers[*slot]);
+            for server in servers.filter(|server| server.up && !server.watches.is_empty()) {
+                let mut down = server.clone();
+                down.up = false;
+                down.reason = reason.to_owned();
+                out.notices.push(down.notice(service.settings.key, false));
+            }
+            if service.quorum_up {
+                let sum = self.sum(service);
+                out.notices.push(service.quorum_notice(false, sum, reason));
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// What kind of check it is.
+    pub(super) fn name(&self) -> &'static str {
+        match &self.subject.question {
+            Question::Check(check) => check.kind.name(),
+            Question::Figure(_) => "figure",
+        }
+    }
+
+    fn view(&self) -> CheckView {
+        CheckView {
+            kind: self.name(),
+            up: self.state.up,
+            known: self.state.known,
+            against: self.state.against,
+            last: self.last.clone(),
+        }
+    }
+}
