@@ -1,15 +1,23 @@
 //! Writing a `weir.toml`.
 
+mod check;
+mod health;
+mod notifications;
+mod raw;
+
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use toml::{Table, Value};
 
 use crate::file::{Config, DirectorConfig, TableSizes};
+use crate::model::health::ServiceHealth;
 use crate::model::{
     Family, Forwarding, GueChecksum, MarkRule, Netmask, Ports, RealServer, Refusal, Service,
     ServiceKey, Timeouts, Tunnel,
 };
 use crate::sysctl::Sysctls;
+use raw::Entries;
 
 /// A `weir.toml` that says what `config` says. Defaults are left out.
 pub fn save(config: &Config) -> String {
@@ -18,12 +26,14 @@ pub fn save(config: &Config) -> String {
         section("tables", tables(config.tables)),
         section("timeouts", timeouts(config.timeouts)),
         section("sysctl", sysctls(&config.sysctls)),
+        notifications::section(&config.notifications),
     ];
     let marks = config.marks.iter().map(mark);
-    let services = config
-        .services
-        .iter()
-        .map(|(service, servers)| self::service(service, servers));
+    let health: HashMap<ServiceKey, &ServiceHealth> =
+        config.health.iter().map(|one| (one.key, one)).collect();
+    let services = config.services.iter().map(|(service, servers)| {
+        self::service(service, servers, health.get(&service.key).copied())
+    });
     let sections = sections.into_iter().flatten();
     let parts: Vec<String> = sections.chain(marks).chain(services).collect();
     parts.join("\n")
@@ -124,7 +134,7 @@ fn mark(rule: &MarkRule) -> String {
     text
 }
 
-fn service(service: &Service, servers: &[RealServer]) -> String {
+fn service(service: &Service, servers: &[RealServer], health: Option<&ServiceHealth>) -> String {
     let listen = match service.key {
         ServiceKey::Address { protocol, address } => format!("{} {address}", protocol.name()),
         ServiceKey::FirewallMark {
@@ -148,10 +158,17 @@ fn service(service: &Service, servers: &[RealServer]) -> String {
     {
         line(&mut text, "tunnel", &self::tunnel(tunnel));
     }
+    let health = health.map(|health| health::of_service(health, servers, forwarding));
+    let health = health.unwrap_or_default();
+    for (key, value) in &health.service {
+        let _ = writeln!(text, "{key} = {value}");
+    }
     if !servers.is_empty() {
         text.push_str("server = [\n");
         for server in servers {
-            let _ = writeln!(text, "  {},", self::server(server, forwarding));
+            let mut entries = self::server(server, forwarding);
+            entries.extend(health.of_server(server.address));
+            let _ = writeln!(text, "  {},", raw::table(&entries));
         }
         text.push_str("]\n");
     }
@@ -219,19 +236,19 @@ fn tunnel(tunnel: Tunnel) -> Value {
 }
 
 /// On one line: there may be many.
-fn server(server: &RealServer, of_service: Forwarding) -> String {
+fn server(server: &RealServer, of_service: Forwarding) -> Entries {
     let address = match server.address.port() {
         0 => server.address.ip().to_string(),
         _ => server.address.to_string(),
     };
-    let mut text = format!(
-        "{{ address = \"{address}\", weight = {}",
-        server.weight.get()
-    );
+    let mut entries = vec![
+        ("address", raw::value(address)),
+        ("weight", raw::value(server.weight.get())),
+    ];
     if server.forwarding != of_service {
-        let _ = write!(text, ", forward = \"{}\"", server.forwarding.name());
+        entries.push(("forward", raw::value(server.forwarding.name())));
         if let Forwarding::Tunnel(tunnel) = server.forwarding {
-            let _ = write!(text, ", tunnel = {}", self::tunnel(tunnel));
+            entries.push(("tunnel", self::tunnel(tunnel).to_string()));
         }
     }
     for (name, threshold) in [
@@ -239,10 +256,10 @@ fn server(server: &RealServer, of_service: Forwarding) -> String {
         ("lower_threshold", server.thresholds.lower()),
     ] {
         if threshold != 0 {
-            let _ = write!(text, ", {name} = {threshold}");
+            entries.push((name, raw::value(threshold)));
         }
     }
-    text + " }"
+    entries
 }
 
 fn line(text: &mut String, key: &str, value: &Value) {

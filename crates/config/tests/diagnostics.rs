@@ -230,12 +230,6 @@ error: `vrrp` in weir.toml is known but still to come
   |
 1 | [vrrp]
   |  ^^^^ this version of Weir cannot do it; leave it out
-
-error: `check` in [[service]] is known but still to come
- --> weir.toml:6:1
-  |
-6 | check = { http = "/healthz" }
-  | ^^^^^ this version of Weir cannot do it; leave it out
 "#,
     );
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use any::config;
 use proptest::prelude::*;
 use weir_config::file::{ByHand, Config, DirectorConfig, Mode, TableSizes, parse};
+use weir_config::model::health::Pace;
 use weir_config::model::{
     Engine, Forwarding, GueChecksum, InterfaceName, LocalAddresses, MarkRule, Netmask, Persistence,
     Ports, PrefixLength6, Protocol, RealServer, Refusal, Scheduler, SchedulerFlags, Service,
@@ -83,8 +84,15 @@ fn the_example_has_every_key_and_the_defaults() {
                 service("tcp:[2001:db8::10]:80", web),
                 vec![server("[2001:db8:1::11]:8080", 0)]
             ),
+            (
+                service("tcp:192.0.2.20:80", web),
+                vec![server("10.0.0.21:8080", 1)]
+            ),
         ]
     );
+    assert_eq!(config.health.len(), 1);
+    assert_eq!(config.health[0].servers[0].checks[0].pace, Pace::WEIR);
+    assert_eq!(config.notifications, defaults.notifications);
 }
 
 #[test]

@@ -200,7 +200,8 @@ mod tests {
     #[test]
     fn lines_read_as_keepalived_writes_them() {
         let service: ServiceKey = "tcp:192.0.2.10:80".parse().unwrap();
-        let server = Some("10.0.0.11:8080".parse().unwrap());
+        let address = "10.0.0.11:8080".parse().unwrap();
+        let server = Some(address);
         let event = |server, kind, reason: &str| Event {
             service,
             server,
@@ -234,7 +235,7 @@ mod tests {
         }
         let notice = Notice {
             service,
-            kind: NoticeKind::Server(server.unwrap()),
+            kind: NoticeKind::Server(address),
             up: false,
             first: false,
             script: None,

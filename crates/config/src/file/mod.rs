@@ -3,8 +3,12 @@
 //! A file is taken as a whole or not at all; everything that is wrong with it is said at once.
 
 mod address;
+pub(crate) mod duration;
+mod health;
 mod mark;
+pub(crate) mod notifications;
 mod reader;
+mod script;
 mod sections;
 mod service;
 
@@ -184,9 +188,15 @@ impl Default for TableSizes {
 
 const SECTIONS: Keys = Keys {
     known: &[
-        "director", "tables", "timeouts", "sysctl", "mark", "service",
+        "director",
+        "tables",
+        "timeouts",
+        "sysctl",
+        "mark",
+        "service",
+        "notifications",
     ],
-    later: &["check", "vrrp", "sync", "metrics", "api", "log"],
+    later: &["vrrp", "sync", "metrics", "api", "log"],
 };
 
 /// Reads a `weir.toml`; `name` is what it is called in messages.
@@ -202,16 +212,23 @@ pub fn parse(text: &str, name: &str) -> Result<Config, Vec<Diagnostic>> {
             &SECTIONS,
             &mut problems,
         );
+        let written = service::services(&file, &mut problems);
+        let mut services = Vec::new();
+        let mut health = Vec::new();
+        for one in written {
+            services.push((one.service, one.servers));
+            health.extend(one.health);
+        }
         config = Config {
             director: sections::director(&file, &mut problems),
             tables: sections::tables(&file, &mut problems),
             timeouts: sections::timeouts(&file, &mut problems),
             sysctls: sections::sysctls(&file, &mut problems),
             marks: mark::marks(&file, &mut problems),
-            services: service::services(&file, &mut problems),
-            health: Vec::new(),
+            services,
+            health,
             vrrp: Vrrp::default(),
-            notifications: Notifications::default(),
+            notifications: notifications::notifications(&file, &mut problems),
         };
     }
     for error in errors {

@@ -160,6 +160,27 @@ impl<'a> Section<'a> {
         number
     }
 
+    /// A number with or without a sign, if it is there.
+    pub(super) fn signed(&self, key: &str, problems: &mut Problems) -> Option<i32> {
+        let value = self.get(key)?;
+        let number = match value.get_ref() {
+            DeValue::Integer(integer) => {
+                i32::from_str_radix(integer.as_str(), integer.radix()).ok()
+            }
+            DeValue::String(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        };
+        if number.is_none() {
+            let expected = format!("expected a whole number from {} to {}", i32::MIN, i32::MAX);
+            problems.add(value.span(), format!("`{key}` is no such number"), expected);
+        }
+        number
+    }
+
     /// A truth value, if it is there.
     pub(super) fn truth(&self, key: &str, problems: &mut Problems) -> Option<bool> {
         let value = self.get(key)?;

@@ -10,8 +10,10 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::address;
+use super::health::OfService;
 use super::reader::{Keys, Placed, Problems, Section, text};
 use crate::diagnostic::Problem;
+use crate::model::health::{ServiceHealth, Sorry};
 use crate::model::{RealServer, Service, ServiceKey};
 use attributes::Attributes;
 
@@ -32,25 +34,41 @@ const SERVICE: Keys = Keys {
         "forward",
         "tunnel",
         "server",
+        // `OfService`, and its list of these.
+        "check",
+        "checks",
+        "quorum",
+        "sorry_server",
+        "inhibit_on_failure",
+        "only_while_active",
+        "weights",
+        "slow_start",
+        "passive",
+        "notify",
+        "omega",
     ],
-    later: &["check", "sorry_server"],
+    later: &[],
 };
 const LIST_OF_SERVICES: &str = "expected sections that begin with [[service]]";
 const LIST_OF_LISTEN: &str = r#"expected a list like ["tcp 192.0.2.10:80"]"#;
 
 type Listen = Placed<ServiceKey>;
 
+/// A virtual service, its real servers, and how they are watched.
+pub(super) struct Written {
+    pub(super) service: Service,
+    pub(super) servers: Vec<RealServer>,
+    pub(super) health: Option<ServiceHealth>,
+}
+
 /// All virtual services, in the order in which they stand in the file.
-pub(super) fn services(
-    file: &Section<'_>,
-    problems: &mut Problems,
-) -> Vec<(Service, Vec<RealServer>)> {
+pub(super) fn services(file: &Section<'_>, problems: &mut Problems) -> Vec<Written> {
     let mut services = Vec::new();
     let mut seen: HashMap<ServiceKey, Range<usize>> = HashMap::new();
     let list = file.list("service", LIST_OF_SERVICES, problems);
     for value in list.into_iter().flat_map(|list| list.iter()) {
         for placed in service(value, problems) {
-            let key = placed.value.0.key;
+            let key = placed.value.service.key;
             if let Some(first) = seen.get(&key) {
                 problems.add_problem(Problem {
                     span: placed.span,
@@ -68,10 +86,7 @@ pub(super) fn services(
 }
 
 /// The virtual services of one section: as many as it has `listen` entries.
-fn service(
-    value: &Spanned<DeValue<'_>>,
-    problems: &mut Problems,
-) -> Vec<Placed<(Service, Vec<RealServer>)>> {
+fn service(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Vec<Placed<Written>> {
     let Some(section) = Section::of_value(value, "[[service]]", &SERVICE, problems) else {
         return Vec::new();
     };
@@ -82,14 +97,35 @@ fn service(
     let servers = server::servers(&section, forwarding, problems);
     attributes.check(&section, &listens, problems);
     server::check_families(&listens, &servers, problems);
+    let health = OfService::read(&section, problems);
+    let sorry = server::sorry(&section, forwarding, problems);
+    if let Some((sorry, _)) = &sorry {
+        server::check_families(&listens, std::slice::from_ref(sorry), problems);
+    }
     listens
         .into_iter()
-        .map(|listen| Placed {
-            value: (
-                attributes.of(listen.value),
-                server::real_servers(listen.value, &servers, problems),
-            ),
-            span: listen.span,
+        .map(|listen| {
+            let key = listen.value;
+            let found = server::real_servers(key, &servers, problems);
+            let sorry = sorry.as_ref().and_then(|(sorry, inhibit)| {
+                let sorry = server::real_servers(key, std::slice::from_ref(sorry), problems);
+                sorry.first().map(|(server, _)| Sorry {
+                    server: *server,
+                    inhibit: *inhibit,
+                })
+            });
+            let watched = found.iter().map(|(server, written)| {
+                let (health, span) = written.health();
+                (*server, health, span)
+            });
+            Placed {
+                value: Written {
+                    service: attributes.of(key),
+                    health: health.health(key, watched, sorry, problems),
+                    servers: found.iter().map(|(server, _)| *server).collect(),
+                },
+                span: listen.span,
+            }
         })
         .collect()
 }

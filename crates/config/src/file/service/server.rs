@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::super::address;
+use super::super::health::OfServer;
 use super::super::reader::{Keys, Problems, Section};
 use super::Listen;
 use crate::diagnostic::Problem;
@@ -24,8 +25,28 @@ const SERVER: Keys = Keys {
         "tunnel",
         "upper_threshold",
         "lower_threshold",
+        // `OfServer`
+        "check",
+        "checks",
+        "inhibit_on_failure",
+        "weights",
+        "slow_start",
+        "passive",
+        "notify",
     ],
-    later: &["check"],
+    later: &[],
+};
+const SORRY: Keys = Keys {
+    known: &[
+        "address",
+        "weight",
+        "forward",
+        "tunnel",
+        "upper_threshold",
+        "lower_threshold",
+        "inhibit",
+    ],
+    later: &[],
 };
 const TUNNEL: Keys = Keys {
     known: &["type", "port", "checksum"],
@@ -42,6 +63,8 @@ pub(super) struct Server {
     forwarding: Forwarding,
     weight: Weight,
     thresholds: Thresholds,
+    /// What it says of its health.
+    health: OfServer,
 }
 
 /// How packets reach the real servers that do not say it themselves.
@@ -166,9 +189,19 @@ fn server(
     problems: &mut Problems,
 ) -> Option<Server> {
     let section = Section::of_value(value, "a real server", &SERVER, problems)?;
+    let health = OfServer::read(&section, problems);
+    of_section(&section, otherwise, health, problems)
+}
+
+fn of_section(
+    section: &Section<'_>,
+    otherwise: Forwarding,
+    health: OfServer,
+    problems: &mut Problems,
+) -> Option<Server> {
     let weight = section.number("weight", 0..=Weight::MAX, problems);
-    let forwarding = forwarding(&section, otherwise, problems);
-    let thresholds = thresholds(&section, problems);
+    let forwarding = forwarding(section, otherwise, problems);
+    let thresholds = thresholds(section, problems);
     if section.lacks("address") {
         problems.add(
             section.span.clone(),
@@ -185,12 +218,48 @@ fn server(
             forwarding,
             weight: weight.and_then(Weight::new).unwrap_or_default(),
             thresholds,
+            health,
         }),
         Err((message, expected)) => {
             problems.add(text.span, message, expected);
             None
         }
     }
+}
+
+/// `sorry_server`: an address, or a table; and whether it gets weight 0 instead of being removed.
+pub(super) fn sorry(
+    section: &Section<'_>,
+    otherwise: Forwarding,
+    problems: &mut Problems,
+) -> Option<(Server, bool)> {
+    let value = section.get("sorry_server")?;
+    if let DeValue::String(text) = value.get_ref() {
+        return match address::server(text) {
+            Ok((address, port)) => Some((
+                Server {
+                    span: value.span(),
+                    address,
+                    port,
+                    forwarding: otherwise,
+                    weight: Weight::default(),
+                    thresholds: Thresholds::NONE,
+                    health: OfServer::default(),
+                },
+                false,
+            )),
+            Err((message, expected)) => {
+                problems.add(value.span(), message, expected);
+                None
+            }
+        };
+    }
+    let own = Section::of_value(value, "`sorry_server`", &SORRY, problems)?;
+    let inhibit = own.truth("inhibit", problems).unwrap_or(false);
+    Some((
+        of_section(&own, otherwise, OfServer::default(), problems)?,
+        inhibit,
+    ))
 }
 
 fn thresholds(section: &Section<'_>, problems: &mut Problems) -> Thresholds {
@@ -239,11 +308,11 @@ fn suits(service: ServiceKey, server: &Server) -> bool {
 }
 
 /// The real servers of a service: those that suit it, at its port if they have none.
-pub(super) fn real_servers(
+pub(super) fn real_servers<'a>(
     service: ServiceKey,
-    servers: &[Server],
+    servers: &'a [Server],
     problems: &mut Problems,
-) -> Vec<RealServer> {
+) -> Vec<(RealServer, &'a Server)> {
     let own_port = match service {
         ServiceKey::Address { address, .. } => Some(address.port()),
         ServiceKey::FirewallMark { .. } => None,
@@ -278,12 +347,22 @@ pub(super) fn real_servers(
             continue;
         }
         seen.insert(address, server);
-        found.push(RealServer {
-            address,
-            forwarding: server.forwarding,
-            weight: server.weight,
-            thresholds: server.thresholds,
-        });
+        found.push((
+            RealServer {
+                address,
+                forwarding: server.forwarding,
+                weight: server.weight,
+                thresholds: server.thresholds,
+            },
+            server,
+        ));
     }
     found
+}
+
+impl Server {
+    /// What it says of its health, and where it stands.
+    pub(super) fn health(&self) -> (&OfServer, Range<usize>) {
+        (&self.health, self.span.clone())
+    }
 }

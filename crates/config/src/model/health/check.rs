@@ -303,6 +303,70 @@ impl Pace {
     };
 }
 
+impl Pace {
+    /// What `weir.toml` has where nothing but the interval is said.
+    pub fn of_interval(interval: Duration) -> Self {
+        Self {
+            interval,
+            timeout: Self::WEIR.timeout,
+            warm_up: interval,
+            retry_delay: Self::WEIR.retry_delay.min(interval),
+            ..Self::WEIR
+        }
+    }
+}
+
+impl DnsType {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::A,
+        Self::Ns,
+        Self::Cname,
+        Self::Soa,
+        Self::Mx,
+        Self::Txt,
+        Self::Aaaa,
+    ];
+
+    /// The name of RFC 1035 and RFC 3596.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Ns => "NS",
+            Self::Cname => "CNAME",
+            Self::Soa => "SOA",
+            Self::Mx => "MX",
+            Self::Txt => "TXT",
+            Self::Aaaa => "AAAA",
+        }
+    }
+
+    /// The record of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|record| record.name() == name)
+    }
+}
+
+impl HttpVersion {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Http10, Self::Http10Close, Self::Http11, Self::Http2];
+
+    /// The name in `weir.toml`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http10Close => "1.0-close",
+            Self::Http11 => "1.1",
+            Self::Http2 => "2",
+        }
+    }
+
+    /// The version of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.name() == name)
+    }
+}
+
 impl CheckKind {
     /// The name in `weir.toml` and the API.
     pub const fn name(&self) -> &'static str {

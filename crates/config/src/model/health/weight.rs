@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Pace, Tls};
+use crate::model::Weight;
 
 /// What a real server's weight follows, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,4 +94,42 @@ pub struct Passive {
     pub window: Duration,
     /// For so long, or until a check has passed anew.
     pub pause: Duration,
+}
+
+impl WeightPolicy {
+    /// What `weir.toml` has where nothing else is said.
+    pub fn following(source: Option<WeightSource>) -> Self {
+        let (least, most, smoothing, tolerance) = match &source {
+            None | Some(WeightSource::Checks) => (0, Weight::MAX, 100, 0),
+            Some(WeightSource::Figure(_)) => (1, 256, 30, 10),
+            Some(WeightSource::ConnectTime { .. }) => (1, Weight::MAX, 30, 10),
+        };
+        Self {
+            source,
+            least,
+            most,
+            smoothing,
+            tolerance,
+            slow_start: None,
+            passive: None,
+        }
+    }
+}
+
+impl SlowStart {
+    /// What `weir.toml` has where nothing is said.
+    pub const DEFAULT: Self = Self {
+        duration: Duration::from_secs(30),
+        from: 10,
+    };
+}
+
+impl Passive {
+    /// What `weir.toml` has where nothing is said: half of at least twenty connections in ten seconds.
+    pub const DEFAULT: Self = Self {
+        share: 50,
+        least: 20,
+        window: Duration::from_secs(10),
+        pause: Duration::from_secs(30),
+    };
 }
