@@ -65,10 +65,11 @@ impl Unit {
         });
         if let Some(at_fault) = at_fault {
             self.fail(at_fault, instances, context);
-        } else if self.any(instances, |instance| instance.state.takes_no_part())
-            && !self.any(instances, |instance| instance.waits)
-        {
-            self.begin(instances, context);
+        } else if self.any(instances, |instance| instance.state.takes_no_part()) {
+            match self.any(instances, |instance| instance.waits) {
+                true => self.wait(instances, context),
+                false => self.begin(instances, context),
+            }
         }
         self.agree(instances, context);
         self.tell(instances, context);
@@ -105,6 +106,16 @@ impl Unit {
                 (None, _, _) => Reason::Started,
             };
             instance.enter(State::Fault, why, true, context);
+        }
+    }
+
+    /// Nothing is wrong any more, but the first result of a script is not there.
+    fn wait(&mut self, instances: &mut [Instance], context: &mut Context<'_>) {
+        for at in self.members.iter().copied() {
+            let instance = instances.get_mut(at);
+            if let Some(instance) = instance.filter(|instance| instance.state == State::Fault) {
+                instance.enter(State::Initialize, Reason::Recovered, false, context);
+            }
         }
     }
 

@@ -309,6 +309,15 @@ impl Router {
         views
     }
 
+    /// What an instance is.
+    pub fn state(&self, name: &str) -> Option<State> {
+        let instance = self
+            .instances
+            .iter()
+            .find(|instance| &*instance.name == name);
+        instance.map(|instance| instance.state)
+    }
+
     /// Its groups.
     pub fn groups(&self) -> Vec<GroupView> {
         let units = self.units.iter();

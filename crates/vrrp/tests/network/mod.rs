@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use weir_config::model::vrrp::Vrrp;
+use weir_vrrp::view::InstanceView;
 use weir_vrrp::{Action, Datagram, Event, Memory, Moment, Notice, Packet, Router, State};
 
 /// SplitMix64: the same on every machine.
@@ -64,6 +65,8 @@ pub struct Link {
     pub most_delay: Duration,
     /// Pairs that do not reach each other.
     pub cut: BTreeSet<(usize, usize)>,
+    /// What arrived last: when, from whom, to whom.
+    pub delivered: Vec<(Duration, usize, usize)>,
 }
 
 impl Link {
@@ -78,6 +81,7 @@ impl Link {
             least_delay: Duration::from_micros(100),
             most_delay: Duration::from_micros(100),
             cut: BTreeSet::new(),
+            delivered: Vec::new(),
         }
     }
 
@@ -257,12 +261,16 @@ impl Link {
                     self.tell(at, &Event::Tick);
                 }
                 None => {
-                    let Some((_, (_, to, datagram))) = self.flying.pop_first() else {
+                    let Some((_, (from, to, datagram))) = self.flying.pop_first() else {
                         break;
                     };
                     if self.stations[to].frozen_until.is_some() {
                         self.stations[to].waiting.push(datagram);
                     } else if !self.stations[to].stopped {
+                        self.delivered.push((self.now, from, to));
+                        if self.delivered.len() > 64 {
+                            self.delivered.remove(0);
+                        }
                         self.deliver(to, &datagram);
                     }
                 }
@@ -285,9 +293,18 @@ impl Link {
     }
 
     pub fn state(&self, at: usize, name: &str) -> State {
+        self.stations[at]
+            .router
+            .state(name)
+            .expect("an instance of that name")
+    }
+
+    pub fn view(&self, at: usize, name: &str) -> InstanceView {
         let views = self.stations[at].router.instances();
-        let view = views.iter().find(|view| &*view.name == name);
-        view.expect("an instance of that name").state
+        views
+            .into_iter()
+            .find(|view| &*view.name == name)
+            .expect("an instance of that name")
     }
 
     /// Who is Active for an instance, of those that run.
