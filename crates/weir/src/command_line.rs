@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 use crate::exit::{self, Code, Outcome};
 use crate::verbs::ipvsadm::Program;
 use crate::verbs::{
-    apply, connections, counters, detach, drain, get, ipvsadm, plan, proc, realserver, run,
-    services, set, status,
+    apply, audit, connections, counters, detach, drain, drift, events, get, history, ipvsadm,
+    maintenance, plan, proc, realserver, rollback, run, services, set, status,
 };
 
 /// The Linux Virtual Server, as one program: a director's daemon and its command line
@@ -58,6 +58,13 @@ enum Verb {
     Drain(drain::Arguments),
     Plan(plan::Arguments),
     Apply(apply::Arguments),
+    Rollback(rollback::Arguments),
+    History(history::Arguments),
+    #[command(visible_alias = "diff")]
+    Drift(drift::Arguments),
+    Audit(audit::Arguments),
+    Events(events::Arguments),
+    Maintenance(maintenance::Arguments),
     Detach(detach::Arguments),
     Realserver(realserver::Arguments),
 }
@@ -106,6 +113,12 @@ fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
         Verb::Drain(arguments) => done(drain::run(&arguments)),
         Verb::Plan(arguments) => done(plan::run(&arguments)),
         Verb::Apply(arguments) => done(apply::run(&arguments)),
+        Verb::Rollback(arguments) => done(rollback::run(&arguments)),
+        Verb::History(arguments) => done(history::run(&arguments)),
+        Verb::Drift(arguments) => done(drift::run(&arguments)),
+        Verb::Audit(arguments) => done(audit::run(&arguments)),
+        Verb::Events(arguments) => done(events::run(&arguments)),
+        Verb::Maintenance(arguments) => done(maintenance::run(&arguments)),
         Verb::Detach(arguments) => done(detach::run(&arguments)),
         Verb::Realserver(arguments) => done(realserver::run(&arguments)),
     }

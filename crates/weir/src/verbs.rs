@@ -1,15 +1,21 @@
 //! What can be asked of the command line: a file each, with its help.
 
 pub mod apply;
+pub mod audit;
 pub mod connections;
 pub mod counters;
 pub mod detach;
 pub mod drain;
+pub mod drift;
+pub mod events;
 pub mod get;
+pub mod history;
 pub mod ipvsadm;
+pub mod maintenance;
 pub mod plan;
 pub mod proc;
 pub mod realserver;
+pub mod rollback;
 pub mod run;
 pub mod services;
 pub mod set;

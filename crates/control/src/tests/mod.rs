@@ -11,6 +11,7 @@ mod rows;
 mod schedulers;
 mod sequences;
 mod size;
+mod wanted;
 mod writes;
 
 use std::net::SocketAddr;

@@ -187,3 +187,19 @@ fn a_weight_is_changed_without_a_call_to_the_kernel() {
     assert_eq!(make_so(&mut world, &wanted(3), false), 0);
     assert_ne!(records(&world), before);
 }
+
+#[test]
+fn as_much_is_written_as_has_changed() {
+    let written = |count: usize| {
+        let mut world = World::new(16, 64);
+        let mut wanted = wanted(1);
+        wanted.truncate(count);
+        make_so(&mut world, &wanted, false);
+        wanted[0].1.push(server("10.0.0.9:80", 1));
+        wanted[1].1.remove(1);
+        make_so(&mut world, &wanted, false)
+    };
+    let few = written(4);
+    assert_ne!(few, 0);
+    assert_eq!(written(Scheduler::ALL.len()), few);
+}

@@ -103,6 +103,12 @@ impl<P: Plane> Daemon<P> {
                 before: map(before),
                 after: map(after),
             };
+            let message = format!(
+                "{} -> {} ({})",
+                shown(entry.before.as_ref()),
+                shown(entry.after.as_ref()),
+                cause.reason
+            );
             self.events.happened(
                 match cause.author.through {
                     Through::Health => "health",
@@ -114,7 +120,7 @@ impl<P: Plane> Daemon<P> {
                     | Through::Daemon => "change",
                 },
                 &entry.subject,
-                &cause.reason,
+                &message,
                 serde_json::to_value(&entry).unwrap_or_default(),
             );
             entry
@@ -262,6 +268,15 @@ pub(super) fn author(author: &Author) -> types::Author {
         process: author.process,
         program: author.program.clone(),
     }
+}
+
+/// One side of a change, for people.
+fn shown(side: Option<&BTreeMap<String, String>>) -> String {
+    let Some(words) = side else {
+        return "nothing".to_owned();
+    };
+    let words = words.iter().map(|(name, value)| format!("{name} {value}"));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// What the tables of a plane say beside services.

@@ -1,5 +1,6 @@
 //! A daemon on a socket of its own, and processes that talk to it.
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -15,7 +16,7 @@ use weir::daemon::{Daemon, Facts};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::reason::Reason;
 use weir_abi::service::{AVAILABLE, Destination};
-use weir_api::server;
+use weir_api::{Management, server};
 use weir_control::testing::MemoryTables;
 use weir_control::{Tables, settings};
 
@@ -29,7 +30,9 @@ const CONNECTIONS: usize = 8;
 /// A daemon that answers until this is dropped.
 pub struct Director {
     pub tables: Arc<MemoryTables>,
-    directory: TempDir,
+    daemon: Option<Arc<Daemon<MemoryPlane>>>,
+    directory: Option<TempDir>,
+    file: Option<PathBuf>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,25 +54,76 @@ impl Director {
 
     fn of(services: usize, destinations: usize, prepare: impl FnOnce(&mut MemoryPlane)) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let socket = directory.path().join("weir.sock");
         let tables = Arc::new(MemoryTables::new(services, destinations));
         settings::set_defaults(tables.settings());
+        Self::start(directory, tables, None, prepare)
+    }
+
+    /// A director that keeps what shall outlive it, and reads this file of its directory when it starts.
+    pub fn reading(text: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("weir.toml");
+        fs::write(&file, text).expect("a file");
+        let tables = Arc::new(MemoryTables::new(1_024, 4_096));
+        settings::set_defaults(tables.settings());
+        Self::start(directory, tables, Some(file), |_| {})
+    }
+
+    /// Ends the daemon, and starts another on the same tables.
+    pub fn restarted(self) -> Self {
+        self.restarted_after(|| {})
+    }
+
+    /// The same, and does something in between.
+    pub fn restarted_after(mut self, meanwhile: impl FnOnce()) -> Self {
+        self.end();
+        meanwhile();
+        let directory = self.directory.take().expect("it has one");
+        let (tables, file) = (Arc::clone(&self.tables), self.file.take());
+        Self::start(directory, tables, file, |plane| plane.adopted = true)
+    }
+
+    /// The same after the machine has started again: on new tables.
+    pub fn rebooted(mut self) -> Self {
+        self.end();
+        let directory = self.directory.take().expect("it has one");
+        let tables = Arc::new(MemoryTables::new(1_024, 4_096));
+        settings::set_defaults(tables.settings());
+        Self::start(directory, tables, self.file.take(), |_| {})
+    }
+
+    fn start(
+        directory: TempDir,
+        tables: Arc<MemoryTables>,
+        file: Option<PathBuf>,
+        prepare: impl FnOnce(&mut MemoryPlane),
+    ) -> Self {
+        let socket = directory.path().join("weir.sock");
         let mut plane = MemoryPlane {
             tables: Arc::clone(&tables),
             connections4: vec![Connection4::default(); CONNECTIONS],
             connections6: vec![Connection6::default(); CONNECTIONS],
             reasons: Reason::ALL.iter().map(|&reason| (reason, 0)).collect(),
+            adopted: false,
         };
         prepare(&mut plane);
+        let state = file.as_ref().map(|_| directory.path().join("state"));
         let facts = Facts {
             socket: socket.clone(),
             bpffs: PathBuf::from("/sys/fs/bpf/weir"),
             kernel: "6.18.0-test".to_owned(),
+            audit: state.as_ref().map(|state| state.join("audit.jsonl")),
+            state,
             ..Facts::default()
         };
         let daemon = Daemon::adopt(plane, facts).expect("empty tables are adopted");
+        let daemon = Arc::new(daemon);
+        if let Some(file) = &file {
+            daemon.reload(file);
+        }
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, is_ready) = mpsc::channel();
+        let served = Arc::clone(&daemon);
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -78,29 +132,51 @@ impl Director {
             runtime.block_on(async {
                 let listener = server::bind(&socket).expect("a socket");
                 ready.send(()).expect("the test waits");
-                let stopped = async {
+                let management: Arc<dyn Management> = served.clone();
+                let ending = Arc::clone(&served);
+                let stopped = async move {
                     let _ = stopped.await;
+                    ending.events().close();
                 };
-                let served = server::serve(listener, Arc::new(daemon), stopped).await;
-                served.expect("the server ends well");
+                let outcome = server::serve(listener, management, stopped).await;
+                outcome.expect("the server ends well");
+                served.save_state();
             });
         });
         is_ready.recv().expect("the daemon answers");
         Self {
             tables,
-            directory,
+            daemon: Some(daemon),
+            directory: Some(directory),
+            file,
             stop: Some(stop),
             thread: Some(thread),
         }
     }
 
+    /// The file that it has read says something else, and is read again.
+    pub fn reload(&self, text: &str) {
+        let file = self.file.as_ref().expect("it reads one");
+        fs::write(file, text).expect("a file");
+        let daemon = self.daemon.as_ref().expect("it lives");
+        daemon.reload(file);
+    }
+
+    fn end(&mut self) {
+        drop(self.stop.take());
+        drop(self.daemon.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
     pub fn socket(&self) -> PathBuf {
-        self.directory.path().join("weir.sock")
+        self.directory().join("weir.sock")
     }
 
     /// Where a test may put its files.
     pub fn directory(&self) -> &Path {
-        self.directory.path()
+        self.directory.as_ref().expect("it has one").path()
     }
 
     /// The slot and record of a real server that is in a service's list.
@@ -149,10 +225,7 @@ impl Director {
 
 impl Drop for Director {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.end();
     }
 }
 

@@ -27,11 +27,12 @@ pub struct MemoryPlane {
     pub connections4: Vec<Connection4>,
     pub connections6: Vec<Connection6>,
     pub reasons: Vec<(Reason, u64)>,
+    pub adopted: bool,
 }
 
 impl Plane for MemoryPlane {
     fn adopted(&self) -> bool {
-        false
+        self.adopted
     }
 
     fn attach(&mut self, _: u32, _: &str, _: Hook) -> Result<(), Infallible> {
