@@ -18,6 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("vrrp", &["config"]),
     ("dataplane", &["abi", "control"]),
     ("host", &["config", "realserver"]),
+    ("probe", &["config", "health", "host"]),
     ("router", &["config", "host"]),
     ("api", &["config"]),
     ("weir", RINGS_0_TO_2),
@@ -42,6 +43,7 @@ const RINGS_0_TO_2: &[&str] = &[
     "vrrp",
     "dataplane",
     "host",
+    "probe",
     "router",
     "api",
 ];
@@ -139,7 +141,7 @@ fn ring(name: &str) -> u8 {
         // `rows` is what tests of all rings are made of.
         "wire" | "abi" | "forward" | "rows" => 0,
         "config" | "control" | "ipvsadm" | "realserver" | "health" | "vrrp" => 1,
-        "dataplane" | "host" | "api" => 2,
+        "dataplane" | "host" | "api" | "probe" => 2,
         // Beside the rings, and the binary on top of them.
         _ => 3,
     }

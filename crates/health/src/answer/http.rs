@@ -141,6 +141,11 @@ impl Reader {
         &self.body
     }
 
+    /// The body, for good.
+    pub fn into_body(self) -> Body {
+        self.body
+    }
+
     fn progress(&self) -> Progress {
         match self.stage {
             Stage::Complete => Progress::Complete,

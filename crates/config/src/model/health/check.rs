@@ -106,7 +106,7 @@ pub struct TcpCheck {
 }
 
 /// TLS of a check.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Hash)]
 pub struct Tls {
     /// The name that is asked for (SNI); nothing sends none.
     pub server_name: Option<String>,
@@ -175,7 +175,7 @@ pub struct StatusRange {
 }
 
 /// What a body must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HttpBody {
     /// Its MD5, in hexadecimal, as `genhash` says it. The raw body, as keepalived has it.
     Md5(String),

@@ -1,0 +1,189 @@
+//! TLS of checks.
+
+mod anybody;
+mod words;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use weir_config::model::health::Tls;
+
+use self::anybody::Anybody;
+use crate::stream::Stream;
+use crate::talk::{Fault, Talk};
+
+/// So many configurations are remembered; then those that are gone are forgotten with all others.
+const MANY: usize = 1024;
+
+/// What is spoken in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Nothing is agreed on.
+    Any,
+    /// HTTP/2 (ALPN `h2`).
+    Http2,
+}
+
+/// Greets.
+pub async fn handshake(
+    talk: &mut Talk<'_>,
+    stream: TcpStream,
+    tls: &Tls,
+    name: Option<&str>,
+    protocol: Protocol,
+) -> Result<Stream, Fault> {
+    let configuration = talk.prober.tls.of(tls, protocol)?;
+    let name = server_name(talk, tls, name)?;
+    let greeting = async {
+        TlsConnector::from(configuration)
+            .connect(name, stream)
+            .await
+            .map_err(|error| words::of(&error))
+    };
+    let stream = talk.step("end of the TLS handshake", greeting).await?;
+    talk.tell("TLS handshake", || {
+        let (_, session) = stream.get_ref();
+        let version = session
+            .protocol_version()
+            .and_then(|version| version.as_str())
+            .unwrap_or("TLS");
+        let suite = session
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("an unknown suite");
+        format!("{version}, {suite}")
+    });
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// The name that the certificate must have: what is sent, or the host that is asked for, or the address.
+fn server_name(
+    talk: &Talk<'_>,
+    tls: &Tls,
+    host: Option<&str>,
+) -> Result<ServerName<'static>, Fault> {
+    let Some(name) = tls.server_name.as_deref().or(host) else {
+        return Ok(talk.target.ip().into());
+    };
+    ServerName::try_from(name.to_owned())
+        .map_err(|_| Fault::Ours(format!("{name:?} cannot be the name of a server in TLS")))
+}
+
+/// What handshakes share.
+#[derive(Default)]
+pub struct Configurations {
+    made: Mutex<HashMap<(Tls, Protocol), Arc<ClientConfig>>>,
+}
+
+impl Configurations {
+    fn of(&self, tls: &Tls, protocol: Protocol) -> Result<Arc<ClientConfig>, Fault> {
+        // The name is no part of what is shared, but whether there is one.
+        let mut key = tls.clone();
+        key.server_name = key.server_name.map(|_| String::new());
+        let key = (key, protocol);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = made.get(&key) {
+            return Ok(known.clone());
+        }
+        let configuration = Arc::new(make(tls, protocol)?);
+        if made.len() >= MANY {
+            made.clear();
+        }
+        made.insert(key, configuration.clone());
+        Ok(configuration)
+    }
+
+    /// Certificates are read anew.
+    pub fn forget(&self) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.clear();
+    }
+}
+
+fn make(tls: &Tls, protocol: Protocol) -> Result<ClientConfig, Fault> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(Fault::ours)?;
+    let builder = if tls.verify {
+        let roots = match &tls.authorities {
+            Some(path) => Arc::new(roots_in(path)?),
+            None => system_roots()?,
+        };
+        builder.with_root_certificates(roots)
+    } else {
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider())))
+    };
+    let mut configuration = match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+            .map_err(|error| Fault::Ours(format!("{}: {error}", certificate.display())))?,
+    };
+    configuration.enable_sni = tls.server_name.is_some();
+    // Every check proves the certificate anew.
+    configuration.resumption = Resumption::disabled();
+    if protocol == Protocol::Http2 {
+        configuration.alpn_protocols = vec![b"h2".to_vec()];
+    }
+    Ok(configuration)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER
+        .get_or_init(|| Arc::new(ring::default_provider()))
+        .clone()
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let wrong = |error: &dyn std::fmt::Display| Fault::Ours(format!("{}: {error}", path.display()));
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|error| wrong(&error))?
+        .collect();
+    let read = read.map_err(|error| wrong(&error))?;
+    if read.is_empty() {
+        return Err(wrong(&"no certificate in it"));
+    }
+    Ok(read)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|error| Fault::Ours(format!("{}: {error}", path.display())))
+}
+
+fn roots_in(path: &Path) -> Result<RootCertStore, Fault> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots
+            .add(certificate)
+            .map_err(|error| Fault::Ours(format!("{}: {error}", path.display())))?;
+    }
+    Ok(roots)
+}
+
+/// Read once: there are some hundred.
+fn system_roots() -> Result<Arc<RootCertStore>, Fault> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    if roots.is_empty() {
+        let text =
+            "this system trusts no authorities (package ca-certificates), and none are named";
+        return Err(Fault::Ours(text.to_owned()));
+    }
+    Ok(roots.clone())
+}
