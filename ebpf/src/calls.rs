@@ -15,7 +15,7 @@ use weir_forward::meet::{self, Met};
 use weir_forward::parse::Segment;
 use weir_forward::persist::Template;
 use weir_forward::process::Lookup;
-use weir_forward::{begin, evict, mark, persist, schedule, waiting};
+use weir_forward::{begin, evict, mark, observe, persist, schedule, waiting};
 use weir_wire::crc32c;
 
 use crate::tables::Maps;
@@ -24,7 +24,8 @@ use crate::tables::Maps;
 macro_rules! functions {
     ($family:ty, $address:ty, $meet:ident, $mark:ident, $find_template:ident,
      $give_up:ident, $template:ident, $fill:ident, $make_data:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $put_replies:ident, $rival:ident,
-     $remove:ident, $search:ident, $evict:ident, $end:ident) => {
+     $remove:ident, $search:ident, $evict:ident, $end:ident,
+     $stop_waiting:ident) => {
         /// 1 if the data connection in the slot has that port of the client's now.
         #[unsafe(no_mangle)]
         #[inline(never)]
@@ -252,6 +253,14 @@ macro_rules! functions {
             evict::evict::<$family, Maps>(&Maps) as u64
         }
 
+        /// Counts a connection that has waited for its real server in vain.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $stop_waiting(slot: u32, word: u64) -> u64 {
+            observe::stop_waiting::<$family, Maps>(&Maps, slot, Word(word));
+            0
+        }
+
         /// 1 if the connection in the slot has been ended.
         #[unsafe(no_mangle)]
         #[inline(never)]
@@ -280,7 +289,8 @@ functions!(
     weir_remove4,
     weir_search4,
     weir_evict4,
-    weir_end4
+    weir_end4,
+    weir_stop_waiting4
 );
 functions!(
     V6,
@@ -301,7 +311,8 @@ functions!(
     weir_remove6,
     weir_search6,
     weir_evict6,
-    weir_end6
+    weir_end6,
+    weir_stop_waiting6
 );
 
 /// Gives up fragments that have waited too long.
@@ -603,6 +614,15 @@ pub fn end<F: Family>(slot: u32, word: Word) -> bool {
         weir_end6(slot, word.0)
     };
     ended != 0
+}
+
+#[inline(always)]
+pub fn stop_waiting<F: Family>(slot: u32, word: Word) {
+    if F::NUMBER == FAMILY_V4 {
+        weir_stop_waiting4(slot, word.0);
+    } else {
+        weir_stop_waiting6(slot, word.0);
+    }
 }
 
 #[inline(always)]

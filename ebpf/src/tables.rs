@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::ops::ControlFlow;
 
-use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_loop};
+use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_loop};
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
@@ -111,6 +111,12 @@ impl Tables for Maps {
         let empty = unsafe { &*EMPTY.as_ptr().cast::<Locality>() };
         // No room is no error: then nothing is remembered.
         let _ = maps::LOCALITIES.insert(key, empty, NEW_ONLY);
+    }
+
+    #[inline(always)]
+    fn microseconds(&self) -> u32 {
+        // SAFETY: a helper without arguments.
+        (unsafe { bpf_ktime_get_ns() } / 1000) as u32
     }
 
     #[inline(always)]
@@ -354,6 +360,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn end<F: Family>(&self, slot: u32, word: Word) -> bool {
         calls::end::<F>(slot, word)
+    }
+
+    #[inline(always)]
+    fn stop_waiting<F: Family>(&self, slot: u32, word: Word) {
+        calls::stop_waiting::<F>(slot, word);
     }
 
     #[inline(always)]

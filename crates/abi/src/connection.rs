@@ -123,8 +123,11 @@ pub struct Connection4 {
     pub local: Shared<Local<[u32; 1]>>,
     /// What its payload has said.
     pub speech: Speech,
+    /// [`OBSERVED`](crate::service::OBSERVED): when its SYN came, in microseconds since any moment, as long as
+    /// there is no answer; then 0.
+    pub asked: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 6],
+    pub reserved: [Shared32; 5],
 }
 
 /// A connection of IPv6. Three cache lines, the first two of which have what every packet asks for.
@@ -147,8 +150,11 @@ pub struct Connection6 {
     pub local: Shared<Local<[u32; 4]>>,
     /// What its payload has said.
     pub speech: Speech,
+    /// [`OBSERVED`](crate::service::OBSERVED): when its SYN came, in microseconds since any moment, as long as
+    /// there is no answer; then 0.
+    pub asked: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 9],
+    pub reserved: [Shared32; 8],
 }
 
 impl HopCell {

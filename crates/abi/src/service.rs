@@ -108,8 +108,26 @@ pub struct Destination {
     pub last_weight: Shared32,
     /// Raised whenever another real server gets this slot.
     pub tenant: Shared32,
-    /// What is to come.
-    pub reserved: [Shared32; 11],
+    /// [`OBSERVED`]: how it answers new connections.
+    pub observed: Observed,
+}
+
+/// How a real server answers new connections of TCP. All of it only grows, until another real server gets the
+/// record.
+#[derive(Debug, Default, Clone)]
+#[repr(C)]
+pub struct Observed {
+    /// How many have begun with a SYN.
+    pub begun: Shared64,
+    /// How many have had a SYN and ACK for it.
+    pub answered: Shared64,
+    /// How many have had a reset.
+    pub refused: Shared64,
+    /// How many have ended without either. By DR and TUN, where no answer comes by here: whose client never
+    /// went on.
+    pub unanswered: Shared64,
+    /// The time from SYN to SYN and ACK of those that had it, in microseconds.
+    pub time: Shared64,
 }
 
 impl Destination {
@@ -185,6 +203,9 @@ pub const SCHEDULER_FLAG_1: u32 = 32;
 pub const SCHEDULER_FLAG_2: u32 = 64;
 /// The third (IPVS: `IP_VS_SVC_F_SCHED3`).
 pub const SCHEDULER_FLAG_3: u32 = 128;
+
+/// How a service's real servers answer new connections is observed.
+pub const OBSERVED: u32 = 256;
 
 /// Network address translation (IPVS: `IP_VS_CONN_F_MASQ`).
 pub const FORWARD_NAT: u8 = 0;

@@ -90,7 +90,7 @@ pub struct Settings {
     /// Where the next place for one is looked for.
     pub held_hand: Shared32,
     /// What services have ever wanted that costs packets something: [`USE_OWN_TIMEOUTS`],
-    /// [`USE_FULL_NAT`]. (Connections outlive their services: it is never taken back.)
+    /// [`USE_FULL_NAT`] and the rest. (Connections outlive their services: most is never taken back.)
     pub uses: Shared32,
     /// Counted for services that are gone.
     pub retired: SharedCounters,
@@ -105,6 +105,9 @@ pub const USE_FULL_NAT: u32 = 2;
 
 /// Of [`Settings::uses`]: checks that go the way of the traffic. (Of the daemon's wanting, and taken back.)
 pub const USE_CHECKS: u32 = 4;
+
+/// Of [`Settings::uses`]: services whose real servers are observed.
+pub const USE_OBSERVATION: u32 = 8;
 
 /// A cell for each sysctl.
 #[derive(Debug, Clone)]

@@ -21,6 +21,7 @@ mod kinds;
 mod listing;
 mod localities;
 pub mod marks;
+mod observation;
 pub mod plan;
 mod pools;
 pub mod record;
@@ -43,6 +44,7 @@ pub use director::Director;
 pub use error::Error;
 pub use estimator::Rates;
 pub use listing::{ServerListing, ServiceListing, Snapshot};
+pub use observation::Observation;
 pub use server_index::Way;
 pub use tables::{LocalityUse, Tables};
 

@@ -16,6 +16,7 @@ use weir_config::model::{Family, Forwarding, RealServer, ServiceKey, is_host};
 use crate::director::{Director, clear_flag};
 use crate::error::Error;
 use crate::estimator::Estimator;
+use crate::observation;
 use crate::record::{self, ServerKey};
 use crate::scheduling::{self, Event};
 use crate::server_index::Way;
@@ -253,6 +254,7 @@ impl Director {
         record.service_key.store(table_key);
         record.zeroed.store(Counters::default());
         record.tunnel.store(Tunnel::default());
+        observation::forget(&record.observed);
         record.service.store(service);
         *self.estimators.at(slot) = Estimator::default();
         Ok(slot)

@@ -11,12 +11,13 @@ use weir_abi::connection::{
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, FORWARD_BYPASS, FORWARD_FULL_NAT, FORWARD_NAT, Service};
-use weir_abi::settings::Settings;
+use weir_abi::settings::{Settings, USE_OBSERVATION};
 use weir_abi::tick::{Tick, Ticks};
 use weir_wire::transport::{TCP, UDP};
 
 use crate::family::{Family, Flow, Record};
 use crate::flow_table::{self, Put};
+use crate::observe;
 use crate::parse::{Segment, Transport};
 use crate::persist::{template_address, template_port};
 use crate::state;
@@ -298,6 +299,9 @@ pub fn make_data<F: Family, T: Tables>(
     record.hop(Direction::Request).forget();
     record.hop(Direction::Reply).forget();
     record.company().control.store(control);
+    if settings.uses(USE_OBSERVATION) {
+        observe::not_begun::<F>(record);
+    }
     found.record.company().controls.add(1);
     let listens = Ticks(settings.tcp_timeouts[TcpState::Listen as usize].load());
     let now = Tick(settings.now.load());
@@ -744,7 +748,19 @@ pub fn expire<F: Family, T: Tables>(tables: &T, slot: u32, word: Word, now: Tick
             .replace(word.0, Word::of_halves(later, word.upper()).0);
         return;
     }
+    if is_observed(tables) {
+        tables.stop_waiting::<F>(slot, word);
+    }
     tables.end::<F>(slot, word);
+}
+
+/// Whether any service wants it observed how its real servers answer.
+#[inline(always)]
+fn is_observed<T: Tables>(tables: &T) -> bool {
+    match tables.settings() {
+        Some(settings) => settings.uses(USE_OBSERVATION),
+        None => false,
+    }
 }
 
 /// Ends a connection, if its word is still that; whether it was.

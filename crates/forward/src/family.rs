@@ -56,6 +56,8 @@ pub trait Record<A: Copy> {
     fn company(&self) -> &Company;
     /// What its payload has said.
     fn speech(&self) -> &Speech;
+    /// When its SYN came, where that is observed, until the answer comes.
+    fn asked(&self) -> &Shared32;
     /// The director's end towards the real server (FULLNAT).
     fn local(&self) -> &Shared<Local<A>>;
 
@@ -249,6 +251,11 @@ impl Record<[u32; 1]> for Connection4 {
         &self.speech
     }
     #[inline(always)]
+    fn asked(&self) -> &Shared32 {
+        &self.asked
+    }
+
+    #[inline(always)]
     fn local(&self) -> &Shared<Local<[u32; 1]>> {
         &self.local
     }
@@ -282,6 +289,11 @@ impl Record<[u32; 4]> for Connection6 {
     fn speech(&self) -> &Speech {
         &self.speech
     }
+    #[inline(always)]
+    fn asked(&self) -> &Shared32 {
+        &self.asked
+    }
+
     #[inline(always)]
     fn local(&self) -> &Shared<Local<[u32; 4]>> {
         &self.local

@@ -5,7 +5,7 @@ use weir_abi::connection::{HopCell, HopTerms, Word};
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::Destination;
-use weir_abi::settings::{Link, USE_CHECKS, USE_FULL_NAT, USE_OWN_TIMEOUTS};
+use weir_abi::settings::{Link, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OWN_TIMEOUTS};
 use weir_wire::ethernet::Ethernet;
 use weir_wire::transport::TCP;
 
@@ -17,7 +17,8 @@ use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, answer, problem_of};
 use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
 use crate::meet::Met;
-use crate::parse::{Parsed, Portion, Segment, parse};
+use crate::observe;
+use crate::parse::{Parsed, Portion, Segment, Transport, parse};
 use crate::part::Part;
 use crate::process::Lookup;
 use crate::reset::reset;
@@ -210,6 +211,10 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
             let begun = job.tables.begin::<F>(&job.segment, service, job.now)?;
             if job.settings.uses(USE_FULL_NAT) {
                 claim::<F, T>(job.tables, begun.slot)?;
+            }
+            if job.settings.uses(USE_OBSERVATION) {
+                let is_tcp = job.segment.flow.protocol as u8 == TCP;
+                observe::begun::<F, T>(job.tables, begun.slot, is_tcp && job.segment.is_new());
             }
             Ok(Belongs::First(begun))
         }
@@ -419,6 +424,11 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
     }
     if is_available {
         count(job, found, Direction::Reply);
+    }
+    if job.settings.uses(USE_OBSERVATION)
+        && let Transport::Tcp(control) = job.transport()
+    {
+        observe::replied::<F, T>(job.tables, slot, control);
     }
     advance(job, found, job.transport(), Direction::Reply);
     if job.settings.uses(USE_OWN_TIMEOUTS) {

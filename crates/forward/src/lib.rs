@@ -34,6 +34,7 @@ pub mod mark;
 pub mod meet;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+pub mod observe;
 pub mod parse;
 pub mod part;
 pub mod persist;

@@ -64,6 +64,8 @@ pub struct Memory {
     pub localities: Vec<Locality>,
     /// Which address has which place there.
     pub locality_index: RefCell<HashMap<LocalityKey, usize>>,
+    /// The time, as observed.
+    pub microseconds: Cell<u32>,
     /// What the next random number follows from.
     pub seed: Cell<u64>,
     /// What each real server has counted.
@@ -137,6 +139,7 @@ impl Memory {
             bucket_pages: std::vec![BucketPage::default(); 64],
             localities: std::vec![Locality::default(); 64],
             locality_index: RefCell::default(),
+            microseconds: Cell::new(0),
             seed: Cell::new(1),
             counters: RefCell::new(std::vec![Counters::default(); destinations]),
             interfaces: std::vec![InterfaceRecord::default(); 8],
@@ -210,6 +213,10 @@ impl Tables for Memory {
         if place < self.localities.len() {
             index.entry(*key).or_insert(place);
         }
+    }
+
+    fn microseconds(&self) -> u32 {
+        self.microseconds.get()
     }
 
     fn random(&self) -> u32 {

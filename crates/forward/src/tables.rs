@@ -26,7 +26,7 @@ use crate::meet::{self, Met};
 use crate::parse::Segment;
 use crate::persist::Template;
 use crate::process::Lookup;
-use crate::{begin, evict, mark, persist, schedule, waiting};
+use crate::{begin, evict, mark, observe, persist, schedule, waiting};
 
 /// A loop's body: the verifier wants loops of unknown length to be calls of `bpf_loop`.
 pub trait Step<T: ?Sized> {
@@ -67,6 +67,8 @@ pub trait Tables {
     fn locality(&self, key: &LocalityKey) -> Option<&Locality>;
     /// Makes an empty entry for an address that has none, if there is room.
     fn add_locality(&self, key: &LocalityKey);
+    /// The time in microseconds since any moment, wrapping.
+    fn microseconds(&self) -> u32;
     /// A random number.
     fn random(&self) -> u32;
     /// This processor's counters of the real server in a slot, through `count`.
@@ -266,6 +268,14 @@ pub trait Tables {
         Self: Sized,
     {
         connection::end::<F, Self>(self, slot, word)
+    }
+
+    /// [`observe::stop_waiting`], as a function of its own.
+    fn stop_waiting<F: Family>(&self, slot: u32, word: Word)
+    where
+        Self: Sized,
+    {
+        observe::stop_waiting::<F, Self>(self, slot, word);
     }
 
     /// [`waiting::expire`], as a function of its own.

@@ -32,6 +32,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(crate::ftp::rows());
     rows.extend(crate::full_nat::rows());
     rows.extend(crate::checks::rows());
+    rows.extend(crate::observation::rows());
     rows
 }
 

@@ -16,6 +16,7 @@ pub mod host;
 pub mod machine;
 mod malformed;
 pub mod network;
+pub mod observation;
 pub mod packet;
 pub mod related;
 pub mod removal;

@@ -10,10 +10,10 @@ use weir_abi::hash_table::{BUCKETS_PER_PAGE, DH_BUCKETS, HashTable, MH_BUCKETS, 
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
 use weir_abi::pool::POOL_PLACES;
 use weir_abi::service::{
-    AVAILABLE, DestinationAddress, FORWARD_FULL_NAT, FORWARD_NAT, PRESENT, SCHEDULER_DH,
+    AVAILABLE, DestinationAddress, FORWARD_FULL_NAT, FORWARD_NAT, OBSERVED, PRESENT, SCHEDULER_DH,
     SCHEDULER_MH, SCHEDULER_RR, SCHEDULER_SH,
 };
-use weir_abi::settings::{Settings, USE_CHECKS, USE_FULL_NAT};
+use weir_abi::settings::{Settings, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 
@@ -62,6 +62,8 @@ pub struct Setup {
     /// Checks that go the way of the traffic: their protocol, virtual address and port, own port, and who
     /// is checked.
     pub checks: Vec<(u8, SocketAddr, u16, IpAddr)>,
+    /// How real servers answer is observed.
+    pub observed: bool,
     /// Room for that many connections only.
     pub capacity: Option<u32>,
 }
@@ -129,7 +131,8 @@ impl Setup {
             record.weight_limit.store(service.weights.0);
             record.weight_step.store(service.weights.1);
             record.key.store(key);
-            record.flags.store(PRESENT);
+            let observed = if self.observed { OBSERVED } else { 0 };
+            record.flags.store(PRESENT | observed);
             self.fill_pool(bench, number);
             // What the rows before have left in the kernel's table is not this service's.
             let epoch = EPOCHS.fetch_add(1, Ordering::Relaxed);
@@ -157,6 +160,9 @@ impl Setup {
             USE_CHECKS
         };
         bench.settings().uses.store(uses);
+        if self.observed {
+            bench.settings().uses.store(uses | USE_OBSERVATION);
+        }
         for (protocol, address, port, server) in &self.checks {
             let key = CheckKey {
                 virtual_address: words(*address),

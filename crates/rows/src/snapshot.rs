@@ -7,7 +7,7 @@ use weir_abi::connection::{Endpoints, INACTIVE, LIVE, Local, NO_OUTPUT, Word};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::{FlowBucket, FlowEntry};
 use weir_abi::keys::{Direction, Flow, FlowValue};
-use weir_abi::service::FORWARD_FULL_NAT;
+use weir_abi::service::{FORWARD_FULL_NAT, Observed};
 use weir_abi::tick::{Tick, Ticks};
 
 use crate::bench::Bench;
@@ -41,6 +41,32 @@ pub struct Server {
     pub inactive: u32,
     /// Its counters.
     pub counters: Counters,
+    /// How it has answered new connections, where that is observed.
+    pub observed: Answers,
+}
+
+/// How often a real server has answered which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// A SYN has begun a connection.
+    pub begun: u64,
+    /// SYN and ACK.
+    pub answered: u64,
+    /// RST.
+    pub refused: u64,
+    /// Nothing.
+    pub unanswered: u64,
+}
+
+impl Answers {
+    fn of(observed: &Observed) -> Self {
+        Self {
+            begun: observed.begun.load(),
+            answered: observed.answered.load(),
+            refused: observed.refused.load(),
+            unanswered: observed.unanswered.load(),
+        }
+    }
 }
 
 /// A connection.
@@ -161,6 +187,7 @@ impl Snapshot {
                     active: record.active.load(),
                     inactive: record.inactive.load(),
                     counters: bench.counters(slot),
+                    observed: Answers::of(&record.observed),
                 })
                 .collect(),
             memory: bench

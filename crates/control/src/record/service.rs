@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
 use weir_abi::service::{
-    ENGINE_NONE, ENGINE_SIP, ONE_PACKET, PERSISTENT, PRESENT, REFUSE_RESET, REFUSE_SILENTLY,
-    REFUSE_UNREACHABLE, SCHEDULER_DH, SCHEDULER_FLAG_1, SCHEDULER_FLAG_2, SCHEDULER_FLAG_3,
-    SCHEDULER_FO, SCHEDULER_LBLC, SCHEDULER_LBLCR, SCHEDULER_LC, SCHEDULER_MH, SCHEDULER_NONE,
-    SCHEDULER_NQ, SCHEDULER_OVF, SCHEDULER_RR, SCHEDULER_SED, SCHEDULER_SH, SCHEDULER_TWOS,
-    SCHEDULER_WLC, SCHEDULER_WRR, Service as Record,
+    ENGINE_NONE, ENGINE_SIP, OBSERVED, ONE_PACKET, PERSISTENT, PRESENT, REFUSE_RESET,
+    REFUSE_SILENTLY, REFUSE_UNREACHABLE, SCHEDULER_DH, SCHEDULER_FLAG_1, SCHEDULER_FLAG_2,
+    SCHEDULER_FLAG_3, SCHEDULER_FO, SCHEDULER_LBLC, SCHEDULER_LBLCR, SCHEDULER_LC, SCHEDULER_MH,
+    SCHEDULER_NONE, SCHEDULER_NQ, SCHEDULER_OVF, SCHEDULER_RR, SCHEDULER_SED, SCHEDULER_SH,
+    SCHEDULER_TWOS, SCHEDULER_WLC, SCHEDULER_WRR, Service as Record,
 };
 use weir_abi::shared::Shared32;
 use weir_abi::tick::Ticks;
@@ -47,7 +47,9 @@ pub(crate) fn write_service(record: &Record, wanted: &Service) -> bool {
         (udp, own(timeouts.udp)),
         (&record.refusal, refusal_number(wanted.refusal)),
     ];
-    let flags = (&record.flags, flags(wanted));
+    // Who wants that says it apart.
+    let observed = record.flags.load() & OBSERVED;
+    let flags = (&record.flags, flags(wanted) | observed);
     let mut changed = false;
     for (cell, value) in before_flags.into_iter().chain([flags]) {
         changed |= replace(cell, value);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
-use weir_abi::service::{AVAILABLE, PRESENT};
-use weir_abi::settings::{USE_FULL_NAT, USE_OWN_TIMEOUTS};
+use weir_abi::service::{AVAILABLE, OBSERVED, PRESENT};
+use weir_abi::settings::{USE_FULL_NAT, USE_OBSERVATION, USE_OWN_TIMEOUTS};
 
 use super::world::World;
 use crate::director::Director;
@@ -96,6 +96,7 @@ fn check_kinds(world: &World) {
         let has_timeouts = record.timeouts.iter().any(|timeout| timeout.load() != 0);
         assert!(!has_timeouts || settings.uses(USE_OWN_TIMEOUTS));
         assert!(record.pool_length.load() == 0 || settings.uses(USE_FULL_NAT));
+        assert!(record.flags.load() & OBSERVED == 0 || settings.uses(USE_OBSERVATION));
     }
 }
 

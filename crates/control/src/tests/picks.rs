@@ -242,6 +242,10 @@ impl PacketTables for Packets<'_> {
         index.entry(*key).or_insert(place);
     }
 
+    fn microseconds(&self) -> u32 {
+        unreachable!()
+    }
+
     fn random(&self) -> u32 {
         unreachable!()
     }

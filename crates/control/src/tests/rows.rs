@@ -1,6 +1,9 @@
 //! Each operation and each of its errors; the trash and the counters step by step.
 
-use weir_abi::service::{AVAILABLE, PRESENT};
+use std::time::Duration;
+
+use weir_abi::service::{AVAILABLE, OBSERVED, PRESENT};
+use weir_abi::settings::USE_OBSERVATION;
 use weir_config::model::{Scheduler, Timeouts};
 
 use super::*;
@@ -220,6 +223,52 @@ fn a_slot_tells_its_next_tenant_nothing_of_the_last() {
     assert_eq!(listing.rates, crate::Rates::default());
     assert_eq!(listing.servers[0].counters, packets(0));
     assert_eq!(listing.servers[0].rates, crate::Rates::default());
+}
+
+#[test]
+fn what_is_seen_of_a_real_server_is_its_own() {
+    let mut world = World::new(1, 1);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    world.add_server(WEB, A, 1);
+    let seen = |world: &World, server: &str| {
+        let server = server.parse().unwrap();
+        world.director.observation(&world.tables, &key(WEB), server)
+    };
+    let is_observed = |world: &World| {
+        world.tables.services()[0].flags.load() & OBSERVED != 0
+            && world.tables.settings().uses(USE_OBSERVATION)
+    };
+    assert!(!is_observed(&world));
+    let observe = |world: &World, wanted| {
+        let key = key(WEB);
+        world.director.observe(&world.tables, &key, wanted).unwrap();
+    };
+    observe(&world, true);
+    assert!(is_observed(&world));
+    // Whoever edits the service does not know of it.
+    let edited = service(WEB, Scheduler::LeastConnection);
+    world.director.edit_service(&world.tables, edited).unwrap();
+    assert!(is_observed(&world));
+    let slot = world.server_slot(WEB, A);
+    let observed = &world.tables.destinations()[slot as usize].observed;
+    observed.begun.store(9);
+    observed.answered.store(5);
+    observed.time.store(5_000);
+    let found = seen(&world, A).unwrap();
+    assert_eq!((found.begun, found.answered), (9, 5));
+    assert_eq!(found.mean(), Some(Duration::from_millis(1)));
+    assert_eq!(seen(&world, B), None);
+    world.delete_service(WEB);
+    assert_eq!(seen(&world, A), None);
+    world.wait(200);
+    world.add_service(WEB, Scheduler::RoundRobin);
+    assert!(!is_observed(&world));
+    world.add_server(WEB, B, 1);
+    assert_eq!(world.server_slot(WEB, B), slot);
+    assert_eq!(seen(&world, B), Some(crate::Observation::default()));
+    observe(&world, true);
+    observe(&world, false);
+    assert!(!is_observed(&world));
 }
 
 #[test]

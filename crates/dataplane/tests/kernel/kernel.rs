@@ -193,6 +193,14 @@ impl Kernel {
             ] {
                 cell.store(0);
             }
+            for cell in [
+                &record.observed.begun,
+                &record.observed.answered,
+                &record.observed.refused,
+                &record.observed.unanswered,
+            ] {
+                cell.store(0);
+            }
             self.dataplane.clear_counters(slot).expect("counters");
         }
         self.addresses.clear();

@@ -158,6 +158,13 @@ pub const fn is_active(state: u8) -> bool {
     ACTIVE >> (state & 15) & 1 != 0
 }
 
+/// Whether in that TCP state one side has not yet said that it has heard the other's SYN.
+#[inline(always)]
+pub const fn is_half_open(state: u8) -> bool {
+    const HALF_OPEN: u32 = 1 << SS | 1 << SR | 1 << SA;
+    HALF_OPEN >> (state & 15) & 1 != 0
+}
+
 /// Whether that TCP state is FIN_WAIT.
 #[inline(always)]
 pub const fn is_fin_wait(state: u8) -> bool {
