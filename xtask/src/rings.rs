@@ -38,6 +38,7 @@ const RINGS_0_TO_2: &[&str] = &[
     "config",
     "control",
     "ipvsadm",
+    "keepalived",
     "realserver",
     "health",
     "vrrp",

@@ -19,6 +19,8 @@ pub struct Route {
     pub local: bool,
     /// Which of this machine's addresses packets there come from.
     pub source: Option<IpAddr>,
+    /// The index of the interface by which they leave.
+    pub interface: Option<u32>,
 }
 
 /// The ways to those addresses; nothing where none leads.
@@ -80,10 +82,18 @@ fn read(message: &RouteNetlinkMessage) -> Option<Route> {
             RouteAttribute::PrefSource(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
             _ => None,
         });
+    let interface = route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        });
     match route.header.kind {
         RouteType::Unicast | RouteType::Local => Some(Route {
             local: route.header.kind == RouteType::Local,
             source,
+            interface,
         }),
         _ => None,
     }
@@ -97,13 +107,16 @@ mod tests {
     fn loopback_is_this_machine() {
         let address = "127.0.0.1".parse().unwrap();
         let ways = to([address]).unwrap();
+        let interface = ways[0].1.unwrap().interface;
+        assert!(interface.is_some());
         assert_eq!(
             ways,
             [(
                 address,
                 Some(Route {
                     local: true,
-                    source: Some(address)
+                    source: Some(address),
+                    interface,
                 })
             )]
         );

@@ -25,6 +25,7 @@ mod parse;
 pub mod proc;
 pub mod restore;
 mod run;
+pub mod saved;
 mod scheduler_flags;
 pub mod scripts;
 

@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 use crate::exit::{self, Code, Outcome};
 use crate::verbs::ipvsadm::Program;
 use crate::verbs::{
-    apply, audit, connections, counters, detach, drain, drift, events, get, history, ipvsadm,
-    maintenance, plan, proc, realserver, rollback, run, services, set, status,
+    apply, audit, check, connections, counters, detach, drain, drift, events, get, history, import,
+    ipvsadm, maintenance, plan, proc, realserver, rollback, run, services, set, status,
 };
 
 /// The Linux Virtual Server, as one program: a director's daemon and its command line
@@ -65,6 +65,8 @@ enum Verb {
     Audit(audit::Arguments),
     Events(events::Arguments),
     Maintenance(maintenance::Arguments),
+    Check(check::Arguments),
+    Import(import::Arguments),
     Detach(detach::Arguments),
     Realserver(realserver::Arguments),
 }
@@ -119,6 +121,8 @@ fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
         Verb::Audit(arguments) => done(audit::run(&arguments)),
         Verb::Events(arguments) => done(events::run(&arguments)),
         Verb::Maintenance(arguments) => done(maintenance::run(&arguments)),
+        Verb::Check(arguments) => done(check::run(&arguments)),
+        Verb::Import(arguments) => done(import::run(&arguments)),
         Verb::Detach(arguments) => done(detach::run(&arguments)),
         Verb::Realserver(arguments) => done(realserver::run(&arguments)),
     }

@@ -8,6 +8,7 @@ pub mod command_line;
 pub mod daemon;
 pub mod exit;
 mod kernel;
+pub mod languages;
 pub mod names;
 pub mod plane;
 pub mod verbs;

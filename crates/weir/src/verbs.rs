@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod audit;
+pub mod check;
 pub mod connections;
 pub mod counters;
 pub mod detach;
@@ -10,6 +11,7 @@ pub mod drift;
 pub mod events;
 pub mod get;
 pub mod history;
+pub mod import;
 pub mod ipvsadm;
 pub mod maintenance;
 pub mod plan;

@@ -1,6 +1,6 @@
 //! Virtual servers, real servers and their checks.
 
-use super::{Block, Keyword, Support, block, lines, needless, old, takes};
+use super::{Block, Keyword, block, lines, needless, old, takes};
 
 pub(super) const TOP: &[Keyword] = &[
     block("SSL", "", &SSL),
@@ -172,13 +172,7 @@ const SMTP_CHECK: Block = Block {
     keywords: &[
         CONNECTION,
         PACE,
-        &[
-            takes("helo_name", "NAME"),
-            Keyword {
-                support: Support::Old("connect_ip"),
-                ..block("host", "", &SMTP_HOST)
-            },
-        ],
+        &[takes("helo_name", "NAME"), block("host", "", &SMTP_HOST)],
     ],
 };
 

@@ -90,8 +90,40 @@ pub(super) struct Around<'a> {
     pub(super) log_all_failures: bool,
 }
 
-/// A check of a real server; nothing when the keyword is none.
-pub(super) fn check(node: &Node, around: &Around<'_>, troubles: &mut Troubles) -> Option<Check> {
+/// The checks of a real server that a keyword asks for: mostly one, and none when it is none. The old
+/// `host` blocks of SMTP_CHECK are one each.
+pub(super) fn checks(node: &Node, around: &Around<'_>, troubles: &mut Troubles) -> Vec<Check> {
+    let Some(check) = check(node, around, troubles) else {
+        return Vec::new();
+    };
+    let hosts: Vec<&Node> = node
+        .nodes
+        .iter()
+        .filter(|inner| inner.name() == "host")
+        .collect();
+    let says_whom = check.target.is_some() || check.source != Source::default();
+    let mut checks = Vec::new();
+    if hosts.is_empty() || says_whom || node.last("connect_timeout").is_some() {
+        checks.push(check.clone());
+    }
+    for host in hosts {
+        let (target, source) = connection(host, around.server, troubles);
+        let mut check = Check {
+            target,
+            source,
+            ..check.clone()
+        };
+        if let Some(timeout) = host.last("connect_timeout") {
+            let range = Duration::from_micros(1)..=LONG;
+            let timeout = troubles.seconds(timeout, 6, range);
+            check.pace.timeout = timeout.unwrap_or(check.pace.timeout);
+        }
+        checks.push(check);
+    }
+    checks
+}
+
+fn check(node: &Node, around: &Around<'_>, troubles: &mut Troubles) -> Option<Check> {
     let mut own = Inherited::default();
     let mut log_all_failures = around.log_all_failures;
     for inner in &node.nodes {
@@ -163,10 +195,7 @@ fn connection(
     let mut address: Option<IpAddr> = None;
     let mut port: Option<u16> = None;
     let mut source = Source::default();
-    // The old `host` blocks of SMTP_CHECK say it too.
-    let hosts = node.nodes.iter().filter(|inner| inner.name() == "host");
-    let inner = node.nodes.iter().chain(hosts.flat_map(|host| &host.nodes));
-    for inner in inner {
+    for inner in &node.nodes {
         match inner.name() {
             "connect_ip" => address = troubles.address(inner).or(address),
             "connect_port" => {

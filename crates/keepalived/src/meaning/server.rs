@@ -82,7 +82,7 @@ pub(super) fn server(node: &Node, outer: &Outer<'_>, troubles: &mut Troubles) ->
     };
     let checks = node.nodes.iter();
     let checks: Vec<_> = checks
-        .filter_map(|inner| check::check(inner, &around, troubles))
+        .flat_map(|inner| check::checks(inner, &around, troubles))
         .collect();
     let thresholds = Thresholds::new(said.upper, said.lower).unwrap_or_else(|| {
         let message = "the lower threshold is above the upper one";

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::languages;
+
 /// What the daemon knows of itself from its start.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -11,6 +13,8 @@ pub struct Facts {
     pub bpffs: PathBuf,
     /// Its configuration file, if it read one.
     pub config: Option<PathBuf>,
+    /// How that file is read.
+    pub languages: languages::Options,
     /// Where it keeps what shall outlive it beside the tables; nothing is nowhere.
     pub state: Option<PathBuf>,
     /// The audit log's file; nothing is none.

@@ -18,6 +18,7 @@ use weir_control as control;
 use weir_host as host;
 
 use super::{Daemon, configuration};
+use crate::languages::{self, Unread};
 use crate::plane::Plane;
 
 /// A file has been written when nothing more has come of it for so long.
@@ -79,7 +80,7 @@ impl<P: Plane> Daemon<P> {
     /// Reads the daemon's own file again. One with a mistake changes nothing.
     pub fn reload(&self, file: &Path) {
         let name = file.display().to_string();
-        let outcome = read(file).and_then(|config| {
+        let outcome = self.read(file).and_then(|config| {
             let read = self.follow_file(&source(file), &config, Through::File);
             read.map_err(|error| error.to_string())
         });
@@ -113,13 +114,15 @@ impl<P: Plane> Daemon<P> {
         let ledger = self.ledger();
         let said = ledger.wanted.said();
         let said = said.filter(|said| said.source == source(file));
-        said.is_some_and(|said| read(file).is_ok_and(|config| config == *said.config))
+        said.is_some_and(|said| self.read(file).is_ok_and(|config| config == *said.config))
     }
-}
 
-/// What a file says, or all that is wrong with it.
-fn read(file: &Path) -> Result<Config, String> {
-    let name = file.display().to_string();
-    let text = fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?;
-    config::file::parse(&text, &name).map_err(|diagnostics| configuration::shown(&diagnostics))
+    /// What a file says, or all that is wrong with it.
+    fn read(&self, file: &Path) -> Result<Config, String> {
+        match languages::read(file, &self.facts.languages) {
+            Ok(said) => Ok(said.config),
+            Err(Unread::Wrong(diagnostics)) => Err(configuration::shown(&diagnostics)),
+            Err(Unread::Io(_, error)) => Err(format!("cannot be read: {error}")),
+        }
+    }
 }

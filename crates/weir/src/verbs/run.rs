@@ -17,6 +17,7 @@ use weir_host as host;
 use crate::daemon::serving::{self, OwnFile};
 use crate::daemon::{AttachError, Daemon, Facts};
 use crate::exit::{self, Code, Failure, Outcome};
+use crate::languages::Language;
 use crate::plane::Plane;
 use settings::Settings;
 
@@ -35,7 +36,12 @@ const DEFAULT_AUDIT: &str = "/var/log/weir/audit.jsonl";
 #[command(after_help = "Examples:
   weir run --interface eth0 --interface eth1
   weir run --config /etc/weir/weir.toml
+  weir run --config /etc/keepalived/keepalived.conf
   ip netns exec blue weir run --interface eth0 --socket /run/weir/blue.sock --bpffs /run/weir/blue
+
+The file may be a weir.toml, a keepalived.conf, or what ipvsadm-save wrote. The latter two name no
+interfaces: unless --interface does, packets are taken where the instances are, and on the ways to
+virtual addresses and real servers.
 
 What is said here goes before what the file says. SIGHUP reads the file again: what it says anew is
 done, and what was changed by hand (with ipvsadm) stays, unless `by_hand = \"fold-back\"` stands under
@@ -63,6 +69,13 @@ pub struct Arguments {
     /// another --bpffs beside the socket]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// The language of the configuration file: weir, keepalived or ipvsadm [default: by name and
+    /// content]
+    #[arg(long, value_name = "LANGUAGE", value_parser = Language::from_name)]
+    language: Option<Language>,
+    /// For which director lines with @ in a keepalived.conf are [default: the host's name]
+    #[arg(long, short = 'i', value_name = "ID")]
+    config_id: Option<String>,
     /// Read the configuration file again whenever it changes
     #[arg(long)]
     watch: bool,
@@ -82,6 +95,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         socket: settings.socket.clone(),
         bpffs: settings.bpffs.clone(),
         config: settings.file.clone(),
+        languages: settings.languages.clone(),
         state: Some(settings.state.clone()),
         audit: Some(settings.audit.clone()),
         kernel: kernel::release(),
