@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diagnostic;
+pub mod difference;
 pub mod file;
 pub mod model;
 pub mod pattern;

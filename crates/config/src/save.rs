@@ -7,6 +7,7 @@ mod raw;
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use toml::{Table, Value};
 
@@ -37,6 +38,17 @@ pub fn save(config: &Config) -> String {
     let sections = sections.into_iter().flatten();
     let parts: Vec<String> = sections.chain(marks).chain(services).collect();
     parts.join("\n")
+}
+
+/// What is said of the health of a service, and of each of its real servers, as TOML.
+pub(crate) fn health_of(health: &ServiceHealth) -> Vec<(Option<SocketAddr>, String)> {
+    let parts = health::apart(health).into_iter();
+    let parts = parts.map(|(server, entries)| {
+        let lines = entries.into_iter();
+        let lines = lines.map(|(key, value)| format!("{key} = {value}\n"));
+        (server, lines.collect())
+    });
+    parts.collect()
 }
 
 fn section(name: &str, entries: Vec<(&str, Value)>) -> Option<String> {

@@ -27,7 +27,9 @@ mod sync_daemons;
 pub mod tasks;
 mod watch;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 use std::time::Instant;
 
 use api::management::{ConnectionFilter, Document, Target};
@@ -75,6 +77,8 @@ pub struct Daemon<P> {
     events: Events,
     store: Store,
     facts: Facts,
+    /// The file, as it was when the daemon started.
+    started_with: OnceLock<config::file::Config>,
     started: Instant,
 }
 
@@ -101,6 +105,7 @@ impl<P: Plane> Daemon<P> {
             events: Events::default(),
             store,
             facts,
+            started_with: OnceLock::new(),
             started: Instant::now(),
         };
         let ledger = daemon.ledger();

@@ -96,6 +96,20 @@ pub(super) fn of_service(
     }
 }
 
+/// What is said of a service, and of each of its real servers, apart.
+pub(super) fn apart(health: &ServiceHealth) -> Vec<(Option<SocketAddr>, Entries)> {
+    let service = of_service(health, &[], Forwarding::Nat).service;
+    let servers = health.servers.iter().map(|own| {
+        let mut entries = server_entries(own);
+        let notify = notify_of(own, health.mail);
+        if !notify.is_empty() {
+            entries.push(("notify", raw::table(&notify)));
+        }
+        (Some(own.address), entries)
+    });
+    std::iter::once((None, service)).chain(servers).collect()
+}
+
 fn quorum(quorum: Quorum) -> Option<(&'static str, String)> {
     let value = match quorum {
         Quorum {

@@ -144,6 +144,54 @@ fn services_that_a_file_does_not_name_stay_unless_they_are_folded_back() {
 }
 
 #[test]
+fn health_is_what_the_file_says_anew() {
+    let text = |quorum: &str, more: &str| {
+        let text = format!(
+            "[[service]]\nlisten = [\"tcp 192.0.2.10:80\"]\nforward = \"nat\"\n{quorum}\n{more}"
+        );
+        Arc::new(weir_config::file::parse(&text, FILE).unwrap())
+    };
+    let other = "[[service]]\nlisten = [\"udp 192.0.2.10:53\"]\nforward = \"nat\"\nquorum = 7\n\
+                 [notifications]\nrouter_id = \"other\"\n";
+    let quorums = |wanted: &Wanted| {
+        let health = wanted.upkeep().health().iter();
+        let mut quorums: Vec<_> = health.map(|one| one.quorum.weight).collect();
+        quorums.sort_unstable();
+        quorums
+    };
+    let first = Wanted::default().after_reading(FILE, &text("quorum = 2", ""), ByHand::Kept);
+    assert_eq!(quorums(&first), [2]);
+    // Another file: all that is wanted, and then the first one again.
+    let applied = first.after_reading("other", &text("quorum = 3", other), ByHand::FoldedBack);
+    assert_eq!(quorums(&applied), [3, 7]);
+    let back = applied.after_reading(FILE, &text("quorum = 2", ""), ByHand::Kept);
+    assert_eq!(quorums(&back), [2, 7]);
+    let router_id = |wanted: &Wanted| wanted.upkeep().notifications().router_id.clone();
+    assert_eq!(router_id(&back).as_deref(), Some("other"));
+    // Undone, and the file says what it said: it stays undone. It says something new: that is done.
+    let mut undone = back.clone();
+    undone.make(&back.alterations(&first));
+    let same = undone.after_reading(FILE, &text("quorum = 2", ""), ByHand::Kept);
+    assert_eq!(quorums(&same), [2]);
+    let mut without = same.clone();
+    without.make(&same.alterations(&Wanted::found(web(&[]), Running::default())));
+    assert_eq!(quorums(&without), [0; 0]);
+    let same = without.after_reading(FILE, &text("quorum = 2", ""), ByHand::Kept);
+    assert_eq!(quorums(&same), [0; 0]);
+    let new = without.after_reading(FILE, &text("quorum = 4", ""), ByHand::Kept);
+    assert_eq!(quorums(&new), [4]);
+    let gone = new.after_reading(FILE, &text("", ""), ByHand::Kept);
+    assert_eq!(quorums(&gone), [0; 0]);
+    // In another order it is the same.
+    let swapped = {
+        let mut config = Config::clone(applied.upkeep().config());
+        config.health.reverse();
+        applied.after_reading("other", &Arc::new(config), ByHand::FoldedBack)
+    };
+    assert_eq!(applied.alterations(&swapped), []);
+}
+
+#[test]
 fn settings_are_what_the_file_says_anew() {
     let of = |tcp, rules: Vec<_>| {
         let mut config = Config {

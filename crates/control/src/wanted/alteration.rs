@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use weir_config::difference::{self, Difference, Fields};
 use weir_config::model::{Forwarding, MarkRule, RealServer, Service, ServiceKey};
 use weir_config::sysctl::Sysctl;
 
@@ -104,7 +105,23 @@ impl TimeoutName {
 impl Alteration {
     /// The lines of a difference.
     pub fn lines(&self) -> Vec<String> {
-        vec![self.to_string()]
+        let Self::Upkeep { from, to } = self else {
+            return vec![self.to_string()];
+        };
+        let differences = upkeep(from, to);
+        differences.iter().map(ToString::to_string).collect()
+    }
+
+    /// What it is about, thing by thing, and what is said of each before and after.
+    pub fn parts(&self) -> Vec<(String, (Side, Side))> {
+        let Self::Upkeep { from, to } = self else {
+            return vec![(self.subject(), self.sides())];
+        };
+        let side = |fields: Option<Fields>| fields.map(|fields| fields.into_iter().collect());
+        let differences = upkeep(from, to).into_iter();
+        differences
+            .map(|one| (one.subject, (side(one.before), side(one.after))))
+            .collect()
     }
 
     /// What undoes it.
@@ -358,6 +375,20 @@ impl Wanted {
             }
         }
     }
+}
+
+/// Something differs, or there would be no alteration: where the words of a file are the same for
+/// both, it is said that it does.
+fn upkeep(from: &Upkeep, to: &Upkeep) -> Vec<Difference> {
+    let mut differences = difference::upkeep(from.config(), to.config());
+    if differences.is_empty() {
+        differences.push(Difference {
+            subject: "health, VRRP and notifications".to_owned(),
+            before: Some(Fields::new()),
+            after: Some(Fields::new()),
+        });
+    }
+    differences
 }
 
 fn inverse(change: &Change) -> Change {

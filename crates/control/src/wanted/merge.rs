@@ -1,9 +1,11 @@
 //! A file is read: what becomes of what was changed by hand.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use weir_config::file::Config;
-use weir_config::model::{RealServer, Service, Timeouts};
+use weir_config::model::health::ServiceHealth;
+use weir_config::model::{RealServer, Service, ServiceKey, Timeouts};
 
 use super::{Said, Upkeep, Wanted};
 use crate::plan::{self, Change};
@@ -42,10 +44,10 @@ impl Wanted {
             }
         }
         next.read_settings(before.as_deref(), config, by_hand);
-        let upkeep = Upkeep::of(Arc::clone(config));
-        if before.is_none_or(|before| Upkeep::of(before) != upkeep) {
-            next.upkeep = upkeep;
-        }
+        next.upkeep = match by_hand {
+            ByHand::FoldedBack => Upkeep::of(Arc::clone(config)),
+            ByHand::Kept => self.upkeep_after(before.as_deref(), config),
+        };
         next.said = Some(Said {
             source: source.to_owned(),
             config: Arc::clone(config),
@@ -89,6 +91,58 @@ impl Wanted {
         }
     }
 
+    /// Health, VRRP and notifications after a file: what it says anew. Of services that it does not name,
+    /// and did not, it says nothing.
+    fn upkeep_after(&self, before: Option<&Config>, config: &Arc<Config>) -> Upkeep {
+        let there = self.upkeep.config();
+        let (said_before, health_before) = before.map(said).unwrap_or_default();
+        let (said_now, health_now) = said(config);
+        let (_, health_there) = said(there);
+        // Whether the file says of a service what it said before.
+        let as_before = |key: &ServiceKey| {
+            said_before.contains(key) && health_before.get(key) == health_now.get(key)
+        };
+        let mut merged = Config::clone(config);
+        merged.health.clear();
+        for health in &config.health {
+            let stays = as_before(&health.key);
+            let health = if stays {
+                health_there.get(&health.key).copied()
+            } else {
+                Some(health)
+            };
+            merged.health.extend(health.cloned());
+        }
+        for health in &there.health {
+            let key = &health.key;
+            if health_now.contains_key(key) {
+                continue;
+            }
+            if said_now.contains(key) {
+                merged.health.extend(as_before(key).then(|| health.clone()));
+            } else if self.service(key).is_some() && !said_before.contains(key) {
+                let services = there.services.iter();
+                let service = services.filter(|(service, _)| service.key == *key);
+                merged.services.extend(service.cloned());
+                merged.health.push(health.clone());
+            }
+        }
+        let anew = |same_as_before: bool, is_default: bool| match before {
+            Some(_) => !same_as_before,
+            None => !is_default,
+        };
+        let (vrrp, notifications) = (&config.vrrp, &config.notifications);
+        let same = before.is_some_and(|before| before.vrrp == *vrrp);
+        if !anew(same, *vrrp == Default::default()) {
+            merged.vrrp.clone_from(&there.vrrp);
+        }
+        let same = before.is_some_and(|before| before.notifications == *notifications);
+        if !anew(same, *notifications == Default::default()) {
+            merged.notifications.clone_from(&there.notifications);
+        }
+        Upkeep::of(Arc::new(merged))
+    }
+
     /// What the file says of settings; what it says nothing of stays.
     fn read_settings(&mut self, before: Option<&Config>, config: &Config, by_hand: ByHand) {
         let Timeouts { tcp, tcp_fin, udp } = config.timeouts;
@@ -120,6 +174,16 @@ impl Wanted {
     }
 }
 
+/// What a file says of each service.
+fn said(config: &Config) -> (HashSet<ServiceKey>, HashMap<ServiceKey, &ServiceHealth>) {
+    let services = config.services.iter();
+    let health = config.health.iter();
+    (
+        services.map(|(service, _)| service.key).collect(),
+        health.map(|health| (health.key, health)).collect(),
+    )
+}
+
 fn edit_service(from: Service, to: Service) -> Option<Change> {
     (from != to).then(|| Change::EditService {
         from: Box::new(from),
@@ -127,10 +191,6 @@ fn edit_service(from: Service, to: Service) -> Option<Change> {
     })
 }
 
-fn edit_server(
-    service: weir_config::model::ServiceKey,
-    from: RealServer,
-    to: RealServer,
-) -> Option<Change> {
+fn edit_server(service: ServiceKey, from: RealServer, to: RealServer) -> Option<Change> {
     (from != to).then_some(Change::EditServer { service, from, to })
 }

@@ -78,16 +78,27 @@ impl Upkeep {
     }
 }
 
-/// What else a file says does not matter.
+/// What else a file says does not matter, and neither does the order of services and real servers.
 impl PartialEq for Upkeep {
     fn eq(&self, other: &Self) -> bool {
-        self.health() == other.health()
+        let same = self.health() == other.health();
+        (same || sorted(self.health()) == sorted(other.health()))
             && self.vrrp() == other.vrrp()
             && self.notifications() == other.notifications()
     }
 }
 
 impl Eq for Upkeep {}
+
+fn sorted(health: &[ServiceHealth]) -> Vec<ServiceHealth> {
+    let mut health = health.to_vec();
+    health.sort_unstable_by_key(|service| service.key);
+    for service in &mut health {
+        let servers = &mut service.servers;
+        servers.sort_unstable_by_key(|server| server.address);
+    }
+    health
+}
 
 impl Wanted {
     /// What was found in the tables, of which nobody knows who said it.

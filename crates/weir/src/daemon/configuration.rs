@@ -107,8 +107,31 @@ impl<P: Plane> Daemon<P> {
                 config.director.mode.name()
             ));
         }
+        if let Some(started) = self.started_with.get() {
+            notes.extend(later(started, config));
+        }
         notes
     }
+}
+
+/// What is only looked at when the daemon starts, and differs from what it was then.
+fn later(started: &Config, config: &Config) -> Vec<String> {
+    let (from, to) = (&started.director, &config.director);
+    let (from_tables, to_tables) = (started.tables, config.tables);
+    let starts = "when the daemon starts again";
+    let anew = "when the tables are made anew: stop the daemon, `weir detach`, start it";
+    [
+        ("socket", from.socket != to.socket, starts),
+        ("bpffs", from.bpffs != to.bpffs, starts),
+        ("state", from.state != to.state, starts),
+        ("audit", from.audit != to.audit, starts),
+        ("watch", from.watch != to.watch, starts),
+        ("[tables]", from_tables != to_tables, anew),
+    ]
+    .into_iter()
+    .filter(|(_, differs, _)| *differs)
+    .map(|(name, _, when)| format!("{name} takes effect {when}"))
+    .collect()
 }
 
 /// A large document takes many times its size for a moment, which the allocator would keep for

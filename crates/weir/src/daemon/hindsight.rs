@@ -79,13 +79,14 @@ impl<P: Plane> Daemon<P> {
                 touched.insert(alteration.subject(), revision);
             }
         }
-        let by_hand = by_hand.iter().map(|alteration| {
-            let revision = touched.get(&alteration.subject());
-            types::Difference {
-                change: alteration.to_string(),
+        let by_hand = by_hand.iter().flat_map(|alteration| {
+            let revision = touched.get(&alteration.subject()).copied();
+            let lines = alteration.lines().into_iter();
+            lines.map(move |change| types::Difference {
+                change,
                 reason: revision.map(|revision| format!("{}: {}", revision.cause, revision.author)),
                 revision: revision.map(|revision| revision.number),
-            }
+            })
         });
         let in_effect = self.in_effect(wanted);
         let health = self.health();

@@ -73,10 +73,7 @@ impl<P: Plane> Daemon<P> {
     }
 
     fn remember(&self, ledger: &mut Ledger, cause: &Cause, alterations: Vec<Alteration>) {
-        let lines: Vec<_> = alterations
-            .iter()
-            .map(|one| (one.subject(), one.sides()))
-            .collect();
+        let lines: Vec<_> = alterations.iter().flat_map(Alteration::parts).collect();
         let (author, now) = (&cause.author, time::now());
         let history = &mut ledger.history;
         let revision = history.remember(now, author, &cause.reason, alterations);

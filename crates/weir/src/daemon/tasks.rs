@@ -27,6 +27,8 @@ const CONFIRM_EVERY: Duration = Duration::from_secs(10);
 const CONFIRM_AT_ONCE: usize = 50;
 /// Changes that come in this time are written together.
 const BURST: Duration = Duration::from_millis(200);
+/// So many times as long as writing takes, nothing is written.
+const REST: u32 = 10;
 /// One event is seldom alone: a device that comes up sends several.
 const SETTLE: Duration = Duration::from_millis(50);
 
@@ -63,11 +65,15 @@ pub fn start<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
 fn save_changes<P: Plane>(daemon: &Arc<Daemon<P>>) {
     let daemon = Arc::clone(daemon);
     let changed = daemon.store.changed();
+    let mut pause = BURST;
     tokio::spawn(async move {
         loop {
             changed.notified().await;
-            sleep(BURST).await;
+            sleep(pause).await;
+            let began = monotonic();
             in_background(&daemon, Daemon::save_state).await;
+            // Who has much to write is not to write all the time.
+            pause = BURST.max(REST * (monotonic() - began));
         }
     });
 }

@@ -74,6 +74,8 @@ pub fn source(file: &Path) -> String {
 impl<P: Plane> Daemon<P> {
     /// Makes what the daemon's own file said when it started wanted.
     pub fn start_with(&self, file: &Path, config: &Config) -> Result<types::Plan, Error> {
+        // The first one counts.
+        let _ = self.started_with.set(config.clone());
         self.follow_file(&source(file), config, Through::Start)
     }
 

@@ -158,7 +158,7 @@ fn every_change_is_a_revision_that_can_be_undone() {
         .map(|one| one["number"].as_u64().expect("a number"))
         .collect();
     assert_eq!(numbers, [5, 4, 3, 2, 1]);
-    assert_eq!(revisions[4]["author"]["through"], "file");
+    assert_eq!(revisions[4]["author"]["through"], "start");
     assert_eq!(revisions[0]["author"]["through"], "api");
     assert_eq!(revisions[1]["author"]["through"], "ipvsadm");
     assert_eq!(revisions[1]["author"]["program"], "weir");
@@ -255,7 +255,7 @@ fn the_audit_log_says_who_changed_what() {
     let first = &lines[0];
     assert_eq!(
         (&first["through"], &first["user"]),
-        (&"file".into(), &Value::Null)
+        (&"start".into(), &Value::Null)
     );
     assert_eq!(first["before"], Value::Null);
 
@@ -478,4 +478,54 @@ fn whoever_listens_hears_of_changes() {
     // The daemon ends while somebody listens: both end.
     drop(director);
     listener.wait().expect("it ends");
+}
+
+#[test]
+fn a_transaction_covers_all_that_a_file_says() {
+    let director = Director::reading(TWO);
+    let file = director.directory().join("weir.toml");
+    let more = TWO.replace(
+        "forward =",
+        "check = { http = \"/up\" }\nquorum = 2\nforward =",
+    ) + "\n[notifications]\nrouter_id = \"a\"\n[sysctl]\ndrop_entry = 3\n[tables]\nservices = 7\n\
+           [[mark]]\nmark = 7\ndestination = \"192.0.2.7\"\n";
+    fs::write(&file, more).expect("a file");
+    let file = file.display().to_string();
+    let planned = weir(&director, &["plan", &file]);
+    let expected = [
+        "~ drop_entry 0 -> 3",
+        "~ rules for firewall marks 0 -> 1",
+        "+ health of tcp:192.0.2.10:80 quorum 2",
+        "+ health of tcp:192.0.2.10:80 server 10.0.0.1:80 check.http /up",
+        "+ health of tcp:192.0.2.10:80 server 10.0.0.2:80 check.http /up",
+        "+ notifications router_id a",
+        "note: [tables] takes effect when the tables are made anew: stop the daemon, `weir detach`, \
+         start it",
+    ];
+    assert_eq!(planned.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(weir(&director, &["apply", &file]), planned);
+    assert_eq!(weir(&director, &["get", "drop_entry"]), "3\n");
+    let subjects: Vec<_> = audited(&director)
+        .iter()
+        .map(|line| line["subject"].as_str().expect("a text").to_owned())
+        .collect();
+    let checked = "health of tcp:192.0.2.10:80 server 10.0.0.1:80".to_owned();
+    assert!(subjects.contains(&checked), "{subjects:?}");
+
+    // Undone as a whole, and by the next daemon too.
+    let director = director.restarted();
+    let undone = weir(&director, &["rollback", "2"]);
+    for line in [
+        "~ drop_entry 3 -> 0",
+        "~ rules for firewall marks 1 -> 0",
+        "- health of tcp:192.0.2.10:80 quorum 2",
+        "- notifications router_id a",
+    ] {
+        assert!(undone.contains(line), "{line} is not in {undone}");
+    }
+    // The file has not changed since: it does not bring back what was undone.
+    let again = weir(&director, &["plan", "--keep", &file]);
+    assert!(again.starts_with("nothing would change\n"), "{again}");
+    let drift = weir(&director, &["drift"]);
+    assert!(drift.contains("- notifications router_id a"), "{drift}");
 }

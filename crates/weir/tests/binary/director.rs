@@ -118,8 +118,11 @@ impl Director {
         };
         let daemon = Daemon::adopt(plane, facts).expect("empty tables are adopted");
         let daemon = Arc::new(daemon);
-        if let Some(file) = &file {
-            daemon.reload(file);
+        if let Some(path) = &file {
+            let text = fs::read_to_string(path).expect("its file");
+            let config = weir_config::file::parse(&text, "weir.toml").expect("a good one");
+            let started = daemon.start_with(path, &config);
+            started.expect("it can be had");
         }
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, is_ready) = mpsc::channel();
