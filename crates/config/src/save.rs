@@ -4,6 +4,7 @@ mod check;
 mod health;
 mod notifications;
 mod raw;
+mod vrrp;
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -36,7 +37,8 @@ pub fn save(config: &Config) -> String {
         self::service(service, servers, health.get(&service.key).copied())
     });
     let sections = sections.into_iter().flatten();
-    let parts: Vec<String> = sections.chain(marks).chain(services).collect();
+    let vrrp = vrrp::sections(&config.vrrp);
+    let parts: Vec<String> = sections.chain(marks).chain(services).chain(vrrp).collect();
     parts.join("\n")
 }
 

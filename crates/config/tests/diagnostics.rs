@@ -217,7 +217,7 @@ error: the lower threshold is above the upper one, which is 3
 #[test]
 fn keys_that_are_still_to_come() {
     check(
-        r#"[vrrp]
+        r#"[sync]
 
 [[service]]
 listen = ["tcp 192.0.2.10:80"]
@@ -225,10 +225,10 @@ forward = "nat"
 check = { http = "/healthz" }
 "#,
         r#"
-error: `vrrp` in weir.toml is known but still to come
+error: `sync` in weir.toml is known but still to come
  --> weir.toml:1:2
   |
-1 | [vrrp]
+1 | [sync]
   |  ^^^^ this version of Weir cannot do it; leave it out
 "#,
     );

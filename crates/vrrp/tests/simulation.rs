@@ -58,6 +58,7 @@ impl Scenario {
                 keys: vec![HmacKey {
                     id: 1,
                     secret: vec![1; 32],
+                    file: None,
                 }],
                 active: 1,
                 replay: ReplayProtection::Time {

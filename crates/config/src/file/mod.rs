@@ -11,6 +11,7 @@ mod reader;
 mod script;
 mod sections;
 mod service;
+pub(crate) mod vrrp;
 
 use std::path::PathBuf;
 
@@ -195,8 +196,11 @@ const SECTIONS: Keys = Keys {
         "mark",
         "service",
         "notifications",
+        "vrrp",
+        "track",
+        "bfd",
     ],
-    later: &["vrrp", "sync", "metrics", "api", "log"],
+    later: &["sync", "metrics", "api", "log"],
 };
 
 /// Reads a `weir.toml`; `name` is what it is called in messages.
@@ -227,7 +231,7 @@ pub fn parse(text: &str, name: &str) -> Result<Config, Vec<Diagnostic>> {
             marks: mark::marks(&file, &mut problems),
             services,
             health,
-            vrrp: Vrrp::default(),
+            vrrp: vrrp::vrrp(&file, &mut problems),
             notifications: notifications::notifications(&file, &mut problems),
         };
     }

@@ -288,8 +288,18 @@ pub(super) fn suggestion(word: &str, candidates: &[&'static str]) -> String {
     }
 }
 
+/// What was probably meant of names that the file itself has, or all of them.
+pub(super) fn suggestion_of(word: &str, names: &[String]) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    match (nearest(word, &names), names.is_empty()) {
+        (Some(nearest), _) => format!("did you mean `{nearest}`?"),
+        (None, false) => format!("expected {}", one_of(&names)),
+        (None, true) => "there is none at all".to_owned(),
+    }
+}
+
 /// The candidate that differs by a slip or two.
-fn nearest(word: &str, candidates: &[&'static str]) -> Option<&'static str> {
+fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let slips = (word.chars().count() / 3).max(1);
     let alike = |candidate: &str| strsim::jaro_winkler(word, candidate);
     let near = candidates.iter().copied();

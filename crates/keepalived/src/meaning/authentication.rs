@@ -1,5 +1,6 @@
 //! How a router proves who it is.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use weir_config::model::vrrp::{Authentication, HmacKey, HmacMode, ReplayProtection};
@@ -191,6 +192,7 @@ fn key(
     Some(HmacKey {
         id: u8::try_from(id?).ok()?,
         secret,
+        file: value.text.strip_prefix("file:").map(PathBuf::from),
     })
 }
 

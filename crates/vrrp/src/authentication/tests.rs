@@ -30,6 +30,7 @@ fn key(id: u8) -> HmacKey {
     HmacKey {
         id,
         secret: (0..32).collect(),
+        file: None,
     }
 }
 

@@ -122,6 +122,7 @@ fn hmac(mode: HmacMode) -> Authentication {
         keys: vec![HmacKey {
             id: 1,
             secret: vec![7; 32],
+            file: None,
         }],
         active: 1,
         replay: ReplayProtection::Time {

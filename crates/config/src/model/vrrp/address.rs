@@ -32,6 +32,31 @@ pub struct VirtualAddress {
     pub on_vmac: bool,
 }
 
+impl VirtualAddress {
+    /// An address with nothing special.
+    pub const fn new(address: IpAddr, prefix: u8) -> Self {
+        Self {
+            address,
+            prefix,
+            interface: None,
+            broadcast: None,
+            scope: 0,
+            label: None,
+            peer: None,
+            preferred: None,
+            flags: AddressFlags {
+                home: false,
+                without_duplicate_detection: false,
+                manage_temporary: false,
+                without_prefix_route: false,
+                autojoin: false,
+            },
+            untracked: false,
+            on_vmac: false,
+        }
+    }
+}
+
 /// Properties of an address that the kernel knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct AddressFlags {

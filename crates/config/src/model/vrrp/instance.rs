@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU8;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Tracking, VirtualAddress, VirtualRoute, VirtualRule};
@@ -200,8 +201,10 @@ pub enum Authentication {
 pub struct HmacKey {
     /// Its number.
     pub id: u8,
-    /// Its bytes.
+    /// Its bytes; empty while they are in a file that has not been read.
     pub secret: Vec<u8>,
+    /// The file that has them: whoever starts VRRP reads it into `secret`.
+    pub file: Option<PathBuf>,
 }
 
 /// How packets that were sent before are told.
@@ -290,6 +293,31 @@ pub struct Notify {
     pub lower_priority: Option<Script>,
     /// `smtp_alert`
     pub mail: bool,
+}
+
+impl HmacKey {
+    /// How long a secret can be, as keepalived has it.
+    pub const LENGTHS: core::ops::RangeInclusive<usize> = 32..=64;
+
+    /// The secret in a file: its text without the end of the line, or `hex:` and digits. Nothing when it does not fit.
+    pub fn secret_of(text: &str) -> Option<Vec<u8>> {
+        let text = text.trim_end_matches(['\n', '\r']);
+        let secret = match text.strip_prefix("hex:") {
+            Some(digits) => Self::secret_of_hex(digits)?,
+            None => text.as_bytes().to_vec(),
+        };
+        Self::LENGTHS.contains(&secret.len()).then_some(secret)
+    }
+
+    /// Bytes of pairs of digits.
+    pub fn secret_of_hex(text: &str) -> Option<Vec<u8>> {
+        let digits = text.chars().map(|digit| digit.to_digit(16));
+        let digits: Vec<u32> = digits.collect::<Option<_>>()?;
+        let (pairs, rest) = digits.as_chunks::<2>();
+        // Two digits are a byte.
+        let bytes = pairs.iter().map(|[high, low]| (high << 4 | low) as u8);
+        rest.is_empty().then(|| bytes.collect())
+    }
 }
 
 impl VirtualRouterId {

@@ -43,6 +43,11 @@ pub enum Weighting {
     },
 }
 
+impl Weighting {
+    /// What follows unless something else is said.
+    pub const FAULT: Self = Self::Fault { reverse: false };
+}
+
 /// A tracked interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackedInterface {
