@@ -142,7 +142,7 @@ fn ring(name: &str) -> u8 {
         // `rows` is what tests of all rings are made of.
         "wire" | "abi" | "forward" | "rows" => 0,
         "config" | "control" | "ipvsadm" | "realserver" | "health" | "vrrp" => 1,
-        "dataplane" | "host" | "api" | "probe" => 2,
+        "dataplane" | "host" | "router" | "api" | "probe" => 2,
         // Beside the rings, and the binary on top of them.
         _ => 3,
     }

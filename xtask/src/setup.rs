@@ -49,6 +49,11 @@ const LAB: &[Tool] = &[
     tool("ping", "iputils-ping", "asks the director itself"),
     tool("socat", "socat", "sends frames made by hand"),
     tool("vsftpd", "vsftpd", "is the FTP site behind the director"),
+    tool(
+        "keepalived",
+        "keepalived",
+        "is the other VRRP router on the link",
+    ),
     tool("bpftool", "bpftool", "shows what is attached in the kernel"),
 ];
 

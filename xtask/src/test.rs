@@ -44,12 +44,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "weir-host",
             "--package",
             "weir-router",
-            "--package",
-            "weir-probe",
             "--features",
-            "weir-host/privileged,weir-probe/privileged,weir-router/privileged",
+            "weir-host/privileged,weir-router/privileged",
         ];
         suite("network", &mut cargo_test(&network));
+        let vrrp = [
+            "--package",
+            "weir",
+            "--features",
+            "privileged",
+            "--test",
+            "vrrp",
+        ];
+        suite("VRRP", &mut cargo_test(&vrrp));
         let namespaces = ["--package", "weir-lab", "--features", "privileged"];
         suite(
             "namespace",

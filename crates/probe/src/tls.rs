@@ -1,7 +1,7 @@
 //! TLS of checks.
 
 mod anybody;
-pub mod words;
+mod words;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -45,7 +45,8 @@ pub fn places(links: &Links) -> Places {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Task {
-    /// Another configuration: make the virtual links that it wants, and its static addresses, routes and rules.
+    /// Another configuration: what instances have and should have no more goes, and the virtual links and
+    /// the static addresses, routes and rules that it wants come.
     Configure(Box<Vrrp>),
     /// Put an instance's addresses, routes and rules in place.
     Take(Arc<str>),
@@ -55,8 +56,6 @@ pub enum Task {
     Announce(Arc<str>, u16),
     /// Announce the address that it speaks from.
     AnnounceSource(Arc<str>, IpAddr),
-    /// Remove the virtual link of an instance that is no more.
-    Forget(Arc<str>),
 }
 
 /// What could not be done.
@@ -181,13 +180,6 @@ impl Worker {
                 worker.enqueue(&instance.name, speaks_from(instance), source);
                 worker.announce_at_once();
             }),
-            Task::Forget(name) => self.with(&name, |worker, instance| {
-                let link = virtual_link(instance);
-                if let Some(link) = link {
-                    let done = worker.netlink.remove_virtual_link(&link);
-                    worker.note(&instance.name, "remove its virtual link", done);
-                }
-            }),
         }
     }
 
@@ -247,12 +239,42 @@ impl Worker {
             let done = self.netlink.add_rule(wanted);
             self.note("", "add a static rule", done);
         }
+        for was in &old.instances {
+            let is = new.instances.iter().find(|one| one.name == was.name);
+            self.give_up(was, is);
+        }
         for instance in &new.instances {
             if instance.promote_secondaries {
                 let done = vmac::promote_secondaries(instance.interface.as_str());
                 self.note(&instance.name, "keep secondary addresses", done);
             }
             self.make_virtual_link(instance);
+        }
+    }
+
+    /// Takes away what an instance had and has no more; all, if it is no more itself.
+    fn give_up(&mut self, was: &Instance, is: Option<&Instance>) {
+        if is == Some(was) {
+            return;
+        }
+        self.queue.retain(|waiting| *waiting.instance != *was.name);
+        let mut gone = was.clone();
+        if let Some(is) = is {
+            let same_place = |one: &VirtualAddress| {
+                let mut kept = all_addresses(is);
+                kept.any(|other| one == other && interface_of(was, one) == interface_of(is, other))
+            };
+            gone.addresses.retain(|one| !same_place(one));
+            gone.excluded_addresses.retain(|one| !same_place(one));
+            gone.routes.retain(|one| !is.routes.contains(one));
+            gone.rules.retain(|one| !is.rules.contains(one));
+        }
+        self.release(&gone);
+        let link =
+            virtual_link(was).filter(|link| is.and_then(virtual_link).as_ref() != Some(link));
+        if let Some(link) = link {
+            let done = self.netlink.remove_virtual_link(&link);
+            self.note(&was.name, "remove its virtual link", done);
         }
     }
 

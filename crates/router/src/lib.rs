@@ -12,6 +12,7 @@ pub mod hands;
 pub mod herald;
 pub mod links;
 pub mod netlink;
+pub mod realtime;
 pub mod refuse;
 pub mod route;
 pub mod rule;

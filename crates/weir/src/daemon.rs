@@ -25,6 +25,7 @@ mod status;
 pub mod store;
 mod sync_daemons;
 pub mod tasks;
+pub mod vrrp;
 mod watch;
 
 use std::sync::{
@@ -76,6 +77,7 @@ pub struct Daemon<P> {
     audit: Audit,
     events: Events,
     store: Store,
+    vrrp: OnceLock<vrrp::Vrrp>,
     facts: Facts,
     /// The file, as it was when the daemon started.
     started_with: OnceLock<config::file::Config>,
@@ -104,6 +106,7 @@ impl<P: Plane> Daemon<P> {
             audit: Audit::new(facts.audit.clone()),
             events: Events::default(),
             store,
+            vrrp: OnceLock::new(),
             facts,
             started_with: OnceLock::new(),
             started: Instant::now(),

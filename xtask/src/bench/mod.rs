@@ -8,7 +8,6 @@ mod connections;
 mod contender;
 mod control;
 mod driver;
-mod failover;
 mod flood;
 mod instructions;
 mod latency;
@@ -58,7 +57,6 @@ const SCENARIOS: &[Scenario] = &[
     flood::SCENARIO,
     control::SCENARIO,
     upgrade::SCENARIO,
-    failover::SCENARIO,
 ];
 
 /// What the command line says.

@@ -57,6 +57,9 @@ pub async fn serve<P: Plane>(
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    // At once: whoever takes over need not wait for requests that have begun.
+    let stopping = Arc::clone(&daemon);
+    let _ = tokio::task::spawn_blocking(move || stopping.stop_vrrp()).await;
     drop(stop);
     daemon.events().close();
     let outcome = match tokio::time::timeout(GRACE, server).await {

@@ -52,12 +52,14 @@ pub fn start<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
         };
         daemon.drain();
         daemon.follow_machine();
+        daemon.follow_path();
         if let Some(error) = plane_error {
             tracing::warn!("removed real servers are not tidied away: {error}");
         }
     });
     confirm_neighbours(daemon);
     save_changes(daemon);
+    follow_upkeep(daemon);
     watch_network(daemon)
 }
 
@@ -86,6 +88,20 @@ fn repeat<P: Plane>(daemon: &Arc<Daemon<P>>, every: Duration, work: fn(&Daemon<P
         loop {
             ticks.tick().await;
             in_background(&daemon, work).await;
+        }
+    });
+}
+
+/// Lets the VRRP router do what is configured, whenever that changes.
+fn follow_upkeep<P: Plane>(daemon: &Arc<Daemon<P>>) {
+    let mut upkeep = daemon.upkeep();
+    // The file may have been read since the router was started.
+    upkeep.mark_changed();
+    let daemon = Arc::clone(daemon);
+    tokio::spawn(async move {
+        while upkeep.changed().await.is_ok() {
+            let config = upkeep.borrow_and_update().clone();
+            in_background(&daemon, move |daemon| daemon.reload_vrrp(&config)).await;
         }
     });
 }
@@ -159,6 +175,7 @@ fn watch_network<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
         if let Err(error) = daemon.look_again() {
             tracing::warn!("cannot look at the interfaces again: {error}");
         }
+        daemon.follow_path();
         daemon.refresh_marks();
     });
     Ok(())

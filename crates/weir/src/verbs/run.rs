@@ -182,6 +182,10 @@ fn own<P: Plane>(plane: &P, settings: &Settings) -> Outcome {
 
 fn serve<P: Plane>(daemon: Arc<Daemon<P>>, settings: &Settings) -> Outcome {
     let failed = |error: &dyn std::error::Error| Failure::new(Code::Failed, with_causes(error));
+    // First of all: an Active router that is replaced is missed soon.
+    daemon
+        .start_vrrp(&settings.config, &settings.interfaces)
+        .map_err(|error| failed(&error))?;
     if let Some(file) = &settings.file {
         let read = daemon.start_with(file, &settings.config);
         for change in read.map_err(|error| failed(&error))?.changes {
@@ -191,6 +195,7 @@ fn serve<P: Plane>(daemon: Arc<Daemon<P>>, settings: &Settings) -> Outcome {
     let taken = daemon
         .take(&settings.interfaces, settings.mode)
         .map_err(attach_failure)?;
+    daemon.follow_path();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
