@@ -44,8 +44,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "weir-host",
             "--package",
             "weir-router",
+            "--package",
+            "weir-probe",
             "--features",
-            "weir-host/privileged,weir-router/privileged",
+            "weir-host/privileged,weir-probe/privileged,weir-router/privileged",
         ];
         suite("network", &mut cargo_test(&network));
         let vrrp = [

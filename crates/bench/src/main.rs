@@ -3,6 +3,7 @@
 //! `cargo xtask bench` runs this, on this machine and in a virtual machine, and reads what it says: see [`say`].
 
 mod contender;
+mod failover;
 mod flood;
 mod flows;
 mod frames;
@@ -36,6 +37,8 @@ enum Verb {
     Table(table::Arguments),
     /// A flood of SYNs, from the namespace that it is started in.
     Flood(flood::Arguments),
+    /// Two directors whose parts fail.
+    Failover(failover::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Verb::Packets(arguments) => measure::run(&arguments),
         Verb::Table(arguments) => table::run(&arguments),
         Verb::Flood(arguments) => flood::run(&arguments),
+        Verb::Failover(arguments) => failover::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -114,6 +114,14 @@ pub struct RealServer {
 }
 
 impl RealServer {
+    pub(crate) fn new(name: String, namespace: Namespace, number: u8) -> RealServer {
+        RealServer {
+            name,
+            namespace,
+            number,
+        }
+    }
+
     /// Its address and a port, as ipvsadm takes them.
     pub fn at(&self, family: Family, port: u16) -> SocketAddr {
         SocketAddr::new(family.real_server(self.number), port)
@@ -261,11 +269,8 @@ impl Network {
                 family.gateway()
             ))?;
         }
-        self.real_servers.push(RealServer {
-            name,
-            namespace,
-            number,
-        });
+        self.real_servers
+            .push(RealServer::new(name, namespace, number));
         Ok(())
     }
 

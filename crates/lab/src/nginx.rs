@@ -14,6 +14,20 @@ use std::time::Duration;
 /// The size of `/big`.
 pub const BIG_FILE_BYTES: u64 = 100 << 20;
 
+/// The file whose presence lets it fail.
+const FAILING: &str = "failing";
+
+/// What it is for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// It logs every request.
+    Counting,
+    /// It logs nothing.
+    Load,
+    /// It logs nothing and can be told to fail.
+    Failing,
+}
+
 /// nginx on a real server: `/` is its name, `/big` is 100 MB of noise, the same on all.
 #[derive(Debug)]
 pub struct Nginx {
@@ -24,21 +38,26 @@ pub struct Nginx {
 impl Nginx {
     /// Starts it on `port`, IPv4 and IPv6; when this returns it listens.
     pub fn start(lab: &Lab, server: &RealServer, port: u16) -> Result<Nginx> {
-        Self::start_logging(lab, server, port, true)
+        Self::start_for(lab, server, port, Purpose::Counting)
     }
 
     /// As [`start`](Self::start), for loads that a log would slow down: it counts no answers and no clients.
     pub fn start_without_log(lab: &Lab, server: &RealServer, port: u16) -> Result<Nginx> {
-        Self::start_logging(lab, server, port, false)
+        Self::start_for(lab, server, port, Purpose::Load)
     }
 
-    fn start_logging(lab: &Lab, server: &RealServer, port: u16, log: bool) -> Result<Nginx> {
+    /// As [`start_without_log`](Self::start_without_log), and it can be told to [`fail`](Self::fail).
+    pub fn start_to_fail(lab: &Lab, server: &RealServer, port: u16) -> Result<Nginx> {
+        Self::start_for(lab, server, port, Purpose::Failing)
+    }
+
+    fn start_for(lab: &Lab, server: &RealServer, port: u16, purpose: Purpose) -> Result<Nginx> {
         let place = lab.directory().join(format!("{}-{port}", server.name));
         fs::create_dir_all(&place).when(|| format!("cannot make {}", place.display()))?;
         let file = place.join("nginx.conf");
         fs::write(
             &file,
-            configuration(&place, &lab.directory(), &server.name, port, log),
+            configuration(&place, &lab.directory(), &server.name, port, purpose),
         )
         .when(|| format!("cannot write {}", file.display()))?;
         let mut command = server.namespace.command("nginx");
@@ -80,6 +99,23 @@ impl Nginx {
         Ok(path)
     }
 
+    /// Lets it answer everything by an error, or as it should; of one that was [started for
+    /// it](Self::start_to_fail).
+    pub fn fail(&self, failing: bool) -> Result<()> {
+        let sign = self.access_log.with_file_name(FAILING);
+        let done = if failing {
+            fs::write(&sign, "")
+        } else {
+            fs::remove_file(&sign)
+        };
+        done.when(|| format!("cannot change {}", sign.display()))
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
     /// How many requests it has answered.
     pub fn answered(&self) -> usize {
         fs::read(&self.access_log)
@@ -98,12 +134,16 @@ impl Nginx {
     }
 }
 
-fn configuration(place: &Path, files: &Path, name: &str, port: u16, log: bool) -> String {
+fn configuration(place: &Path, files: &Path, name: &str, port: u16, purpose: Purpose) -> String {
     let (place, files) = (place.display(), files.display());
-    let log = if log {
-        format!("{place}/access.log short")
-    } else {
-        "off".to_owned()
+    let log = match purpose {
+        Purpose::Counting => format!("{place}/access.log short"),
+        Purpose::Load | Purpose::Failing => "off".to_owned(),
+    };
+    // A look at a file for every request: not for loads.
+    let failing = match purpose {
+        Purpose::Counting | Purpose::Load => String::new(),
+        Purpose::Failing => format!("if (-e {place}/{FAILING}) {{ return 500; }}"),
     };
     format!(
         "user root;
@@ -126,6 +166,7 @@ http {{
     server {{
         listen {port} backlog=16384;
         listen [::]:{port} ipv6only=on backlog=16384;
+        {failing}
         location = / {{ default_type text/plain; return 200 '{name}\\n'; }}
         location = /big {{ default_type application/octet-stream; alias {files}/big; }}
     }}

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result, While};
 use crate::wait::until;
+use rustix::process::{Pid, Signal};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -57,11 +58,16 @@ impl Process {
 
     /// Asks it to end (SIGTERM) and waits for its exit.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
-        if let Some(id) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-            // It is our child and not yet waited for, so the id is still its own; gone already is fine.
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-        }
+        self.signal(Signal::TERM);
         self.wait()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(id) = Pid::from_raw(self.child.id().cast_signed()) {
+            // It is our child and not yet waited for, so the id is still its own; gone already is fine.
+            let _ = rustix::process::kill_process(id, signal);
+        }
     }
 
     /// Waits for its end.

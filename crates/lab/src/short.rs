@@ -51,6 +51,8 @@ pub struct ShortReport {
     pub elapsed: Duration,
     /// From the first SYN to the connection, of those that came to be.
     pub connect: Percentiles,
+    /// The longest time without an answer.
+    pub silence: Duration,
 }
 
 impl ShortConnections<'_> {
@@ -82,6 +84,7 @@ impl ShortConnections<'_> {
             connect.extend(thread.connect);
             let last = thread.last_answer.unwrap_or(begin);
             sum.elapsed = sum.elapsed.max(last - begin);
+            sum.silence = sum.silence.max(thread.silence);
         }
         sum.connect = Percentiles::new(connect);
         Ok(sum)
@@ -141,6 +144,7 @@ struct Thread<'a> {
 struct Outcome {
     answered: u64,
     last_answer: Option<Instant>,
+    silence: Duration,
     cut: u64,
     late: u64,
     connect: Vec<Duration>,
@@ -279,8 +283,11 @@ impl<'a> Thread<'a> {
         self.open -= 1;
         match end {
             End::Answered => {
+                let now = Instant::now();
+                if let Some(before) = self.outcome.last_answer.replace(now) {
+                    self.outcome.silence = self.outcome.silence.max(now - before);
+                }
                 self.outcome.answered += 1;
-                self.outcome.last_answer = Some(Instant::now());
             }
             End::Cut => self.outcome.cut += 1,
             End::Late => self.outcome.late += 1,

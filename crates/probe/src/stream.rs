@@ -10,9 +10,9 @@ use tokio_rustls::client::TlsStream;
 use weir_config::model::health::Tls;
 use weir_health::answer::proxy;
 
-use crate::socket::{self, refused};
+use crate::socket;
 use crate::talk::{Fault, Talk};
-use crate::tls::{self, Protocol};
+use crate::tls::{self, Protocol, words};
 
 /// So much is read at once.
 const PIECE: usize = 4 << 10;
@@ -56,8 +56,8 @@ impl Stream {
         let sending = async {
             self.write_all(bytes)
                 .await
-                .map_err(|error| refused(&error))?;
-            self.flush().await.map_err(|error| refused(&error))
+                .map_err(|error| words::of(&error))?;
+            self.flush().await.map_err(|error| words::of(&error))
         };
         talk.step("room to send", sending).await
     }
@@ -76,7 +76,7 @@ impl Stream {
                     Ok(length) => Ok(length),
                     // Many servers do not say good-bye in TLS.
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
-                    Err(error) => Err(refused(&error)),
+                    Err(error) => Err(words::of(&error)),
                 }
             };
             let length = talk.step(missing, reading).await?;

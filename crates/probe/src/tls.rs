@@ -1,7 +1,7 @@
 //! TLS of checks.
 
 mod anybody;
-mod words;
+pub mod words;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -41,28 +41,33 @@ impl Driver {
         said.lines().map(read).collect()
     }
 
-    /// Runs it in a machine that has just booted and whose clock counts instructions, shows what it says.
-    pub fn in_machine(&self, weir: &Path, words: &[String]) -> Result<Vec<Said>> {
+    /// What most verbs are given.
+    pub fn files<'a>(&'a self, weir: &'a Path) -> [(&'static str, &'a Path); 2] {
+        [("--programs", &self.programs), ("--weir", weir)]
+    }
+
+    /// Runs it in a machine that has just booted and whose clock counts instructions, shows what it says. `files` go
+    /// along, each the value of an option.
+    pub fn in_machine(&self, files: &[(&str, &Path)], words: &[String]) -> Result<Vec<Said>> {
         let guest = Guest {
             kernel: KERNEL.parse::<Series>().map_err(anyhow::Error::msg)?,
             memory_mib: 3072,
-            limit: Duration::from_secs(1200),
+            limit: Duration::from_secs(1800),
             clock: Clock::Instructions,
         };
-        let file = |path: &Path| {
+        let in_guest = |path: &Path| {
             let name = path.file_name().context("a file without a name")?;
             anyhow::Ok(format!("/job/{}", name.to_string_lossy()))
         };
-        let line = format!(
-            "exec {} {} --programs {} --weir {} 2>&1\n",
-            file(&self.binary)?,
-            words.join(" "),
-            file(&self.programs)?,
-            file(weir)?
-        );
-        let files = [self.binary.clone(), self.programs.clone(), weir.to_owned()];
+        let mut line = format!("exec {} {}", in_guest(&self.binary)?, words.join(" "));
+        let mut taken = vec![self.binary.clone()];
+        for (option, path) in files {
+            line += &format!(" {option} {}", in_guest(path)?);
+            taken.push((*path).to_owned());
+        }
+        line += " 2>&1\n";
         let mut lines = Vec::new();
-        let outcome = guest.run(&line, &files, |line| {
+        let outcome = guest.run(&line, &taken, |line| {
             show(line);
             lines.push(line.to_owned());
         })?;

@@ -72,7 +72,8 @@ fn run(bench: &mut Bench) -> Result<()> {
         rounds: 5,
         busy: false,
     };
-    let said = Driver::build()?.in_machine(bench.weir(), &run.words())?;
+    let driver = Driver::build()?;
+    let said = driver.in_machine(&driver.files(bench.weir()), &run.words())?;
     driver::record(bench, said, |name, value| {
         (Case::new(name, UNIT, Better::Lower, IPVS), value)
     });

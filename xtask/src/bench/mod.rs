@@ -8,6 +8,7 @@ mod connections;
 mod contender;
 mod control;
 mod driver;
+mod failover;
 mod flood;
 mod instructions;
 mod latency;
@@ -57,6 +58,7 @@ const SCENARIOS: &[Scenario] = &[
     flood::SCENARIO,
     control::SCENARIO,
     upgrade::SCENARIO,
+    failover::SCENARIO,
 ];
 
 /// What the command line says.

@@ -220,7 +220,10 @@ fn reaper(bench: &mut Bench, driver: &Driver) -> Result<()> {
 fn in_machine(bench: &mut Bench, driver: &Driver) -> Result<()> {
     const CONNECTIONS: u32 = 200_000;
     let further = [("--fill", CONNECTIONS), ("--timeout", 60), ("--watch", 3)];
-    let said = driver.in_machine(bench.weir(), &words([CONNECTIONS + FEW, FEW], &further))?;
+    let said = driver.in_machine(
+        &driver.files(bench.weir()),
+        &words([CONNECTIONS + FEW, FEW], &further),
+    )?;
     // A percent of that clock is ten million instructions a second.
     let instructions = figure(&said, "reaper")? * 1e7 / f64::from(CONNECTIONS);
     let case = Case::new("reaper", "instructions/connection/s", Better::Lower, WEIR);
@@ -236,7 +239,7 @@ fn in_machine(bench: &mut Bench, driver: &Driver) -> Result<()> {
     };
     let mut words = run.words();
     words.extend(["--scheduler", "lc", "--servers", "1000"].map(str::to_owned));
-    for said in driver.in_machine(bench.weir(), &words)? {
+    for said in driver.in_machine(&driver.files(bench.weir()), &words)? {
         match said {
             Said::Sample {
                 contender, value, ..

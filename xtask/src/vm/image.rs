@@ -14,7 +14,7 @@ use std::{
 
 /// What a guest has beyond Debian's minimal root.
 const PACKAGES: &str = "iproute2,ipvsadm,nftables,python3-minimal,libpython3-stdlib,kmod,procps,tcpdump,bpftool,\
-                        iputils-ping,nginx-light,curl,conntrack,netcat-openbsd,strace,ethtool";
+                        iputils-ping,nginx-light,curl,conntrack,netcat-openbsd,strace,ethtool,keepalived";
 
 /// Run as process 1 from the initial file system, to find the root.
 const FIRST: &str = r"#!/bin/busybox sh

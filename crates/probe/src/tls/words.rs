@@ -1,4 +1,4 @@
-//! What went wrong in a handshake, for an operator.
+//! What went wrong with TLS, for an operator.
 
 use std::io;
 
@@ -7,6 +7,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 use crate::socket::refused;
 use crate::talk::Fault;
 
+/// Of an error of a connection, with or without TLS.
 pub fn of(error: &io::Error) -> Fault {
     let inner = error
         .get_ref()
@@ -35,6 +36,9 @@ fn of_tls(error: &Error) -> String {
             }
             CertificateError::UnknownIssuer => {
                 "the certificate is from nobody whom we trust".to_owned()
+            }
+            CertificateError::BadSignature => {
+                "the certificate is not signed by whom we trust, though it says so".to_owned()
             }
             CertificateError::NotValidForName => "the certificate is for another name".to_owned(),
             CertificateError::NotValidForNameContext {
