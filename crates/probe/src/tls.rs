@@ -1,13 +1,15 @@
 //! TLS of checks.
 
 mod anybody;
+mod pinned;
 pub mod words;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -17,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use weir_config::model::health::Tls;
 
 use self::anybody::Anybody;
+use self::pinned::Pinned;
 use crate::stream::Stream;
 use crate::talk::{Fault, Talk};
 
@@ -54,7 +57,8 @@ pub async fn handshake(
         let version = session
             .protocol_version()
             .and_then(|version| version.as_str())
-            .unwrap_or("TLS");
+            .unwrap_or("TLS")
+            .replace("TLSv1_", "TLS 1.");
         let suite = session
             .negotiated_cipher_suite()
             .and_then(|suite| suite.suite().as_str())
@@ -112,17 +116,21 @@ fn make(tls: &Tls, protocol: Protocol) -> Result<ClientConfig, Fault> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(Fault::ours)?;
-    let builder = if tls.verify {
-        let roots = match &tls.authorities {
-            Some(path) => Arc::new(roots_in(path)?),
-            None => system_roots()?,
-        };
-        builder.with_root_certificates(roots)
-    } else {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider())))
+    let verifier: Arc<dyn ServerCertVerifier> = match (tls.verify, &tls.authorities) {
+        (false, _) => Arc::new(Anybody(provider())),
+        (true, None) => authorities(system_roots()?)?,
+        (true, Some(path)) => {
+            let trusted = certificates(path)?;
+            let authorities = authorities(Arc::new(roots(path, &trusted)?))?;
+            Arc::new(Pinned {
+                trusted,
+                authorities,
+            })
+        }
     };
+    let builder = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     let mut configuration = match &tls.identity {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => builder
@@ -162,14 +170,20 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
         .map_err(|error| Fault::Ours(format!("{}: {error}", path.display())))
 }
 
-fn roots_in(path: &Path) -> Result<RootCertStore, Fault> {
+fn roots(path: &Path, trusted: &[CertificateDer<'static>]) -> Result<RootCertStore, Fault> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
+    for certificate in trusted {
         roots
-            .add(certificate)
+            .add(certificate.clone())
             .map_err(|error| Fault::Ours(format!("{}: {error}", path.display())))?;
     }
     Ok(roots)
+}
+
+fn authorities(roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, Fault> {
+    WebPkiServerVerifier::builder_with_provider(roots, provider())
+        .build()
+        .map_err(Fault::ours)
 }
 
 /// Read once: there are some hundred.

@@ -48,16 +48,12 @@ pub async fn send(talk: &mut Talk<'_>, socket: &UdpSocket, bytes: &[u8]) -> Resu
             .map_err(|error| refused_datagram(&error))
     };
     talk.step("room to send", sending).await?;
-    talk.tell("send", || {
-        format!("{} bytes to {}", bytes.len(), talk_target(socket))
+    let target = talk.target;
+    talk.tell("send", || match target.port() {
+        0 => format!("{} bytes to {}", bytes.len(), target.ip()),
+        _ => format!("{} bytes to {target}", bytes.len()),
     });
     Ok(())
-}
-
-fn talk_target(socket: &UdpSocket) -> String {
-    socket
-        .peer_addr()
-        .map_or_else(|_| "the server".to_owned(), |peer| peer.to_string())
 }
 
 /// Like [`refused`], where a port is what is refused.

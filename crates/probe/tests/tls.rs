@@ -272,6 +272,34 @@ async fn who_is_verified_must_be_whom_we_trust() {
 }
 
 #[tokio::test]
+async fn who_signs_himself_is_trusted_by_name() {
+    let mut parameters = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = parameters.self_signed(&key).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("own.pem");
+    std::fs::write(&file, certificate.pem()).unwrap();
+    let identity = Identity {
+        chain: vec![certificate.der().clone()],
+        key,
+    };
+    let address = https(configured(&identity, None)).await;
+    let trusting = |name: &str, file: PathBuf| Tls {
+        server_name: Some(name.to_owned()),
+        verify: true,
+        authorities: Some(file),
+        identity: None,
+    };
+    passed(&ask(over(trusting(NAME, file.clone())), address).await);
+    let verdict = ask(over(trusting("other.example", file)), address).await;
+    failed(&verdict, "for other.example");
+    let stranger = Authority::new("ours");
+    let verdict = ask(over(trusting(NAME, stranger.file())), address).await;
+    failed(&verdict, "self-signed");
+}
+
+#[tokio::test]
 async fn a_certificate_has_its_time() {
     let authority = Authority::new("ours");
     for (from, to, said) in [(2001, 2002, "has expired"), (2900, 2901, "not valid yet")] {
@@ -441,6 +469,6 @@ async fn every_step_is_told() {
     passed(&verdict);
     let names: Vec<_> = steps.iter().map(|step| step.name).collect();
     assert_eq!(names, ["connect", "TLS handshake", "answer"]);
-    assert!(steps[1].detail.contains("TLSv1_3"), "{}", steps[1].detail);
+    assert!(steps[1].detail.contains("TLS 1.3"), "{}", steps[1].detail);
     assert_eq!(steps[2].detail, "status 200, a body of 5 bytes");
 }

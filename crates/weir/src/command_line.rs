@@ -10,7 +10,7 @@ use crate::exit::{self, Code, Outcome};
 use crate::verbs::ipvsadm::Program;
 use crate::verbs::{
     apply, audit, check, connections, counters, detach, drain, drift, events, get, history, import,
-    ipvsadm, maintenance, plan, proc, realserver, rollback, run, services, set, status,
+    ipvsadm, maintenance, plan, probe, proc, realserver, rollback, run, services, set, status,
 };
 
 /// The Linux Virtual Server, as one program: a director's daemon and its command line
@@ -67,6 +67,7 @@ enum Verb {
     Maintenance(maintenance::Arguments),
     Check(check::Arguments),
     Import(import::Arguments),
+    Probe(Box<probe::Arguments>),
     Detach(detach::Arguments),
     Realserver(realserver::Arguments),
 }
@@ -123,6 +124,7 @@ fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
         Verb::Maintenance(arguments) => done(maintenance::run(&arguments)),
         Verb::Check(arguments) => done(check::run(&arguments)),
         Verb::Import(arguments) => done(import::run(&arguments)),
+        Verb::Probe(arguments) => done(probe::run(&arguments)),
         Verb::Detach(arguments) => done(detach::run(&arguments)),
         Verb::Realserver(arguments) => done(realserver::run(&arguments)),
     }

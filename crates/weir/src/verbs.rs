@@ -15,6 +15,7 @@ pub mod import;
 pub mod ipvsadm;
 pub mod maintenance;
 pub mod plan;
+pub mod probe;
 pub mod proc;
 pub mod realserver;
 pub mod rollback;

@@ -53,6 +53,9 @@ fn of_tls(error: &Error) -> String {
                 },
                 expected.to_str()
             ),
+            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                "the certificate is self-signed: name it as an authority to trust it".to_owned()
+            }
             other => format!("the certificate is not valid: {other}"),
         },
         Error::InvalidMessage(_) => "the server does not speak TLS there".to_owned(),
