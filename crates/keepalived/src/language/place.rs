@@ -74,6 +74,12 @@ impl Origins {
         number(self.substitutions.len())
     }
 
+    /// In whose place a substitution put something.
+    pub(crate) fn used(&self, via: u32) -> Option<Place> {
+        let index = (via as usize).checked_sub(1)?;
+        self.substitutions.get(index).map(|one| one.used)
+    }
+
     /// How many substitutions lie between a place and what a person wrote where it counts.
     pub(crate) fn depth(&self, mut via: u32) -> u32 {
         let mut depth = 0;

@@ -142,30 +142,39 @@ impl Text {
         text
     }
 
-    /// The place of a part of it: where a person wrote it, and of several such places the one that
-    /// is the least deep in definitions.
+    /// The place of a part of it: where a person wrote it, as a whole. Of what several definitions
+    /// made together, it is the place where they are used together.
     pub(crate) fn place(&self, origins: &Origins, range: Range<usize>) -> Place {
         let part = self.slice(range.clone());
-        let mut best: Option<(u32, Place)> = None;
-        for (index, run) in part.runs.iter().enumerate() {
-            let length = number(part.end_of(index)) - run.at;
-            let here = Place {
+        let runs = part.runs.iter().enumerate();
+        let mut places: Vec<Place> = runs
+            .map(|(index, run)| Place {
                 file: run.file,
                 start: run.start,
-                end: run.made.unwrap_or(run.start + length),
+                end: run
+                    .made
+                    .unwrap_or(run.start + number(part.end_of(index)) - run.at),
                 via: run.via,
-            };
-            let depth = origins.depth(run.via);
-            match &mut best {
-                Some((_, place)) if place.via == here.via && place.file == here.file => {
-                    place.start = place.start.min(here.start);
-                    place.end = place.end.max(here.end);
+            })
+            .collect();
+        while let Some(first) = places.first().copied() {
+            let together = |place: &Place| (place.via, place.file) == (first.via, first.file);
+            let deepest = places.iter().map(|place| origins.depth(place.via)).max();
+            if places.iter().all(together) || deepest == Some(0) {
+                let here = || places.iter().filter(|place| together(place));
+                return Place {
+                    start: here().map(|place| place.start).min().unwrap_or(first.start),
+                    end: here().map(|place| place.end).max().unwrap_or(first.end),
+                    ..first
+                };
+            }
+            for place in &mut places {
+                if Some(origins.depth(place.via)) == deepest {
+                    *place = origins.used(place.via).unwrap_or(*place);
                 }
-                Some((least, _)) if *least <= depth => {}
-                _ => best = Some((depth, here)),
             }
         }
-        best.map_or_else(|| self.point(range.start), |(_, place)| place)
+        self.point(range.start)
     }
 
     /// The place between two characters.

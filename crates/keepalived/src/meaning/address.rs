@@ -125,12 +125,12 @@ fn take(
         }
         "peer" => {
             let value = words.value(option, troubles);
-            let peer = value.and_then(|word| address_and_prefix(word, troubles));
-            if peer.is_some_and(|(peer, _)| peer.is_ipv6() != v6) {
+            let peer = value.and_then(|word| troubles.address_in(word));
+            if peer.is_some_and(|peer| peer.is_ipv6() != v6) {
                 troubles.wrong(option, "expected a peer of the address's family");
-            } else if let Some((peer, prefix)) = peer {
-                found.peer = Some((peer, prefix));
-                found.prefix = prefix;
+            } else if let Some(peer) = peer {
+                found.prefix = if v6 { 128 } else { 32 };
+                found.peer = Some((peer, found.prefix));
             }
         }
         "preferred_lft" => {

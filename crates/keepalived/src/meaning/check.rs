@@ -304,13 +304,13 @@ fn udp(node: &Node, troubles: &mut Troubles) -> UdpCheck {
             _ => {}
         }
     }
-    if check.reply.as_ref().is_some_and(Vec::is_empty) {
-        // keepalived looks at lengths only beside what a reply must be.
-        (check.least, check.most) = (0, u16::MAX);
-    }
     if check.least > check.most {
         let message = "no reply is long enough and short enough";
         troubles.warning(node.place(), message, "the check always fails");
+    }
+    if check.reply.as_ref().is_some_and(Vec::is_empty) {
+        // keepalived looks at lengths only beside what a reply must be.
+        (check.least, check.most) = (0, u16::MAX);
     }
     check
 }

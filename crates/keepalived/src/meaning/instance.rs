@@ -138,13 +138,13 @@ pub(super) fn instance(
             "expected `virtual_router_id 1-255` in it",
         );
     }
-    if addresses.is_empty() && !has("no_virtual_ipaddress") && version == Version::V3 {
+    if addresses.is_empty() && !has("no_virtual_ipaddress") {
         let message = format!("vrrp_instance `{name}` has no addresses");
-        troubles.error(
-            node.place(),
-            message,
-            "expected `virtual_ipaddress { ... }` in it",
-        );
+        let expected = "expected `virtual_ipaddress { ... }` in it";
+        match version {
+            Version::V2 => troubles.warning(node.place(), message, expected),
+            Version::V3 => troubles.error(node.place(), message, expected),
+        }
     }
     let router_id = said.router_id;
     let sync_interface = said.sync_interface.clone();
@@ -379,7 +379,7 @@ impl Said {
             if addresses.iter().any(same) {
                 let word = &line.words[0];
                 let message = format!("address {} is there twice", found.address);
-                troubles.warning(word.place, message, "only the first one counts");
+                troubles.note(word.place, message, "only the first one counts");
             } else {
                 addresses.push(found);
             }
@@ -413,7 +413,7 @@ impl Said {
         if self.version == Some(Version::V2) {
             let place = node.last("version").map_or(node.place(), Node::place);
             let message = "version 2 has no IPv6";
-            troubles.warning(place, message, "version 3 is taken, as keepalived does");
+            troubles.note(place, message, "version 3 is taken, as keepalived does");
         }
         Version::V3
     }

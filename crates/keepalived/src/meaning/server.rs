@@ -15,7 +15,7 @@ use crate::grammar::Node;
 use crate::language::place::Place;
 
 /// keepalived takes no greater weight.
-pub(super) const MOST_WEIGHT: u32 = 65_535;
+pub(super) const MOST_WEIGHT: u32 = Weight::MAX;
 
 /// A real server, whatever its service.
 pub(super) struct Server {

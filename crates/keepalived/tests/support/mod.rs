@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use weir_keepalived::{Limits, Reading, Source, Surroundings, read_within};
 
 /// Files by their paths, and an environment.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Files {
     pub files: BTreeMap<String, String>,
     pub environment: BTreeMap<String, String>,
