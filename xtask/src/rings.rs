@@ -16,6 +16,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("realserver", &[]),
     ("health", &["config"]),
     ("vrrp", &["config"]),
+    ("bfd", &["config"]),
     ("dataplane", &["abi", "control"]),
     ("host", &["config", "realserver"]),
     ("probe", &["config", "health", "host"]),
@@ -42,6 +43,7 @@ const RINGS_0_TO_2: &[&str] = &[
     "realserver",
     "health",
     "vrrp",
+    "bfd",
     "dataplane",
     "host",
     "probe",
@@ -141,7 +143,7 @@ fn ring(name: &str) -> u8 {
     match name {
         // `rows` is what tests of all rings are made of.
         "wire" | "abi" | "forward" | "rows" => 0,
-        "config" | "control" | "ipvsadm" | "realserver" | "health" | "vrrp" => 1,
+        "config" | "control" | "ipvsadm" | "realserver" | "health" | "vrrp" | "bfd" => 1,
         "dataplane" | "host" | "router" | "api" | "probe" => 2,
         // Beside the rings, and the binary on top of them.
         _ => 3,
