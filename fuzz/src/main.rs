@@ -22,6 +22,12 @@ fn main() {
         let length = 1 + 3 * random.below(100);
         (0..length).map(|_| random.next() as u8).collect()
     });
+    let mut random = Random(seed | 1);
+    run("answers", seconds, weir_fuzz::answers, || {
+        let mut data = weir_fuzz::WELL[random.below(weir_fuzz::WELL.len())].to_vec();
+        mutate(&mut data, &mut random);
+        data
+    });
 }
 
 /// The number after an option.

@@ -12,6 +12,7 @@ fn stay_fixed() {
         let target = match name.and_then(|name| name.split_once('-')) {
             Some(("packet", _)) => weir_fuzz::packet,
             Some(("operations", _)) => weir_fuzz::operations,
+            Some(("answers", _)) => weir_fuzz::answers,
             _ => continue,
         };
         let text = fs::read_to_string(&path).expect("a text");
