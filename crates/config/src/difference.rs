@@ -9,6 +9,17 @@ use toml::{Table, Value};
 use crate::file::Config;
 use crate::save;
 
+/// What is not shown: VRRP's passwords and keys, and what a check is let in by.
+const SECRETS: [&str; 5] = [
+    "authentication.password",
+    "authentication.header",
+    ".secret",
+    ".secret_hex",
+    "headers",
+];
+const HIDDEN: &str = "(hidden)";
+const HIDDEN_ANOTHER: &str = "(hidden, another)";
+
 /// What is said of a thing, in order of the keys.
 pub type Fields = BTreeMap<String, String>;
 
@@ -44,6 +55,7 @@ pub fn upkeep(before: &Config, after: &Config) -> Vec<Difference> {
         })
         .collect();
     differences.extend(gone);
+    differences.iter_mut().for_each(Difference::conceal);
     differences
 }
 
@@ -97,10 +109,14 @@ fn add(things: &mut BTreeMap<String, Fields>, subject: String, table: &Table) {
     let mut fields = Fields::new();
     let mut within = Vec::new();
     flatten(&mut fields, &mut within, "", table);
+    let has_own = within.is_empty() || !fields.is_empty();
     for (key, list) in within {
         named(things, &format!("{subject} {key}"), list);
     }
-    things.insert(subject, fields);
+    if has_own {
+        fields.remove("name");
+        things.insert(subject, fields);
+    }
 }
 
 fn flatten<'a>(
@@ -114,6 +130,12 @@ fn flatten<'a>(
         match value {
             Value::Table(table) => flatten(fields, within, &format!("{key}."), table),
             Value::Array(list) if is_sections(list) => within.push((key, value)),
+            Value::Array(list) if list.iter().all(Value::is_table) => {
+                let tables = list.iter().filter_map(Value::as_table);
+                for (number, table) in (1..).zip(tables) {
+                    flatten(fields, within, &format!("{key}.{number}."), table);
+                }
+            }
             Value::String(text) => {
                 fields.insert(key, text.clone());
             }
@@ -135,6 +157,32 @@ fn is_sections(list: &[Value]) -> bool {
             .is_some_and(|table| table.contains_key("name"))
     };
     !list.is_empty() && list.iter().all(named)
+}
+
+impl Difference {
+    /// Logs and history are read by more people than keys are for.
+    fn conceal(&mut self) {
+        let (before, after) = (self.before.clone(), self.after.as_mut());
+        if let Some(after) = after {
+            for (key, value) in after.iter_mut().filter(|(key, _)| is_secret(key)) {
+                let before = before.as_ref().and_then(|before| before.get(key));
+                let same = before.is_none_or(|before| before == value);
+                *value = if same { HIDDEN } else { HIDDEN_ANOTHER }.to_owned();
+            }
+        }
+        for (_, value) in self
+            .before
+            .iter_mut()
+            .flatten()
+            .filter(|(key, _)| is_secret(key))
+        {
+            *value = HIDDEN.to_owned();
+        }
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    SECRETS.iter().any(|secret| key.ends_with(secret))
 }
 
 impl fmt::Display for Difference {
@@ -161,8 +209,8 @@ impl fmt::Display for Difference {
                     let of = |fields: &Fields| fields.get(name).cloned();
                     let (old, new) = (of(before), of(after));
                     if old != new {
-                        let none = || "none".to_owned();
-                        let (old, new) = (old.unwrap_or_else(none), new.unwrap_or_else(none));
+                        let unset = || "unset".to_owned();
+                        let (old, new) = (old.unwrap_or_else(unset), new.unwrap_or_else(unset));
                         write!(f, " {name} {old} -> {new}")?;
                     }
                 }

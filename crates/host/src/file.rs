@@ -1,6 +1,7 @@
-//! Files that change.
+//! Files that change, and files that are one process's.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -9,6 +10,8 @@ use std::path::Path;
 use std::thread;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
 
 /// Calls `changed` whenever a file may have changed: it was written, replaced, removed or came back, or
 /// its directory's other links were (a file that is reached by them says nothing itself). It is
@@ -39,6 +42,22 @@ pub fn watch(file: &Path, changed: impl Fn() + Send + 'static) -> io::Result<()>
         .map(|_| ())
 }
 
+/// Makes a file and locks it, until it is closed. Nothing when another process has it. The lock is this
+/// process's alone: what it starts does not hold it on.
+pub fn lock(path: &Path) -> io::Result<Option<File>> {
+    let mut options = File::options();
+    let file = options
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::ACCESS | Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn follow(watched: &OwnedFd, meant: &dyn Fn(Option<&[u8]>) -> bool, changed: &dyn Fn()) {
     let mut buffer = [MaybeUninit::uninit(); 4_096];
     let mut events = inotify::Reader::new(watched, &mut buffer);
@@ -49,7 +68,7 @@ fn follow(watched: &OwnedFd, meant: &dyn Fn(Option<&[u8]>) -> bool, changed: &dy
                     changed();
                 }
             }
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(_) => return,
         }
     }

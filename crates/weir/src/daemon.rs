@@ -3,7 +3,7 @@
 //! Whatever changes goes through the [`ledger`]: what is wanted, what was changed, who is told.
 //!
 //! Locks are taken in this order: `ledger`, then `director`, then `plane`, then one of `interfaces`,
-//! `marks`, `health`; `syncs` alone.
+//! `marks`, `health`; `syncs` alone; the store's before `ledger`.
 
 mod audit;
 mod by_hand;

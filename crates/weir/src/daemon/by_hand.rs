@@ -50,6 +50,10 @@ impl<P: Plane> Daemon<P> {
         if matches!(change, Change::SetSysctls(_)) {
             self.follow_machine();
         }
+        if matches!(change, Change::Drain { .. }) {
+            // The tables do not say it, so it must not be lost.
+            self.save_state();
+        }
         Ok(())
     }
 

@@ -80,6 +80,7 @@ impl<P: Plane> Daemon<P> {
         };
         self.learn_ways();
         self.follow_machine();
+        self.save_state();
         Ok(self.describe_plan(&alterations, &config))
     }
 

@@ -57,6 +57,7 @@ impl<P: Plane> Daemon<P> {
         if !dry {
             self.learn_ways();
             self.follow_machine();
+            self.save_state();
         }
         Ok(types::Plan {
             changes: alterations.iter().flat_map(Alteration::lines).collect(),

@@ -61,7 +61,11 @@ impl<P: Plane> Daemon<P> {
         }
         let cause = Cause::of(peer, "maintenance");
         self.commit(&mut ledger, &cause, alterations);
-        self.follow_wanted(&ledger.wanted)
+        let followed = self.follow_wanted(&ledger.wanted);
+        drop(ledger);
+        // Whoever hears that it is done may count on it, whatever becomes of the daemon.
+        self.save_state();
+        followed
     }
 
     pub(super) fn list_maintenance(&self) -> types::Maintenance {

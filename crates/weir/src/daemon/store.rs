@@ -26,6 +26,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use weir_config as config;
 use weir_control as control;
+use weir_host as host;
 
 use super::Daemon;
 use super::ledger::{Ledger, REVISIONS};
@@ -43,6 +44,8 @@ pub struct Store {
     _lock: Option<File>,
     changed: Arc<Notify>,
     inner: Mutex<Inner>,
+    /// Held from looking at what is wanted until it is written, so that nothing old comes after it.
+    saving: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -113,6 +116,7 @@ impl Store {
                 failing,
                 ..Inner::default()
             }),
+            saving: Mutex::default(),
         }
     }
 
@@ -250,18 +254,8 @@ impl Store {
 
 fn lock(directory: &Path) -> io::Result<File> {
     make_directory(directory)?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(directory.join(LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(io::Error::other(
-            "another director has it; give this one its own with --state",
-        )),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
+    let taken = || io::Error::other("another director has it; give this one its own with --state");
+    host::file::lock(&directory.join(LOCK))?.ok_or_else(taken)
 }
 
 fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
@@ -316,6 +310,8 @@ impl<P: Plane> Daemon<P> {
         if self.store.directory.is_none() {
             return;
         }
+        let saving = self.store.saving.lock();
+        let _saving = saving.unwrap_or_else(PoisonError::into_inner);
         let (state, revisions, oldest) = {
             let ledger = self.ledger();
             let written = self.store.inner().written.clone();
