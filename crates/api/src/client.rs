@@ -255,6 +255,14 @@ impl Client {
         self.document("/v1/apply", document)
     }
 
+    /// Whether real servers are up: those of one service, or all that are watched.
+    pub fn health(&self, service: Option<ServiceKey>) -> Result<types::Health, Error> {
+        match service {
+            None => self.get("/v1/health"),
+            Some(key) => self.get(&format!("/v1/health/{key}")),
+        }
+    }
+
     /// What was changed, the newest first.
     pub fn history(&self) -> Result<types::History, Error> {
         self.get("/v1/history")

@@ -18,6 +18,7 @@ use crate::status::Status;
 use crate::types;
 
 mod extract;
+pub mod health;
 pub mod history;
 mod read;
 pub mod settings;
@@ -72,6 +73,8 @@ pub fn router(director: Arc<dyn Management>) -> Router {
             get(sync_daemons::list).post(sync_daemons::start),
         )
         .route("/v1/sync-daemons/{role}", delete(sync_daemons::stop))
+        .route("/v1/health", get(health::all))
+        .route("/v1/health/{key}", get(health::of_service))
         .route("/v1/history", get(history::history))
         .route("/v1/history/{number}", get(history::revision))
         .route("/v1/rollback", post(history::rollback))

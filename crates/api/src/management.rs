@@ -55,6 +55,8 @@ pub trait Management: Send + Sync + 'static {
     fn rollback(&self, peer: Peer, before: Option<u64>, dry: bool) -> Result<types::Plan, Error>;
     /// How what runs differs from what the files said.
     fn drift(&self) -> Result<types::Drift, Error>;
+    /// Whether real servers are up: those of one service, or all that are watched.
+    fn health(&self, service: Option<ServiceKey>) -> Result<types::Health, Error>;
     /// The last changes, whoever made them, the newest last.
     fn audit(&self, limit: usize) -> Result<types::Audit, Error>;
     /// The real servers in maintenance.

@@ -39,6 +39,8 @@ use crate::handlers;
         handlers::settings::drain,
         handlers::plan,
         handlers::apply,
+        handlers::health::all,
+        handlers::health::of_service,
         handlers::history::history,
         handlers::history::revision,
         handlers::history::rollback,
@@ -71,7 +73,7 @@ mod tests {
             .filter_map(|p| p.as_object())
             .map(|p| p.len())
             .sum();
-        assert_eq!(operations, 35, "{paths:#?}");
+        assert_eq!(operations, 37, "{paths:#?}");
         assert!(document["components"]["schemas"]["Status"].is_object());
     }
 }

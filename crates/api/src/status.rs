@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::types::{Drain, Mark, ReasonCount, Sysctl, Timeouts};
+use crate::types::{Drain, HealthSummary, Mark, ReasonCount, Sysctl, Timeouts};
 
 /// What a director says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -26,6 +26,9 @@ pub struct Status {
     /// The rules that give packets firewall marks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<Mark>,
+    /// The real servers that are watched, counted.
+    #[serde(default)]
+    pub health: HealthSummary,
     /// The real servers that drain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub draining: Vec<Drain>,

@@ -120,6 +120,10 @@ impl Management for Fake {
         })
     }
 
+    fn health(&self, _: Option<ServiceKey>) -> Result<types::Health, Error> {
+        Ok(types::Health::default())
+    }
+
     fn drift(&self) -> Result<types::Drift, Error> {
         Ok(types::Drift {
             file: None,

@@ -9,8 +9,9 @@ use clap::{Parser, Subcommand};
 use crate::exit::{self, Code, Outcome};
 use crate::verbs::ipvsadm::Program;
 use crate::verbs::{
-    apply, audit, check, connections, counters, detach, drain, drift, events, get, history, import,
-    ipvsadm, maintenance, plan, probe, proc, realserver, rollback, run, services, set, status,
+    apply, audit, check, connections, counters, detach, drain, drift, events, get, health, history,
+    import, ipvsadm, maintenance, plan, probe, proc, realserver, rollback, run, services, set,
+    status,
 };
 
 /// The Linux Virtual Server, as one program: a director's daemon and its command line
@@ -50,6 +51,7 @@ enum Verb {
     },
     Status(status::Arguments),
     Services(services::Arguments),
+    Health(health::Arguments),
     Connections(connections::Arguments),
     Counters(counters::Arguments),
     Proc(proc::Arguments),
@@ -108,6 +110,7 @@ fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
         Verb::IpvsadmRestore { arguments } => Ok(ipvsadm::run(Program::Restore, &arguments)),
         Verb::Status(arguments) => done(status::run(&arguments)),
         Verb::Services(arguments) => done(services::run(&arguments)),
+        Verb::Health(arguments) => done(health::run(&arguments)),
         Verb::Connections(arguments) => done(connections::run(&arguments)),
         Verb::Counters(arguments) => done(counters::run(&arguments)),
         Verb::Proc(arguments) => done(proc::run(&arguments)),

@@ -12,7 +12,7 @@ mod connections;
 mod drain;
 mod events;
 mod facts;
-mod health;
+pub mod health;
 mod hindsight;
 mod interfaces;
 mod ledger;
@@ -41,12 +41,14 @@ use control::Director;
 use control::sync_daemons::SyncDaemons;
 use control::wanted::Upkeep;
 use host::clock::monotonic;
+use router::herald::Herald;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch as watch_channel;
 use weir_api as api;
 use weir_config as config;
 use weir_control as control;
 use weir_host as host;
+use weir_router as router;
 
 use crate::plane::Plane;
 use audit::Audit;
@@ -72,6 +74,8 @@ pub struct Daemon<P> {
     marks: Mutex<Vec<MarkRule>>,
     ledger: Mutex<Ledger>,
     health: Mutex<Health>,
+    /// Begun when there is something to tell.
+    herald: OnceLock<Herald>,
     /// What VRRP, health and notifications are configured to do.
     upkeep: watch_channel::Sender<Upkeep>,
     audit: Audit,
@@ -96,11 +100,12 @@ impl<P: Plane> Daemon<P> {
         let daemon = Self {
             marks: Mutex::new(marks),
             director: Mutex::new(director),
+            health: Mutex::new(Health::begin(store.file(health::MEMORY), plane.adopted())),
             plane: RwLock::new(plane),
             interfaces: Mutex::new(Interfaces::default()),
             syncs: Mutex::default(),
             blind: Mutex::default(),
-            health: Mutex::default(),
+            herald: OnceLock::new(),
             upkeep: watch_channel::Sender::new(ledger.wanted.upkeep().clone()),
             ledger: Mutex::new(ledger),
             audit: Audit::new(facts.audit.clone()),
@@ -127,6 +132,24 @@ impl<P: Plane> Daemon<P> {
     /// What VRRP, health and notifications are configured to do, now and whenever it changes.
     pub fn upkeep(&self) -> watch_channel::Receiver<Upkeep> {
         self.upkeep.subscribe()
+    }
+
+    /// Where scripts, pipes and mailboxes are told. Nothing is told where it cannot be begun.
+    pub fn herald(&self) -> Option<&Herald> {
+        if let Some(herald) = self.herald.get() {
+            return Some(herald);
+        }
+        let aide = router::herald::aide("herald");
+        let aide = aide.inspect_err(|error| tracing::error!("nobody is told anything: {error}"));
+        let notifications = self.upkeep.borrow().notifications().clone();
+        let complain = Arc::new(|text: String| tracing::warn!("{text}"));
+        let herald = Herald::start(&aide.ok()?, notifications, complain);
+        Some(self.herald.get_or_init(|| herald))
+    }
+
+    /// Whether a service has its quorum; nothing of one that is not watched.
+    pub fn health_quorum(&self, service: &ServiceKey) -> Option<bool> {
+        self.watched().quorum(service)
     }
 
     /// A file in the state directory, if there is one, for what shall outlive the daemon.
@@ -170,7 +193,7 @@ impl<P: Plane> Daemon<P> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
+    fn watched(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -291,6 +314,10 @@ impl<P: Plane> Management for Daemon<P> {
         dry: bool,
     ) -> Result<types::Plan, api::Error> {
         self.go_back(&peer, before, dry)
+    }
+
+    fn health(&self, service: Option<ServiceKey>) -> Result<types::Health, api::Error> {
+        self.watched().show(service)
     }
 
     fn drift(&self) -> Result<types::Drift, api::Error> {

@@ -10,6 +10,7 @@ pub mod drain;
 pub mod drift;
 pub mod events;
 pub mod get;
+pub mod health;
 pub mod history;
 pub mod import;
 pub mod ipvsadm;

@@ -1,5 +1,6 @@
 //! What travels: services, real servers, connections, counters, timeouts.
 
+mod health;
 mod history;
 mod service;
 mod settings;
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use weir_config as config;
 
+pub use health::{
+    CheckHealth, CheckResult, Health, HealthSummary, ServerHealth, ServiceHealth, SorryServer,
+};
 pub use history::{
     Audit, AuditEntry, Author, Difference, Drift, Event, History, Maintained, MaintainedServer,
     Maintenance, NewMaintenance, Revision, Rollback,

@@ -148,25 +148,10 @@ impl Fleet {
         let service = &self.services[slot];
         let sorry_serves = service.sorry_serves();
         let servers = service.servers.iter().map(|slot| &self.servers[*slot]);
-        let mut in_force: Vec<RealServer> = servers
+        let in_force: Vec<RealServer> = servers
             .filter_map(|server| server.in_force(sorry_serves))
             .collect();
-        let sorry = service.settings.sorry;
-        if let Some(sorry) = sorry
-            && (sorry_serves || sorry.inhibit && service.sorry_used)
-        {
-            let own = in_force
-                .iter()
-                .any(|server| server.address == sorry.server.address);
-            let mut server = sorry.server;
-            if sorry_serves {
-                in_force.retain(|server| server.address != sorry.server.address);
-                in_force.push(server);
-            } else if !own {
-                server.weight = Weight::QUIESCED;
-                in_force.push(server);
-            }
-        }
+        let in_force = service.with_sorry(in_force);
         let service = &mut self.services[slot];
         service.sorry_used |= sorry_serves;
         if service.in_force != in_force {
@@ -180,6 +165,23 @@ impl Service {
     /// Whether the sorry server serves instead of the others.
     pub(super) fn sorry_serves(&self) -> bool {
         self.settings.sorry.is_some() && !self.quorum_up
+    }
+
+    /// The real servers in force, with the sorry server where it is one of them.
+    pub(super) fn with_sorry(&self, mut in_force: Vec<RealServer>) -> Vec<RealServer> {
+        let Some(sorry) = self.settings.sorry else {
+            return in_force;
+        };
+        let mut server = sorry.server;
+        let same = |other: &RealServer| other.address == server.address;
+        if self.sorry_serves() {
+            in_force.retain(|other| !same(other));
+            in_force.push(server);
+        } else if sorry.inhibit && self.sorry_used && !in_force.iter().any(same) {
+            server.weight = Weight::QUIESCED;
+            in_force.push(server);
+        }
+        in_force
     }
 
     /// Whether its checks rest.
@@ -270,7 +272,7 @@ impl Server {
     }
 
     /// Itself as it is in the tables, if it is.
-    fn in_force(&self, sorry_serves: bool) -> Option<RealServer> {
+    pub(super) fn in_force(&self, sorry_serves: bool) -> Option<RealServer> {
         let mut server = self.wanted.server;
         if self.up && !sorry_serves {
             server.weight = Weight::new(self.shown).unwrap_or(server.weight);

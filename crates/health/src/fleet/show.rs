@@ -1,11 +1,12 @@
 //! What is known, what is to be remembered, and the end.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use weir_config::model::ServiceKey;
+use weir_config::model::{RealServer, ServiceKey};
 
-use super::{Fleet, Output, Server, Service, Watch};
+use super::{Fleet, Output, Recall, Server, Service, WantedServer, WantedService, Watch};
 use crate::probe::Question;
 use crate::quorum;
 use crate::view::{CheckView, ServerView, ServiceView};
@@ -87,6 +88,68 @@ impl Fleet {
                 }
             })
             .collect()
+    }
+
+    /// Whether a service has its quorum; nothing of one that is not watched.
+    pub fn quorum(&self, key: &ServiceKey) -> Option<bool> {
+        let slot = self.by_key.get(key)?;
+        Some(self.services[*slot].quorum_up)
+    }
+
+    /// What will be in force of a service when it is watched so: before it is, and while it is.
+    pub fn preview(&self, wanted: &WantedService<'_>, recall: &Recall<'_>) -> Vec<RealServer> {
+        let Some(slot) = self.by_key.get(&wanted.health.key) else {
+            let mut fleet = Self::new(0);
+            let (one, now) = (std::slice::from_ref(wanted), Duration::ZERO);
+            fleet.configure(one, recall, now, &mut Output::default());
+            let known = fleet.effective(&wanted.health.key);
+            return known.unwrap_or_default().to_vec();
+        };
+        let mut service = self.services[*slot].clone();
+        service.settings.sorry = wanted.health.sorry;
+        let sorry_serves = service.sorry_serves();
+        let known: HashMap<SocketAddr, &Server> = service
+            .servers
+            .iter()
+            .map(|slot| &self.servers[*slot])
+            .map(|server| (server.wanted.server.address, server))
+            .collect();
+        let servers = wanted.servers.iter().filter_map(|server| {
+            let address = server.server.address;
+            let mut own = match known.get(&address) {
+                Some(own) => (*own).clone(),
+                None => self.begin(wanted, *server, recall),
+            };
+            let before = own.wanted;
+            own.wanted = *server;
+            if before.server.weight != server.server.weight {
+                own.shown = server.server.weight.get();
+            }
+            if server.held {
+                own.shown = 0;
+            } else if before.held {
+                own.shown = own.target_weight();
+            }
+            own.in_force(sorry_serves)
+        });
+        service.with_sorry(servers.collect())
+    }
+
+    /// A real server of which nothing is known yet.
+    fn begin(
+        &self,
+        wanted: &WantedService<'_>,
+        server: WantedServer,
+        recall: &Recall<'_>,
+    ) -> Server {
+        let mut fleet = Self::new(0);
+        let one = WantedService {
+            health: wanted.health,
+            servers: vec![server],
+        };
+        fleet.configure(&[one], recall, Duration::ZERO, &mut Output::default());
+        let (_, server) = fleet.servers.iter().next().expect("it was configured");
+        server.clone()
     }
 
     /// The daemon ends: those who want to know (`omega`) are told that all is down.

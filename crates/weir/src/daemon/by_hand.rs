@@ -235,7 +235,7 @@ impl<P: Plane> Daemon<P> {
             | Change::SetSysctls(_)
             | Change::SetMarks(_) => return Ok(()),
         };
-        if self.health().watches(key) {
+        if self.watched().watches(key) {
             return self.follow_wanted(&ledger.wanted);
         }
         Ok(())

@@ -90,7 +90,7 @@ impl<P: Plane> Daemon<P> {
             })
         });
         let in_effect = self.in_effect(wanted);
-        let health = self.health();
+        let health = self.watched();
         let in_effect = in_effect.into_iter().map(|change| {
             let alteration = Alteration::Service(change);
             types::Difference {

@@ -169,7 +169,7 @@ impl<P: Plane> Daemon<P> {
         let mut director = self.director();
         let plane = &*self.plane();
         let effective = {
-            let health = self.health();
+            let health = self.watched();
             next.effective(|service| health.effective(next, service))
         };
         let changes = plan::plan(&director.configuration(plane), &effective);
@@ -192,7 +192,7 @@ impl<P: Plane> Daemon<P> {
         let mut director = self.director();
         let plane = &*self.plane();
         let watched: Vec<ServiceKey> = {
-            let mut health = self.health();
+            let mut health = self.watched();
             let in_tables =
                 |key: &ServiceKey, server: SocketAddr| director.server(plane, key, server).is_ok();
             health.follow(wanted, &in_tables);
@@ -245,7 +245,7 @@ impl<P: Plane> Daemon<P> {
 
     /// What shall be in the tables for a service.
     pub(super) fn effective(&self, wanted: &Wanted, service: &WantedService) -> Vec<RealServer> {
-        self.health().effective(wanted, service)
+        self.watched().effective(wanted, service)
     }
 
     /// What the tables hold beside what is wanted.

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use weir_api::server;
 
-use super::{Daemon, tasks, watch};
+use super::{Daemon, health, tasks, watch};
 use crate::exit;
 use crate::plane::Plane;
 
@@ -41,6 +41,7 @@ pub async fn serve<P: Plane>(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
     tasks::start(&daemon)?;
+    let health = health::start(&daemon)?;
     if let Some(file) = file.as_ref().filter(|file| file.watch) {
         watch::reload_when_changed(&daemon, file.path.clone())?;
     }
@@ -68,6 +69,11 @@ pub async fn serve<P: Plane>(
         Err(_) => Ok(()),
     };
     daemon.save_state();
+    daemon.end_health();
+    let _ = tokio::task::spawn_blocking(move || health.join()).await;
+    if let Some(herald) = daemon.herald.get() {
+        herald.finish().await;
+    }
     outcome
 }
 

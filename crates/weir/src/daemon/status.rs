@@ -78,6 +78,7 @@ impl<P: Plane> Daemon<P> {
                 .filter(|one| one.value != one.default)
                 .collect(),
             marks: self.list_marks().iter().map(Mark::from).collect(),
+            health: self.watched().summary(),
             draining: self.draining(&ledger.wanted, &director, &*plane),
             reasons: listing::reasons(&*plane)?,
         })

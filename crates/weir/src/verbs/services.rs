@@ -1,8 +1,10 @@
 //! `weir services`: the virtual services with their real servers.
 
+use std::collections::HashMap;
+
 use clap::Args;
 use weir_api::Key;
-use weir_api::types::{Server, Service, Services};
+use weir_api::types::{Health, Server, Service, ServiceHealth, Services};
 
 use super::{Form, Target, columns};
 use crate::exit::{Code, Failure, Outcome};
@@ -38,15 +40,50 @@ pub fn run(arguments: &Arguments) -> Outcome {
             }
         }
     };
-    arguments.form.print(&services, render)
+    if arguments.form.json {
+        return arguments.form.print(&services, |_| String::new());
+    }
+    let health = client.health(None)?;
+    arguments
+        .form
+        .print(&services, |services| render(services, &health))
 }
 
-fn render(services: &Services) -> String {
+fn render(services: &Services, health: &Health) -> String {
     if services.services.is_empty() {
         return "no services\n".to_owned();
     }
-    let blocks: Vec<String> = services.services.iter().map(render_service).collect();
+    let watched: HashMap<_, _> = health.services.iter().map(|one| (one.key.0, one)).collect();
+    let services = services.services.iter();
+    let blocks: Vec<String> = services
+        .map(|service| {
+            let watched = watched.get(&service.key.0);
+            let health = watched.map(|health| out(health, service));
+            render_service(service) + &health.unwrap_or_default()
+        })
+        .collect();
     blocks.join("\n")
+}
+
+/// Those that are not there because of their health.
+fn out(health: &ServiceHealth, service: &Service) -> String {
+    let mut text = String::new();
+    if let Some(sorry) = health.sorry_server.filter(|sorry| sorry.serves) {
+        text += &format!("  no quorum: sorry server {} serves\n", sorry.address);
+    }
+    for server in health.servers.iter().filter(|server| !server.up) {
+        let here = service
+            .servers
+            .iter()
+            .any(|one| one.address == server.address);
+        let place = match here {
+            true => "inhibited",
+            false => "out",
+        };
+        let state = super::health::state(server);
+        text += &format!("  {place}: {} {state}\n", server.address);
+    }
+    text
 }
 
 fn render_service(service: &Service) -> String {

@@ -45,6 +45,13 @@ fn render(status: &Status) -> String {
         "\nTimeouts\n  tcp {} s, tcp-fin {} s, udp {} s\n",
         timeouts.tcp, timeouts.tcp_fin, timeouts.udp
     );
+    if status.health.services > 0 {
+        let health = status.health;
+        text += &format!(
+            "\nHealth\n  {} of {} real servers up, {} of {} services have their quorum\n",
+            health.up, health.servers, health.quorums, health.services
+        );
+    }
     text += &special(status);
     text += "\nPackets\n";
     text += &packets(&status.reasons);

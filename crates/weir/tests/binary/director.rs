@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
-use weir::daemon::{Daemon, Facts};
+use weir::daemon::{Daemon, Facts, health};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::reason::Reason;
 use weir_abi::service::{AVAILABLE, Destination};
@@ -35,6 +35,7 @@ pub struct Director {
     file: Option<PathBuf>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    health: Option<JoinHandle<()>>,
 }
 
 impl Director {
@@ -124,6 +125,7 @@ impl Director {
             let started = daemon.start_with(path, &config);
             started.expect("it can be had");
         }
+        let health = health::start(&daemon).expect("a thread");
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, is_ready) = mpsc::channel();
         let served = Arc::clone(&daemon);
@@ -154,6 +156,7 @@ impl Director {
             file,
             stop: Some(stop),
             thread: Some(thread),
+            health: Some(health),
         }
     }
 
@@ -167,7 +170,12 @@ impl Director {
 
     fn end(&mut self) {
         drop(self.stop.take());
-        drop(self.daemon.take());
+        if let Some(daemon) = self.daemon.take() {
+            daemon.end_health();
+        }
+        if let Some(thread) = self.health.take() {
+            let _ = thread.join();
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -3,6 +3,7 @@
 
 mod changes;
 mod director;
+mod health;
 mod ipvsadm;
 mod nonsense;
 mod plane;

@@ -159,6 +159,8 @@ fn the_document_names_every_path_and_every_path_is_there() {
             "/v1/counters",
             "/v1/drift",
             "/v1/events",
+            "/v1/health",
+            "/v1/health/{key}",
             "/v1/history",
             "/v1/history/{number}",
             "/v1/maintenance",

@@ -189,6 +189,12 @@ fn hold(scene: &Scene, wanted: &Wanted) {
             .any(|health| health.weight.is_some());
         assert!(!policy || server.weight <= 50 || server.weight_reason.starts_with("configured"));
     }
+    let service = WantedService {
+        health: &wanted.health,
+        servers: wanted.servers.clone(),
+    };
+    let preview = scene.fleet.preview(&service, &Recall::NOTHING);
+    assert_eq!(preview, scene.fleet.effective(&key()).unwrap());
     // A quorum that was lost is not there, and one that is there is no less than its threshold.
     match view.quorum_up {
         true => assert!(view.sum >= view.threshold && view.sum > 0),

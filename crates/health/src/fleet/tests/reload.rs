@@ -124,3 +124,29 @@ fn a_daemon_that_begins_anew_knows_who_was_down() {
     scene.round(&[2]);
     assert_eq!(scene.in_force(), [(1, 1), (2, 1)]);
 }
+
+#[test]
+fn what_will_be_in_force_is_known_before_it_is() {
+    let mut wanted = watched(&[1, 2]);
+    wanted.health.servers[1].checks[0].pace.alpha = true;
+    let preview = |fleet: &Fleet, wanted: &Wanted| {
+        let wanted = WantedService {
+            health: &wanted.health,
+            servers: wanted.servers.clone(),
+        };
+        fleet.preview(&wanted, &Recall::NOTHING)
+    };
+    assert_eq!(preview(&Fleet::new(0), &wanted), [server(1, 1)]);
+    let mut scene = Scene::of(&wanted);
+    scene.round(&[]);
+    scene.round(&[1]);
+    scene.round(&[1]);
+    assert_eq!(scene.in_force(), [(2, 2)]);
+    // Another weight, one that is down, one that is new, one that is new and alpha.
+    let mut next = watched(&[7, 7, 7, 7]);
+    next.health.servers[3].checks[0].pace.alpha = true;
+    let expected = [server(2, 7), server(3, 7)];
+    assert_eq!(preview(&scene.fleet, &next), expected);
+    scene.configure(&next);
+    assert_eq!(scene.fleet.effective(&key()).unwrap(), expected);
+}
