@@ -17,10 +17,11 @@ use weir_abi::check::CheckWay;
 use weir_abi::fragment::{HELD_BYTES, Held};
 use weir_abi::keys::{Direction, FAMILY_V6};
 use weir_abi::reason::{Outcome, Reason};
-use weir_abi::settings::Link;
+use weir_abi::settings::{Link, USE_LOCAL_REPLIES};
 use weir_forward::check;
 use weir_forward::family::Family;
 use weir_forward::hook::{Hook, Refused, Route, Turn};
+use weir_forward::local;
 use weir_forward::parse::{Segment, Transport};
 use weir_forward::part::{self, Part};
 use weir_forward::process::process;
@@ -167,16 +168,22 @@ pub fn weir_tc_check(context: TcContext) -> i32 {
     part::run(&mut Frame::<false>::new(&context), &Maps, Part::Check)
 }
 
-/// At the egress hook, where there are checks that go the way of the traffic: all but their packets pass.
+/// At the egress hook, where there are checks that go the way of the traffic, or real servers by NAT that are
+/// the director itself: all but their packets pass.
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_egress(context: TcContext) -> i32 {
     let mut frame = Frame::<false>::new(&context);
-    let Some(way) = frame.check_way() else {
-        return TC_ACT_UNSPEC;
+    let went = if let Some(way) = frame.check_way() {
+        frame.pull(frame.headers());
+        check::depart(&mut frame, &Maps, way)
+    } else if frame.may_be_local_reply() {
+        frame.pull(frame.headers());
+        local::answer(&mut frame, &Maps)
+    } else {
+        None
     };
-    frame.pull(HEADERS);
-    match check::depart(&mut frame, &Maps, way) {
+    match went {
         Some(reason) => frame.conclude(reason),
         None => TC_ACT_UNSPEC,
     }
@@ -198,6 +205,16 @@ impl<const SELDOM: bool> Frame<SELDOM> {
                 .cast::<CheckWay>()
                 .as_ref()
         }
+    }
+
+    /// Whether the packet was made here, where such may be replies of real servers.
+    #[inline(always)]
+    fn may_be_local_reply(&self) -> bool {
+        let are_local = match Maps.settings() {
+            Some(settings) => settings.uses(USE_LOCAL_REPLIES),
+            None => false,
+        };
+        are_local && self.context().ingress_ifindex == 0
     }
 
     #[inline(always)]

@@ -133,6 +133,8 @@ reasons! {
     CheckRequest = 41, "check-request", Passed;
     /// A real server's reply to a check: the kernel's stack has it, as if from the real server's own address.
     CheckReply = 42, "check-reply", Passed;
+    /// A reply of a real server that is the director itself, on its way from the kernel's stack to the client.
+    LocalReply = 43, "local-reply", Passed;
 }
 
 impl Reason {
@@ -154,7 +156,8 @@ impl Reason {
             | Self::ReplyRefused
             | Self::MartianSource
             | Self::CheckRequest
-            | Self::CheckReply => false,
+            | Self::CheckReply
+            | Self::LocalReply => false,
             Self::Request
             | Self::Reply
             | Self::NoDestination

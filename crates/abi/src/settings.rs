@@ -109,6 +109,9 @@ pub const USE_CHECKS: u32 = 4;
 /// Of [`Settings::uses`]: services whose real servers are observed.
 pub const USE_OBSERVATION: u32 = 8;
 
+/// Of [`Settings::uses`]: real servers by NAT that are the director itself. (Taken back where there are none.)
+pub const USE_LOCAL_REPLIES: u32 = 16;
+
 /// A cell for each sysctl.
 #[derive(Debug, Clone)]
 #[repr(transparent)]

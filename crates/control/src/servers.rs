@@ -10,7 +10,7 @@ use std::time::Duration;
 use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
-use weir_abi::service::{AVAILABLE, PRESENT, Tunnel};
+use weir_abi::service::{AVAILABLE, FORWARD_NAT, PRESENT, Tunnel};
 use weir_config::model::{Family, Forwarding, RealServer, ServiceKey, is_host};
 
 use crate::director::{Director, clear_flag};
@@ -168,6 +168,14 @@ impl Director {
         if changed {
             settings::forget_routes(tables.settings());
         }
+    }
+
+    /// Whether any real server by NAT is the director itself, also one that connections have still.
+    pub fn has_local_nat<T: Tables>(&self, tables: &T) -> bool {
+        self.records().into_iter().any(|slot| {
+            let record = &tables.destinations()[slot as usize];
+            record.local.load() != 0 && record.address.load().forwarding == FORWARD_NAT
+        })
     }
 
     /// The slots of a service and of one of its real servers.

@@ -1,6 +1,6 @@
 //! The director's settings: timeouts and sysctls, as IPVS begins with them and as they are changed.
 
-use weir_abi::settings::{Settings, USE_CHECKS};
+use weir_abi::settings::{Settings, USE_CHECKS, USE_LOCAL_REPLIES};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 use weir_config::model::{MarkRule, Timeouts};
@@ -104,6 +104,12 @@ pub(crate) fn note_use(settings: &Settings, what: u32, is_used: bool) {
 /// Says whether there are checks that go the way of the traffic, so that their replies are looked for.
 pub fn use_checks(settings: &Settings, wanted: bool) {
     note_use(settings, USE_CHECKS, wanted);
+}
+
+/// Says whether there are real servers by NAT that are the director itself, so that their replies are looked
+/// for.
+pub fn use_local_replies(settings: &Settings, wanted: bool) {
+    note_use(settings, USE_LOCAL_REPLIES, wanted);
 }
 
 /// Lets whatever connections remember of routes and real servers be learnt anew: to be called after

@@ -6,7 +6,8 @@
 //! kernel has no links for TC (before 6.6) the program is a filter of the `clsact` qdisc, with a
 //! priority and handle that are known, and its pinned program marks that it is there.
 //!
-//! While there are checks that go the way of the traffic, a program of theirs is at the egress hook too.
+//! While there are checks that go the way of the traffic, or real servers that are the director itself, a
+//! program for them is at the egress hook too.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -62,8 +63,8 @@ pub const DIRECTOR: Classifier = Classifier {
     kinds: TAKING,
     priority: 1,
 };
-/// The director's for checks.
-pub const CHECKS: Classifier = Classifier {
+/// The director's for what it sends itself.
+pub const EGRESS: Classifier = Classifier {
     program: names::PROGRAM_TC_EGRESS,
     hook: TcAttachType::Egress,
     kinds: SENDING,
@@ -114,8 +115,8 @@ impl Dataplane {
                 remove_link(&self.link(ifindex, other.kind()))?;
             }
         }
-        if self.carries_checks {
-            attach_classifier(&mut self.object, &self.bpffs, ifindex, name, &CHECKS)?;
+        if self.egress.is_wanted() {
+            attach_classifier(&mut self.object, &self.bpffs, ifindex, name, &EGRESS)?;
         }
         match how {
             Attachment::Tc => Ok(()),
@@ -168,18 +169,39 @@ impl Dataplane {
     ///
     /// When the kernel refuses.
     pub fn carry_checks(&mut self, wanted: bool) -> Result<(), Error> {
-        self.carries_checks = wanted;
-        if wanted {
+        self.egress.checks = wanted;
+        if !wanted {
+            weir_control::settings::use_checks(self.settings.first(), false);
+        }
+        self.settle_egress()?;
+        weir_control::settings::use_checks(self.settings.first(), wanted);
+        Ok(())
+    }
+
+    /// Translates replies of real servers by NAT that are the director itself, on all interfaces where packets
+    /// are taken, or no more: by the same program.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn translate_local_replies(&mut self, wanted: bool) -> Result<(), Error> {
+        self.egress.local_replies = wanted;
+        self.settle_egress()?;
+        weir_control::settings::use_local_replies(self.settings.first(), wanted);
+        Ok(())
+    }
+
+    /// Attaches the program for what the director sends itself, or takes it away.
+    fn settle_egress(&mut self) -> Result<(), Error> {
+        if self.egress.is_wanted() {
             for (ifindex, name, _) in self.attached()? {
-                attach_classifier(&mut self.object, &self.bpffs, ifindex, &name, &CHECKS)?;
+                attach_classifier(&mut self.object, &self.bpffs, ifindex, &name, &EGRESS)?;
             }
-            weir_control::settings::use_checks(self.settings.first(), true);
             return Ok(());
         }
-        weir_control::settings::use_checks(self.settings.first(), false);
         for pinned in pinned(&self.bpffs)? {
             if pinned.how.is_none() {
-                remove(&pinned, &CHECKS)?;
+                remove(&pinned, &EGRESS)?;
             }
         }
         Ok(())
@@ -309,7 +331,7 @@ pub fn pinned(bpffs: &Path) -> Result<Vec<Pinned>, Error> {
 pub fn remove_of_director(pinned: &Pinned) -> Result<(), Error> {
     let classifier = match pinned.how {
         Some(_) => &DIRECTOR,
-        None => &CHECKS,
+        None => &EGRESS,
     };
     remove(pinned, classifier)
 }

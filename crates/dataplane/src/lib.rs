@@ -37,7 +37,9 @@ use weir_abi::mark::MarkRecord;
 use weir_abi::pool::PoolAddress;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
-use weir_abi::settings::{Interface, InterfaceRecord, Link, Settings};
+use weir_abi::settings::{
+    Interface, InterfaceRecord, Link, Settings, USE_CHECKS, USE_LOCAL_REPLIES,
+};
 use weir_abi::{LAYOUT_VERSION, names};
 
 pub use attach::Attachment;
@@ -60,6 +62,21 @@ pub struct TableSizes {
     pub connections4: u32,
     /// Connections of IPv6.
     pub connections6: u32,
+}
+
+/// For what there is a program at the egress hook.
+#[derive(Clone, Copy, Debug)]
+struct Egress {
+    /// Checks that go the way of the traffic.
+    checks: bool,
+    /// Replies of real servers that are the director itself.
+    local_replies: bool,
+}
+
+impl Egress {
+    const fn is_wanted(self) -> bool {
+        self.checks || self.local_replies
+    }
 }
 
 /// The packet programs and their tables.
@@ -87,8 +104,7 @@ pub struct Dataplane {
     addresses: Mutex<Addresses>,
     reasons: PerCpuArray<MapData, u64>,
     check_ways: CheckWays,
-    /// Whether checks go the way of the traffic.
-    carries_checks: bool,
+    egress: Egress,
     /// The kernel empties these when nobody holds them open, here or by their pins.
     _parts: [ProgramArray<MapData>; 2],
     /// The other tables: user space does not touch them, but holds them open.
@@ -112,6 +128,11 @@ impl Dataplane {
         let mut parts_xdp = ProgramArray::try_from(take(&mut object, names::MAP_PARTS_XDP)?)?;
         let mut parts_tc = ProgramArray::try_from(take(&mut object, names::MAP_PARTS_TC)?)?;
         object::connect_parts(&object, &mut parts_xdp, &mut parts_tc)?;
+        // What an earlier daemon has wanted is attached: its program is replaced where interfaces are taken.
+        let egress = Egress {
+            checks: settings.first().uses(USE_CHECKS),
+            local_replies: settings.first().uses(USE_LOCAL_REPLIES),
+        };
         let dataplane = Self {
             bpffs: bpffs.to_owned(),
             adopted,
@@ -150,7 +171,7 @@ impl Dataplane {
             addresses: Mutex::new(Addresses::new(take(&mut object, names::MAP_ADDRESSES)?)?),
             reasons: PerCpuArray::try_from(take(&mut object, names::MAP_REASONS)?)?,
             check_ways: CheckWays::new(take(&mut object, names::MAP_CHECK_WAYS)?)?,
-            carries_checks: false,
+            egress,
             _parts: [parts_xdp, parts_tc],
             _others: [
                 names::MAP_FREE4,

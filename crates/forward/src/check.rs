@@ -17,7 +17,7 @@ use weir_wire::transport::UDP;
 use crate::family::{Family, Flow, V4, V6};
 use crate::hook::{Hook, Refused};
 use crate::job::Job;
-use crate::parse::{Parsed, Portion, Segment, Transport, parse};
+use crate::parse::{Parsed, Portion, Segment, Transport, is_ipv6, parse};
 use crate::related::parse::Quoted;
 use crate::related::{self, translate::TranslateErrors};
 use crate::tables::Tables;
@@ -111,9 +111,10 @@ fn redirect<F: Translate, H: Hook, T: Tables>(
 /// Decides about a packet that nobody else wants: whether it is the reply to a check.
 #[inline(always)]
 pub fn arrive<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
-    let arrived = match arrive4(hook, tables) {
-        Err(Reason::Application) => arrive6(hook, tables),
-        other => other,
+    let arrived = if is_ipv6(hook, H::TAGS) {
+        arrive6(hook, tables)
+    } else {
+        arrive4(hook, tables)
     };
     match arrived {
         Ok(()) => hook.conclude(Reason::CheckReply),
@@ -121,13 +122,11 @@ pub fn arrive<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     }
 }
 
-/// The same of IPv4; of another family [`Reason::Application`], which is of no packet here.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn arrive4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Result<(), Reason> {
     match parse(hook, H::TAGS) {
         Parsed::V4(segment) => restore::<V4, H, T>(hook, tables, segment).map(drop),
-        Parsed::V6(_) => Err(Reason::Application),
-        Parsed::Pass(_) | Parsed::Seldom4 | Parsed::Seldom6 => Err(Reason::NotOurs),
+        Parsed::V6(_) | Parsed::Pass(_) | Parsed::Seldom4 | Parsed::Seldom6 => Err(Reason::NotOurs),
     }
 }
 

@@ -52,6 +52,7 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::IcmpDamaged
         | Reason::CheckRequest
         | Reason::CheckReply
+        | Reason::LocalReply
         | Reason::OtherStation
         | Reason::NoNeighbour
         | Reason::NotTransmittable

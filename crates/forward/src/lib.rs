@@ -30,6 +30,7 @@ pub mod hook;
 pub mod icmp;
 mod job;
 pub mod length;
+pub mod local;
 pub mod mark;
 pub mod meet;
 #[cfg(any(test, feature = "memory"))]

@@ -105,6 +105,7 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::IcmpUndeliverable
         | Reason::IcmpDamaged
         | Reason::CheckRequest
-        | Reason::CheckReply => None,
+        | Reason::CheckReply
+        | Reason::LocalReply => None,
     }
 }

@@ -74,6 +74,10 @@ impl Plane for Kernel {
         self.0.carry_checks(wanted)
     }
 
+    fn translate_local_replies(&mut self, wanted: bool) -> Result<(), Error> {
+        self.0.translate_local_replies(wanted)
+    }
+
     fn check_ways(&self) -> Option<CheckWays> {
         Some(self.0.check_ways())
     }

@@ -25,6 +25,8 @@ pub trait Plane: Tables<Error: Send + Sync + 'static> + Send + Sync + 'static {
     fn attached(&self) -> Result<Vec<(u32, String, Hook)>, Self::Error>;
     /// Lets checks go the way of the traffic, or no more.
     fn carry_checks(&mut self, wanted: bool) -> Result<(), Self::Error>;
+    /// Translates replies of real servers by NAT that are the director itself, or no more.
+    fn translate_local_replies(&mut self, wanted: bool) -> Result<(), Self::Error>;
     /// What says of sockets which way their checks go, where there is such.
     fn check_ways(&self) -> Option<CheckWays>;
     /// Tells the packet programs of an interface.

@@ -3,7 +3,7 @@
 //!
 //! Needs root and the feature `embed-bpf`.
 
-mod checks;
+mod egress;
 mod kernel;
 mod namespace;
 mod tunnels;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::PoisonError;
 
+use abi::settings::USE_LOCAL_REPLIES;
 use abi::tick::Tick;
 use host::clock::monotonic;
 use host::neighbour;
@@ -41,10 +42,22 @@ impl<P: Plane> Daemon<P> {
                 let ways = routes.into_iter();
                 let ways = ways.map(|(address, route)| (address, way(route))).collect();
                 self.director().learn_ways(&*self.plane(), &ways);
+                self.settle_local_replies();
             }
             Err(error) => {
                 tracing::warn!("the kernel cannot be asked for the ways to real servers: {error}");
             }
+        }
+    }
+
+    /// Translates the replies of real servers that are this machine, where there are such.
+    fn settle_local_replies(&self) {
+        let are_local = self.director().has_local_nat(&*self.plane());
+        if are_local == self.plane().settings().uses(USE_LOCAL_REPLIES) {
+            return;
+        }
+        if let Err(error) = self.plane_to_attach().translate_local_replies(are_local) {
+            tracing::error!("replies of real servers on the director itself: {error}");
         }
     }
 

@@ -1,6 +1,8 @@
-//! Checks that go the way of the traffic, between real sockets: of a director that has the virtual address
-//! itself, and of a real server that answers there, or on its own address alone.
+//! What the director sends itself, between real sockets. Checks that go the way of the traffic: of a director
+//! that has the virtual address itself, and of a real server that answers there, or on its own address alone.
+//! And replies of a director that is its own real server.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd as _;
@@ -13,8 +15,10 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use weir_abi::realserver::{Prepared, mapped};
 use weir_abi::reason::Reason;
 use weir_abi::settings::Interface;
-use weir_config::model::{Forwarding, GueChecksum, RealServer, Tunnel};
-use weir_control::{CheckWay, Tables as _};
+use weir_config::model::{
+    self, Forwarding, GueChecksum, RealServer, Scheduler, Service, ServiceKey, Tunnel,
+};
+use weir_control::{CheckWay, Director, Tables as _, Way};
 use weir_dataplane::realserver::Decapsulator;
 use weir_dataplane::{Attachment, Dataplane, TableSizes};
 
@@ -158,9 +162,28 @@ fn await_address(one: &str, another: &str) {
     events.wait().expect("it has ended");
 }
 
+/// A director's programs in its namespace, on its link to the other.
+fn programs(path: &std::path::Path) -> Dataplane {
+    let sizes = TableSizes {
+        services: 4,
+        real_servers: 4,
+        connections4: 16,
+        connections6: 16,
+    };
+    let mut plane = Dataplane::open(path, sizes).expect("the programs load");
+    // SAFETY: a terminated string.
+    let index = unsafe { libc::if_nametoindex(c"inside".as_ptr()) };
+    let interface = Interface { mac: MAC, flags: 0 };
+    plane.set_interface(index, interface).expect("an interface");
+    plane
+        .attach(index, "inside", Attachment::Tc)
+        .expect("the programs attach");
+    plane
+}
+
 /// What a check's socket comes to: what the other end has said, or why there is none.
 fn ask(
-    plane: &Dataplane,
+    plane: Option<&Dataplane>,
     kind: Type,
     way: Option<CheckWay>,
     to: SocketAddr,
@@ -174,7 +197,7 @@ fn ask(
     socket
         .bind(&SockAddr::from(SocketAddr::new(any, 0)))
         .expect("a port");
-    if let Some(way) = way {
+    if let (Some(way), Some(plane)) = (way, plane) {
         plane
             .check_ways()
             .set(socket.as_fd(), &way)
@@ -203,6 +226,8 @@ fn answer_one(server: &Station, kind: Type, at: SocketAddr) -> mpsc::Receiver<()
                 let own = stream.local_addr().expect("an address");
                 let text = format!("{} {}", own.ip(), heard.len());
                 stream.write_all(text.as_bytes()).expect("an answer");
+                // The next one is to find the port free.
+                drop((stream, listener));
                 let _ = say.send(());
             });
         } else {
@@ -212,6 +237,7 @@ fn answer_one(server: &Station, kind: Type, at: SocketAddr) -> mpsc::Receiver<()
                 let (length, from) = socket.recv_from(&mut heard).expect("a question");
                 let text = format!("{} {length}", at.ip());
                 socket.send_to(text.as_bytes(), from).expect("an answer");
+                drop(socket);
                 let _ = say.send(());
             });
         }
@@ -256,20 +282,7 @@ fn play(offload: bool) {
     let (plane_directory, server_directory) = (Directory::new(), Directory::new());
     let path = plane_directory.path().to_owned();
     let mut plane = director.does(move || {
-        let sizes = TableSizes {
-            services: 4,
-            real_servers: 4,
-            connections4: 16,
-            connections6: 16,
-        };
-        let mut plane = Dataplane::open(&path, sizes).expect("the programs load");
-        // SAFETY: a terminated string.
-        let index = unsafe { libc::if_nametoindex(c"inside".as_ptr()) };
-        let interface = Interface { mac: MAC, flags: 0 };
-        plane.set_interface(index, interface).expect("an interface");
-        plane
-            .attach(index, "inside", Attachment::Tc)
-            .expect("the programs attach");
+        let mut plane = programs(&path);
         plane.carry_checks(true).expect("checks are carried");
         plane
     });
@@ -298,8 +311,8 @@ fn play(offload: bool) {
                 // On its own address alone.
                 let done = answer_one(&server, kind, own);
                 let (asked, plane_back) = director.does(move || {
-                    let refused = ask(&plane, kind, way, own);
-                    let plain = ask(&plane, kind, None, own);
+                    let refused = ask(Some(&plane), kind, way, own);
+                    let plain = ask(Some(&plane), kind, None, own);
                     ((refused, plain), plane)
                 });
                 plane = plane_back;
@@ -312,7 +325,7 @@ fn play(offload: bool) {
                     .map(|reason| counted(&plane, reason));
                 let done = answer_one(&server, kind, vip);
                 let (answer, plane_back) = director.does(move || {
-                    let answer = ask(&plane, kind, way, own);
+                    let answer = ask(Some(&plane), kind, way, own);
                     (answer, plane)
                 });
                 plane = plane_back;
@@ -338,7 +351,7 @@ fn play(offload: bool) {
     let answer = director.does(move || {
         plane.carry_checks(false).expect("the kernel lets go");
         assert_eq!(plane.settings().uses.load(), 0);
-        ask(&plane, Type::STREAM, way, (own4(), 80).into())
+        ask(Some(&plane), Type::STREAM, way, (own4(), 80).into())
     });
     assert_eq!(answer, Ok(format!("{} 900", own4())));
     let _ = weir_dataplane::realserver::remove(server_directory.path());
@@ -357,4 +370,79 @@ fn a_check_is_answered_by_who_has_the_virtual_address() {
 #[test]
 fn so_it_is_without_offloading() {
     play(false);
+}
+
+/// Virtual addresses that nobody has.
+const SERVICES: [&str; 2] = ["192.0.2.88", "2001:db8::88"];
+
+/// A real server by NAT that is the director itself: its replies leave from the virtual address.
+fn answers_itself(offload: bool) {
+    let (director, client) = (Station::new(), Station::new());
+    connect_them(&director, &client, offload);
+    client.does(|| {
+        for ([gateway, ..], service) in ADDRESSES.into_iter().zip(SERVICES) {
+            ip(&format!("route add {service} via {gateway}"));
+        }
+    });
+    let directory = Directory::new();
+    let path = directory.path().to_owned();
+    let plane = director.does(move || {
+        let mut plane = programs(&path);
+        let mut director = Director::adopt(&plane, Duration::ZERO).expect("empty tables");
+        let mut ways = HashMap::new();
+        for ([own, ..], service) in ADDRESSES.into_iter().zip(SERVICES) {
+            let own: IpAddr = own.parse().expect("an address");
+            for protocol in [model::Protocol::Tcp, model::Protocol::Udp] {
+                let address = SocketAddr::new(service.parse().expect("an address"), 80);
+                let key = ServiceKey::Address { protocol, address };
+                let service = Service {
+                    scheduler: Scheduler::RoundRobin,
+                    ..Service::new(key)
+                };
+                director
+                    .add_service(&plane, service, Duration::ZERO)
+                    .expect("a service");
+                let server = RealServer::new((own, 8080).into(), Forwarding::Nat);
+                director
+                    .add_server(&plane, &key, server, Duration::ZERO)
+                    .expect("a real server");
+            }
+            let way = Way {
+                local: true,
+                source: None,
+            };
+            ways.insert(own, way);
+        }
+        assert!(!director.has_local_nat(&plane));
+        director.learn_ways(&plane, &ways);
+        assert!(director.has_local_nat(&plane));
+        for set in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
+            std::fs::write(format!("/proc/sys/{set}"), "1").expect("it forwards");
+        }
+        plane.translate_local_replies(true).expect("it attaches");
+        plane
+    });
+    for ([own, ..], service) in ADDRESSES.into_iter().zip(SERVICES) {
+        for kind in [Type::STREAM, Type::DGRAM] {
+            let at = SocketAddr::new(own.parse().expect("an address"), 8080);
+            let done = answer_one(&director, kind, at);
+            let to = SocketAddr::new(service.parse().expect("an address"), 80);
+            let before = counted(&plane, Reason::LocalReply);
+            let answer = client.does(move || ask(None, kind, None, to));
+            let name = format!("{own} {kind:?} offload: {offload}");
+            assert_eq!(answer, Ok(format!("{own} 900")), "{name}");
+            done.recv_timeout(PATIENCE).expect("it has answered");
+            assert!(counted(&plane, Reason::LocalReply) > before, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_director_that_is_its_own_real_server_answers() {
+    answers_itself(true);
+}
+
+#[test]
+fn so_it_does_without_offloading() {
+    answers_itself(false);
 }
