@@ -288,6 +288,11 @@ impl Client {
         self.get(&format!("/v1/audit?limit={limit}"))
     }
 
+    /// What VRRP's instances and groups are, and why.
+    pub fn vrrp(&self) -> Result<types::Vrrp, Error> {
+        self.get("/v1/vrrp")
+    }
+
     /// The real servers in maintenance.
     pub fn maintenance(&self) -> Result<types::Maintenance, Error> {
         self.get("/v1/maintenance")

@@ -44,6 +44,7 @@ pub fn router(director: Arc<dyn Management>) -> Router {
         .route("/v1/openapi.json", get(openapi))
         .route("/v1/status", get(status))
         .route("/v1/counters", get(counters))
+        .route("/v1/vrrp", get(vrrp))
         .route("/v1/connections", get(connections))
         .route(
             "/v1/services",
@@ -121,6 +122,13 @@ async fn status(State(director): Director) -> Result<Answer<Status>, Refusal> {
 #[utoipa::path(get, path = "/v1/counters", responses((status = 200, body = types::Totals)))]
 async fn counters(State(director): Director) -> Result<Answer<types::Totals>, Refusal> {
     ask(director, |d| d.totals()).await
+}
+
+/// What VRRP's instances and groups are, and why.
+#[utoipa::path(get, path = "/v1/vrrp",
+    responses((status = 200, body = types::Vrrp), (status = "4XX", body = ErrorBody)))]
+async fn vrrp(State(director): Director) -> Result<Answer<types::Vrrp>, Refusal> {
+    ask(director, |d| d.vrrp()).await
 }
 
 /// All services with their real servers.

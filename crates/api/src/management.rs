@@ -59,6 +59,8 @@ pub trait Management: Send + Sync + 'static {
     fn health(&self, service: Option<ServiceKey>) -> Result<types::Health, Error>;
     /// The last changes, whoever made them, the newest last.
     fn audit(&self, limit: usize) -> Result<types::Audit, Error>;
+    /// What VRRP's instances and groups are, and why.
+    fn vrrp(&self) -> Result<types::Vrrp, Error>;
     /// The real servers in maintenance.
     fn maintenance(&self) -> Result<types::Maintenance, Error>;
     /// Puts real servers into maintenance, or takes them back.

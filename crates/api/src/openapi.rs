@@ -37,6 +37,7 @@ use crate::handlers;
         handlers::settings::marks,
         handlers::settings::set_marks,
         handlers::settings::drain,
+        handlers::vrrp,
         handlers::plan,
         handlers::apply,
         handlers::health::all,
@@ -73,7 +74,7 @@ mod tests {
             .filter_map(|p| p.as_object())
             .map(|p| p.len())
             .sum();
-        assert_eq!(operations, 37, "{paths:#?}");
+        assert_eq!(operations, 38, "{paths:#?}");
         assert!(document["components"]["schemas"]["Status"].is_object());
     }
 }

@@ -140,6 +140,13 @@ impl Management for Fake {
         })
     }
 
+    fn vrrp(&self) -> Result<types::Vrrp, Error> {
+        Ok(types::Vrrp {
+            instances: Vec::new(),
+            groups: Vec::new(),
+        })
+    }
+
     fn maintenance(&self) -> Result<types::Maintenance, Error> {
         let maintenance = Vec::new();
         Ok(types::Maintenance { maintenance })

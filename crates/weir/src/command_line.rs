@@ -11,7 +11,7 @@ use crate::verbs::ipvsadm::Program;
 use crate::verbs::{
     apply, audit, check, connections, counters, detach, drain, drift, events, get, health, history,
     import, ipvsadm, maintenance, plan, probe, proc, realserver, rollback, run, services, set,
-    status,
+    status, vrrp,
 };
 
 /// The Linux Virtual Server, as one program: a director's daemon and its command line
@@ -50,6 +50,7 @@ enum Verb {
         arguments: Vec<OsString>,
     },
     Status(status::Arguments),
+    Vrrp(vrrp::Arguments),
     Services(services::Arguments),
     Health(health::Arguments),
     Connections(connections::Arguments),
@@ -109,6 +110,7 @@ fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
         Verb::IpvsadmSave { arguments } => Ok(ipvsadm::run(Program::Save, &arguments)),
         Verb::IpvsadmRestore { arguments } => Ok(ipvsadm::run(Program::Restore, &arguments)),
         Verb::Status(arguments) => done(status::run(&arguments)),
+        Verb::Vrrp(arguments) => done(vrrp::run(&arguments)),
         Verb::Services(arguments) => done(services::run(&arguments)),
         Verb::Health(arguments) => done(health::run(&arguments)),
         Verb::Connections(arguments) => done(connections::run(&arguments)),

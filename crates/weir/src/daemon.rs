@@ -332,6 +332,10 @@ impl<P: Plane> Management for Daemon<P> {
         })
     }
 
+    fn vrrp(&self) -> Result<types::Vrrp, api::Error> {
+        Ok(self.describe_vrrp())
+    }
+
     fn maintenance(&self) -> Result<types::Maintenance, api::Error> {
         Ok(self.list_maintenance())
     }

@@ -24,6 +24,7 @@ pub mod run;
 pub mod services;
 pub mod set;
 pub mod status;
+pub mod vrrp;
 
 use std::fs;
 use std::io::{self, Write};

@@ -5,6 +5,7 @@ mod history;
 mod service;
 mod settings;
 mod sync_daemon;
+mod vrrp;
 
 use std::net::SocketAddr;
 
@@ -26,6 +27,7 @@ pub use service::{
 };
 pub use settings::{Drain, Mark, Marks, NewDrain, NewValue, Sysctl, Sysctls};
 pub use sync_daemon::{SyncDaemon, SyncDaemons, role as sync_role};
+pub use vrrp::{Vrrp, VrrpGroup, VrrpInstance, VrrpPeer, VrrpTracker, VrrpTransition};
 
 /// Connections, packets and bytes since they were last zeroed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -3,6 +3,7 @@
 //! out by `router::hands`, told by `router::herald`, and what it depends on is watched by [`trackers`].
 
 mod keeper;
+mod listing;
 mod memory;
 mod tell;
 mod trackers;
@@ -55,6 +56,8 @@ pub struct View {
     pub instances: Vec<InstanceView>,
     /// Its groups.
     pub groups: Vec<GroupView>,
+    /// What is configured.
+    pub wanted: Wanted,
 }
 
 /// Who hears of changes, beside the log: who it is, what it was and is, and why.

@@ -180,6 +180,7 @@ fn the_document_names_every_path_and_every_path_is_there() {
             "/v1/sysctls",
             "/v1/sysctls/{name}",
             "/v1/timeouts",
+            "/v1/vrrp",
             "/v1/zero",
         ]
     );

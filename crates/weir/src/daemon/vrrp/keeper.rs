@@ -266,6 +266,7 @@ impl Keeper {
                 let _ = answer.send(View {
                     instances: self.router.instances(),
                     groups: self.router.groups(),
+                    wanted: self.wanted.clone(),
                 });
             }
             // Seen before.
