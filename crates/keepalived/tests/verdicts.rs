@@ -27,6 +27,14 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "vs-group-unknown",
         "keepalived -t leaves the service out in silence; Weir says that it is not there",
     ),
+    (
+        "check-misc-without-program",
+        "keepalived -t says nothing and leaves the check out when it runs; Weir says that it does",
+    ),
+    (
+        "vi-notify-without-program",
+        "keepalived -t says nothing and leaves the script out when it runs; Weir says that it does",
+    ),
 ];
 
 fn read(case: &cases::Case) -> Reading {

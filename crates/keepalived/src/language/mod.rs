@@ -25,6 +25,8 @@ pub trait Surroundings {
     fn read(&mut self, path: &str) -> Result<String, String>;
     /// The files that a pattern with `*`, `?` and `[...]` names, sorted.
     fn matches(&mut self, pattern: &str) -> Vec<String>;
+    /// Where a program is that is named without its path.
+    fn program(&mut self, name: &str) -> Option<String>;
     /// A variable of the environment.
     fn environment(&mut self, name: &str) -> Option<String>;
     /// A random number in this range.

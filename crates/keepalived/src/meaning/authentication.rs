@@ -7,8 +7,8 @@ use weir_config::model::vrrp::{Authentication, HmacKey, HmacMode, ReplayProtecti
 
 use super::values::Troubles;
 use crate::grammar::Node;
+use crate::language::Word;
 use crate::language::place::Place;
-use crate::language::{Surroundings, Word};
 
 /// A proof whose defaults hang on the instance.
 #[derive(Debug)]
@@ -56,13 +56,9 @@ impl Proof {
     }
 }
 
-pub(super) fn proof(
-    node: &Node,
-    surroundings: &mut dyn Surroundings,
-    troubles: &mut Troubles,
-) -> Proof {
+pub(super) fn proof(node: &Node, troubles: &mut Troubles) -> Proof {
     match node.name() {
-        "auth_hmac" => hmac(node, surroundings, troubles),
+        "auth_hmac" => hmac(node, troubles),
         _ => password(node, troubles),
     }
 }
@@ -95,7 +91,7 @@ fn password(node: &Node, troubles: &mut Troubles) -> Proof {
     }
 }
 
-fn hmac(node: &Node, surroundings: &mut dyn Surroundings, troubles: &mut Troubles) -> Proof {
+fn hmac(node: &Node, troubles: &mut Troubles) -> Proof {
     let mut keys: Vec<HmacKey> = Vec::new();
     let mut active = None;
     let mut window = None;
@@ -104,7 +100,7 @@ fn hmac(node: &Node, surroundings: &mut dyn Surroundings, troubles: &mut Trouble
     for inner in &node.nodes {
         match inner.name() {
             "key" => {
-                let Some(key) = key(inner, surroundings, troubles) else {
+                let Some(key) = key(inner, troubles) else {
                     continue;
                 };
                 if keys.iter().any(|other| other.id == key.id) {
@@ -163,11 +159,7 @@ fn hmac(node: &Node, surroundings: &mut dyn Surroundings, troubles: &mut Trouble
     })
 }
 
-fn key(
-    node: &Node,
-    surroundings: &mut dyn Surroundings,
-    troubles: &mut Troubles,
-) -> Option<HmacKey> {
+fn key(node: &Node, troubles: &mut Troubles) -> Option<HmacKey> {
     let [id, value] = node.words() else {
         troubles.missing(node);
         return None;
@@ -175,7 +167,7 @@ fn key(
     let id = troubles.number_in(id, 1..=255);
     let secret = match value.text.strip_prefix("file:") {
         None => decode(&value.text, value, troubles),
-        Some(path) => match surroundings.read(path) {
+        Some(path) => match troubles.surroundings.read(path) {
             Ok(text) => decode(text.trim_end_matches(['\n', '\r']), value, troubles),
             Err(why) => {
                 let message = format!("the key is not read: {why}");

@@ -16,7 +16,6 @@ use super::track::{Trackable, tracking};
 use super::values::Troubles;
 use super::{address, route};
 use crate::grammar::Node;
-use crate::language::Surroundings;
 use crate::language::place::{Place, Trouble};
 
 /// A virtual interface as `use_vmac` asks for it.
@@ -58,7 +57,6 @@ pub(super) fn instance(
     node: &Node,
     globals: &Globals,
     known: &Trackable<'_>,
-    surroundings: &mut dyn Surroundings,
     troubles: &mut Troubles,
 ) -> Option<(Instance, Option<InterfaceName>)> {
     let name = troubles.word(node)?.text.clone();
@@ -83,7 +81,7 @@ pub(super) fn instance(
             "skip_check_adv_addr" => set(&mut any_addresses, troubles.switch(inner)),
             "down_timer_adverts" => set(&mut missed, global::missed(inner, troubles)),
             "authentication" | "auth_hmac" => {
-                let found = proof(inner, surroundings, troubles);
+                let found = proof(inner, troubles);
                 authentication = authentication.with(found, inner.place(), troubles);
             }
             _ => {}

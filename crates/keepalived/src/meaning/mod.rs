@@ -35,11 +35,15 @@ pub(crate) fn config(
     surroundings: &mut dyn Surroundings,
     found: &mut Vec<Trouble>,
 ) -> Config {
-    let mut troubles = Troubles(std::mem::take(found));
+    let mut troubles = Troubles {
+        found: std::mem::take(found),
+        surroundings,
+        left_out: Vec::new(),
+    };
     let troubles = &mut troubles;
     let globals = global::globals(&named(nodes, &["global_defs"]), host, troubles);
     let mut config = Config {
-        vrrp: vrrp(nodes, &globals, surroundings, troubles),
+        vrrp: vrrp(nodes, &globals, troubles),
         ..Config::default()
     };
     services(nodes, &globals, &mut config, troubles);
@@ -52,7 +56,7 @@ pub(crate) fn config(
     };
     let changes = named(nodes, &["vrrp_instance", "vrrp_sync_group"]);
     config.notifications.priority_changes |= changes.iter().any(priorities);
-    *found = std::mem::take(&mut troubles.0);
+    *found = std::mem::take(&mut troubles.found);
     config
 }
 
@@ -102,12 +106,7 @@ fn each<T>(
     all
 }
 
-fn vrrp(
-    nodes: &[Node],
-    globals: &Globals,
-    surroundings: &mut dyn Surroundings,
-    troubles: &mut Troubles,
-) -> Vrrp {
+fn vrrp(nodes: &[Node], globals: &Globals, troubles: &mut Troubles) -> Vrrp {
     let of = |names: &[&str]| named(nodes, names);
     let scripts = each(&of(&["vrrp_script"]), troubles, track::script);
     let files = each(
@@ -128,7 +127,7 @@ fn vrrp(
     let instance_nodes = of(&["vrrp_instance"]);
     let mut followed = None;
     let instances = each(&instance_nodes, troubles, |node, troubles| {
-        let (instance, sync) = instance::instance(node, globals, &known, surroundings, troubles)?;
+        let (instance, sync) = instance::instance(node, globals, &known, troubles)?;
         if let Some(interface) = sync {
             followed.get_or_insert((interface, instance.name.clone()));
         }

@@ -12,7 +12,7 @@ use crate::language::{Statement, Word};
 
 /// A route as `ip route` writes it.
 pub(super) fn route(line: &Statement, troubles: &mut Troubles) -> Option<VirtualRoute> {
-    let before = troubles.0.len();
+    let before = troubles.found.len();
     let mut route = VirtualRoute {
         destination: None,
         v6: false,
@@ -148,7 +148,7 @@ pub(super) fn route(line: &Statement, troubles: &mut Troubles) -> Option<Virtual
             "expected a network or `default`",
         );
     }
-    let errors = troubles.0[before..]
+    let errors = troubles.found[before..]
         .iter()
         .any(|trouble| trouble.severity == weir_config::diagnostic::Severity::Error);
     (!errors).then_some(route)

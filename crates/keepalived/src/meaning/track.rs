@@ -49,7 +49,8 @@ pub(super) fn tracking(node: &Node, known: &Trackable<'_>, troubles: &mut Troubl
                     let found = known.scripts.iter().any(|script| script.name == name);
                     let same = tracking.scripts.iter().any(|tracked| tracked.name == name);
                     let weighting = weighting(line, troubles);
-                    if is_known(found, "vrrp_script", word, troubles)
+                    if !troubles.left_out.contains(&name)
+                        && is_known(found, "vrrp_script", word, troubles)
                         && !twice(same, word, troubles)
                     {
                         tracking.scripts.push(TrackedScript { name, weighting });
@@ -193,7 +194,11 @@ pub(super) fn script(node: &Node, troubles: &mut Troubles) -> Option<VrrpScript>
         troubles.error(node.place(), message, "expected `script COMMAND` in it");
         return None;
     };
-    let mut script = troubles.script(command)?;
+    let Some(mut script) = troubles.script(command) else {
+        // What is wrong with it is said, and need not be said of who tracks it.
+        troubles.left_out.push(name);
+        return None;
+    };
     script.user = None;
     let mut interval = Duration::from_secs(1);
     let mut timeout = None;

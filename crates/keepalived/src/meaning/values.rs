@@ -8,20 +8,24 @@ use weir_config::model::{InterfaceName, Script, ScriptUser};
 
 use crate::grammar::Node;
 use crate::language::place::{Place, Trouble};
-use crate::language::{BadCommand, Word, command};
+use crate::language::{BadCommand, Surroundings, Word, command};
 
-/// What is wrong with values so far.
-#[derive(Debug, Default)]
-pub(crate) struct Troubles(pub(crate) Vec<Trouble>);
+/// What is wrong with values so far, and the machine that they are about.
+pub(crate) struct Troubles<'a> {
+    pub(crate) found: Vec<Trouble>,
+    pub(crate) surroundings: &'a mut dyn Surroundings,
+    /// Scripts without a program: keepalived leaves them out, and so who tracks them.
+    pub(super) left_out: Vec<String>,
+}
 
-impl Troubles {
+impl Troubles<'_> {
     pub(super) fn error(
         &mut self,
         place: Place,
         message: impl Into<String>,
         expected: impl Into<String>,
     ) {
-        self.0.push(Trouble::error(place, message, expected));
+        self.found.push(Trouble::error(place, message, expected));
     }
 
     pub(super) fn warning(
@@ -30,7 +34,7 @@ impl Troubles {
         message: impl Into<String>,
         expected: impl Into<String>,
     ) {
-        self.0.push(Trouble::warning(place, message, expected));
+        self.found.push(Trouble::warning(place, message, expected));
     }
 
     pub(super) fn note(
@@ -39,11 +43,11 @@ impl Troubles {
         message: impl Into<String>,
         expected: impl Into<String>,
     ) {
-        self.0.push(Trouble::note(place, message, expected));
+        self.found.push(Trouble::note(place, message, expected));
     }
 
     pub(super) fn push(&mut self, trouble: Trouble) {
-        self.0.push(trouble);
+        self.found.push(trouble);
     }
 
     /// The word behind a keyword.
@@ -214,7 +218,7 @@ impl Troubles {
             return None;
         };
         let place = node.words().first().map_or(node.place(), |word| word.place);
-        let command = match command(&text, false) {
+        let mut command = match command(&text, false) {
             Ok(command) if !command.is_empty() => command,
             Ok(_) => {
                 self.error(place, "the command is empty", "expected a program");
@@ -225,6 +229,14 @@ impl Troubles {
                 return None;
             }
         };
+        if !command[0].starts_with('/') {
+            let Some(program) = self.surroundings.program(&command[0]) else {
+                let message = format!("there is no program `{}`", command[0]);
+                self.warning(place, message, "the script is left out, as keepalived does");
+                return None;
+            };
+            command[0] = program;
+        }
         let user = words.next().map(|user| ScriptUser {
             user,
             group: words.next().and_then(|group| group_of(&group)),

@@ -32,6 +32,10 @@ impl Surroundings for Files {
         paths.filter(fits).cloned().collect()
     }
 
+    fn program(&mut self, name: &str) -> Option<String> {
+        (name == "killall").then(|| "/usr/bin/killall".to_owned())
+    }
+
     fn environment(&mut self, name: &str) -> Option<String> {
         self.environment.get(name).cloned()
     }

@@ -60,6 +60,19 @@ impl Surroundings for Machine {
             .collect()
     }
 
+    fn program(&mut self, name: &str) -> Option<String> {
+        let path = std::env::var_os("PATH")?;
+        let mut places = std::env::split_paths(&path).map(|place| place.join(name));
+        let runs = |file: &std::path::PathBuf| {
+            fs::metadata(file)
+                .is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+        };
+        let program = places.find(runs)?;
+        program
+            .is_absolute()
+            .then(|| program.to_string_lossy().into_owned())
+    }
+
     fn environment(&mut self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
