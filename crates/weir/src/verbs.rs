@@ -35,7 +35,8 @@ use serde::Serialize;
 use weir_api::client::Client;
 use weir_api::management::Document;
 
-use crate::exit::{Code, Failure, Outcome};
+use crate::exit::{self, Code, Failure, Outcome};
+use crate::languages::{self, Language};
 
 /// Which director is meant.
 #[derive(Args, Clone, Debug)]
@@ -101,10 +102,24 @@ fn read_document(path: &Path, keep: bool) -> Result<Document, Failure> {
     let whole = fs::canonicalize(path).ok().filter(|_| is_file);
     Ok(Document {
         name: path.display().to_string(),
-        text,
+        text: as_weir_toml(path, text)?,
         path: whole.map(|path| path.display().to_string()),
         keep,
     })
+}
+
+/// A file of another language, in the daemon's. Where packets are taken is not said in those.
+fn as_weir_toml(path: &Path, text: String) -> Result<String, Failure> {
+    if Language::of(path, &text) == Language::Weir {
+        return Ok(text);
+    }
+    let mut said = languages::parse(path, &text, &languages::Options::default())
+        .map_err(|unread| Failure::new(Code::Usage, unread))?;
+    for note in &said.notes {
+        exit::complain(&format!("{note}\n"));
+    }
+    said.config.director.interfaces.clear();
+    import::translate(&said)
 }
 
 /// Rows in columns: all but the last padded to the widest.

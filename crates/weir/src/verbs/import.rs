@@ -90,6 +90,10 @@ fn comments(file: &Path, said: &Said) -> String {
     for note in &said.notes {
         text += &format!("# {}\n", line(note));
     }
+    if said.language != Language::Weir {
+        text += "#\n# Under [director], `interfaces` names all on which packets come: from clients, and from\n\
+                 # real servers under NAT.\n";
+    }
     text + "\n"
 }
 

@@ -5,6 +5,7 @@ mod changes;
 mod director;
 mod health;
 mod ipvsadm;
+mod languages;
 mod nonsense;
 mod plane;
 mod proc;
