@@ -17,7 +17,7 @@ use weir_config::model::health::{
 };
 use weir_config::model::{Forwarding, InterfaceName, Script};
 use weir_health::probe::Question;
-use weir_health::verdict::{Outcome, Reading, WeightWord, Wish};
+use weir_health::verdict::{Reading, WeightWord, Wish};
 
 fn tcp() -> CheckKind {
     CheckKind::Tcp(TcpCheck::default())
@@ -399,6 +399,7 @@ async fn loopback_answers_pings() {
 #[cfg(not(feature = "privileged"))]
 #[tokio::test]
 async fn a_ping_that_is_not_allowed_is_not_the_servers_fault() {
+    use weir_health::verdict::Outcome;
     let verdict = ask(
         CheckKind::Ping(PingCheck::default()),
         "127.0.0.1:0".parse().unwrap(),
