@@ -12,6 +12,7 @@ mod ethtool;
 pub mod file;
 pub mod interface;
 pub mod kernel;
+pub mod limits;
 pub mod memory;
 pub mod mode;
 pub mod namespace;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use config::file::Mode;
-use host::{bpffs, interface, kernel, mode, namespace, privilege};
+use host::{bpffs, interface, kernel, limits, mode, namespace, privilege};
 use weir_api::server;
 use weir_config as config;
 use weir_control as control;
@@ -89,6 +89,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         .init();
     let settings = Settings::gather(arguments)?;
     check_machine(&settings)?;
+    limits::raise_open_files();
     server::check(&settings.socket).map_err(socket_failure)?;
     let held = bpffs::hold(&settings.bpffs).map_err(bpffs_failure)?;
     let facts = Facts {
