@@ -354,7 +354,6 @@ fn play(offload: bool) {
         ask(Some(&plane), Type::STREAM, way, (own4(), 80).into())
     });
     assert_eq!(answer, Ok(format!("{} 900", own4())));
-    let _ = weir_dataplane::realserver::remove(server_directory.path());
 }
 
 fn own4() -> IpAddr {

@@ -72,6 +72,7 @@ impl Drop for Directory {
     fn drop(&mut self) {
         // A test that fails already has said why.
         let _ = weir_dataplane::detach(&self.0);
+        let _ = weir_dataplane::realserver::remove(&self.0);
         let _ = fs::remove_dir(&self.0);
     }
 }
