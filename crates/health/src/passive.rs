@@ -29,7 +29,8 @@ impl Totals {
         Some(Self {
             begun: self.begun.checked_sub(earlier.begun)?,
             refused: self.refused.checked_sub(earlier.refused)?,
-            timed_out: self.timed_out.checked_sub(earlier.timed_out)?,
+            // An answer may come late all the same.
+            timed_out: self.timed_out.saturating_sub(earlier.timed_out),
             accepted: self.accepted.checked_sub(earlier.accepted)?,
             accept_time: self.accept_time.checked_sub(earlier.accept_time)?,
         })

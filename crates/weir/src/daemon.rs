@@ -74,7 +74,7 @@ pub struct Daemon<P> {
     marks: Mutex<Vec<MarkRule>>,
     ledger: Mutex<Ledger>,
     health: Mutex<Health>,
-    /// Begun when there is something to tell.
+    /// VRRP's, where there is a router; or else begun when there is something to tell.
     herald: OnceLock<Herald>,
     /// What VRRP, health and notifications are configured to do.
     upkeep: watch_channel::Sender<Upkeep>,
@@ -135,16 +135,19 @@ impl<P: Plane> Daemon<P> {
     }
 
     /// Where scripts, pipes and mailboxes are told. Nothing is told where it cannot be begun.
-    pub fn herald(&self) -> Option<&Herald> {
+    pub fn herald(&self) -> Option<Herald> {
+        if let Some(router) = self.vrrp.get() {
+            return Some(router.herald());
+        }
         if let Some(herald) = self.herald.get() {
-            return Some(herald);
+            return Some(herald.clone());
         }
         let aide = router::herald::aide("herald");
         let aide = aide.inspect_err(|error| tracing::error!("nobody is told anything: {error}"));
         let notifications = self.upkeep.borrow().notifications().clone();
         let complain = Arc::new(|text: String| tracing::warn!("{text}"));
         let herald = Herald::start(&aide.ok()?, notifications, complain);
-        Some(self.herald.get_or_init(|| herald))
+        Some(self.herald.get_or_init(|| herald).clone())
     }
 
     /// Whether a service has its quorum; nothing of one that is not watched.

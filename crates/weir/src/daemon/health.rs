@@ -5,6 +5,7 @@
 
 mod driver;
 mod memory;
+mod observe;
 mod show;
 mod traffic;
 

@@ -71,7 +71,7 @@ pub async fn serve<P: Plane>(
     daemon.save_state();
     daemon.end_health();
     let _ = tokio::task::spawn_blocking(move || health.join()).await;
-    if let Some(herald) = daemon.herald.get() {
+    if let Some(herald) = daemon.herald() {
         herald.finish().await;
     }
     outcome

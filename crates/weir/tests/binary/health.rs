@@ -204,3 +204,34 @@ fn a_script_s_weight_is_followed() {
     let shown = weir(&director, &["health"]);
     assert!(shown.contains("weight 7 (a check says 7)"), "{shown}");
 }
+
+#[test]
+fn refused_connections_take_a_real_server_out_before_any_check() {
+    let text = file(
+        "passive = { share = 50, least = 10, window = \"1m\", pause = \"1s\" }",
+        &[
+            "127.0.0.1:7001".parse().unwrap(),
+            "127.0.0.1:7002".parse().unwrap(),
+        ],
+    );
+    let text = text.replace("check = ", "# ");
+    let director = Director::reading(&text);
+    assert!(saved(&director).contains("127.0.0.1:7001"));
+    let (_, record) = director.server("127.0.0.1:7001");
+    let seen = &record.observed;
+    // Whatever was before the first look tells nothing: half of all that come are refused until it is seen.
+    let end = Instant::now() + LONG;
+    while saved(&director).contains("127.0.0.1:7001") {
+        assert!(Instant::now() < end, "{}", weir(&director, &["health"]));
+        seen.begun.store(seen.begun.load() + 2);
+        seen.answered.store(seen.answered.load() + 1);
+        seen.refused.store(seen.refused.load() + 1);
+        thread::sleep(Duration::from_millis(10));
+    }
+    let audit = weir(&director, &["audit"]);
+    assert!(audit.contains("connections failed"), "{audit}");
+    assert!(saved(&director).contains("127.0.0.1:7002"));
+    until(&director, "back after its pause", |saved| {
+        saved.contains("127.0.0.1:7001")
+    });
+}

@@ -28,6 +28,7 @@ use weir_probe::Prober;
 use weir_router as router;
 
 use super::memory;
+use super::observe::Seen;
 use super::traffic::Carrier;
 use crate::daemon::{Cause, Daemon};
 use crate::plane::Plane;
@@ -35,8 +36,9 @@ use crate::plane::Plane;
 /// So many checks are under way at one time. Each real server's is one, so only a director of many
 /// thousands whose real servers all hang comes near.
 const MOST_AT_ONCE: usize = 8_192;
-/// How often it is asked whether a service's address is here, where that matters.
-const LOOK_FOR_ADDRESSES: Duration = Duration::from_secs(1);
+/// How often the packet path is asked what it sees, and whether a service's address is here, where that
+/// matters.
+const LOOK: Duration = Duration::from_secs(1);
 
 type Said = (ProbeId, Verdict);
 
@@ -55,6 +57,11 @@ async fn watch_over<P: Plane>(daemon: Arc<Daemon<P>>) {
         let mut health = daemon.watched();
         // Who was there when the daemon began is known by now.
         health.memory.forget();
+        for one in health.fleet.remember() {
+            if let Some(router) = daemon.vrrp() {
+                router.quorum(one.key, one.quorum_up);
+            }
+        }
         Arc::clone(&health.wake)
     };
     let mut upkeep = daemon.upkeep();
@@ -64,7 +71,8 @@ async fn watch_over<P: Plane>(daemon: Arc<Daemon<P>>) {
     let (say, mut said) = mpsc::unbounded_channel::<Said>();
     let (news, heard) = mpsc::unbounded_channel();
     tokio::spawn(follow(Arc::clone(&daemon), heard));
-    let mut addresses = interval(LOOK_FOR_ADDRESSES);
+    tokio::spawn(observe(Arc::clone(&daemon)));
+    let mut addresses = interval(LOOK);
     addresses.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let Some((mut output, deadline)) = daemon.watched().look() else {
@@ -97,6 +105,7 @@ async fn watch_over<P: Plane>(daemon: Arc<Daemon<P>>) {
                 }
                 let wanted = upkeep.borrow_and_update().clone();
                 prober = daemon.prober(&wanted);
+                // VRRP tells its own.
                 if let Some(herald) = daemon.herald.get() {
                     herald.configure(wanted.notifications().clone());
                 }
@@ -159,6 +168,25 @@ async fn follow<P: Plane>(daemon: Arc<Daemon<P>>, mut heard: mpsc::UnboundedRece
     }
 }
 
+/// Looks once a second at what the packet path sees.
+async fn observe<P: Plane>(daemon: Arc<Daemon<P>>) {
+    let upkeep = daemon.upkeep();
+    let mut seen = Some(Seen::default());
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let (daemon, wanted) = (Arc::clone(&daemon), upkeep.borrow().clone());
+        let mut mine = seen.take().unwrap_or_default();
+        let look = move || {
+            daemon.observe(&mut mine, &wanted);
+            mine
+        };
+        // After a panic it begins anew.
+        seen = tokio::task::spawn_blocking(look).await.ok();
+    }
+}
+
 impl<P: Plane> Daemon<P> {
     fn follow_health(&self, news: Vec<Output>) {
         let mut changed: Vec<ServiceKey> = Vec::new();
@@ -181,6 +209,7 @@ impl<P: Plane> Daemon<P> {
         for event in &events {
             tracing::info!("{event}");
             self.tell_event(event);
+            self.tell_router(event);
             to_be_known |= match event.kind {
                 EventKind::Up { .. }
                 | EventKind::Down { .. }
@@ -198,6 +227,24 @@ impl<P: Plane> Daemon<P> {
         }
         if to_be_known {
             self.save_health();
+        }
+    }
+
+    /// VRRP may follow our quorums.
+    fn tell_router(&self, event: &Event) {
+        let up = match event.kind {
+            EventKind::QuorumGained { .. } => true,
+            EventKind::QuorumLost { .. } => false,
+            EventKind::Up { .. }
+            | EventKind::Down { .. }
+            | EventKind::Failure
+            | EventKind::Weight { .. }
+            | EventKind::Spared
+            | EventKind::SorryIn
+            | EventKind::SorryOut => return,
+        };
+        if let Some(router) = self.vrrp() {
+            router.quorum(event.service, up);
         }
     }
 
@@ -242,6 +289,15 @@ impl<P: Plane> Daemon<P> {
             let (subject, body) = mail(notice);
             herald.tell(Telling::Mail { subject, body });
         }
+    }
+
+    /// A BFD session came up or went down.
+    pub fn health_session(&self, name: &str, up: bool) {
+        let health = &mut *self.watched();
+        health
+            .fleet
+            .session(name, up, monotonic(), &mut health.pending);
+        health.wake.notify_one();
     }
 
     /// Writes what the next daemon is to know.
