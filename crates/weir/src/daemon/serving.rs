@@ -30,13 +30,24 @@ pub struct OwnFile {
     pub watch: bool,
 }
 
-/// Answers until SIGTERM or SIGINT; SIGHUP reads `file` again. Says `ready` once it answers.
+/// Why the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to: whatever is VRRP's has been handed over.
+    Stopped,
+    /// Another one takes its place at once, and goes on with its VRRP roles.
+    Replaced,
+}
+
+/// Answers until SIGTERM or SIGINT, or SIGUSR2, by which it is replaced; SIGHUP reads `file` again. Says
+/// `ready` once it answers.
 pub async fn serve<P: Plane>(
     daemon: Arc<Daemon<P>>,
     listener: UnixListener,
     file: Option<OwnFile>,
     ready: &str,
-) -> io::Result<()> {
+) -> io::Result<Ending> {
+    let mut replace = signal(SignalKind::user_defined2())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
@@ -54,13 +65,15 @@ pub async fn serve<P: Plane>(
     }));
     exit::say(&format!("weir: {ready}"));
     notify(ready);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let ending = tokio::select! {
+        _ = terminate.recv() => Ending::Stopped,
+        _ = interrupt.recv() => Ending::Stopped,
+        _ = replace.recv() => Ending::Replaced,
+    };
+    if ending == Ending::Stopped {
+        // At once: whoever takes over need not wait for requests that have begun.
+        stop_vrrp(&daemon, ending).await;
     }
-    // At once: whoever takes over need not wait for requests that have begun.
-    let stopping = Arc::clone(&daemon);
-    let _ = tokio::task::spawn_blocking(move || stopping.stop_vrrp()).await;
     drop(stop);
     daemon.events().close();
     let outcome = match tokio::time::timeout(GRACE, server).await {
@@ -74,7 +87,16 @@ pub async fn serve<P: Plane>(
     if let Some(herald) = daemon.herald() {
         herald.finish().await;
     }
-    outcome
+    if ending == Ending::Replaced {
+        // As late as can be: the others wait for the next advertisement.
+        stop_vrrp(&daemon, ending).await;
+    }
+    outcome.map(|()| ending)
+}
+
+async fn stop_vrrp<P: Plane>(daemon: &Arc<Daemon<P>>, ending: Ending) {
+    let daemon = Arc::clone(daemon);
+    let _ = tokio::task::spawn_blocking(move || daemon.stop_vrrp(ending)).await;
 }
 
 /// Tells the service manager that the daemon is ready, if one asks (sd_notify(3)).

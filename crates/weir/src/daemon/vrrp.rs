@@ -33,6 +33,7 @@ use trackers::Trackers;
 
 use super::Daemon;
 use super::events::Events;
+use super::serving::Ending;
 use crate::plane::Plane;
 
 /// What the router's thread is told.
@@ -240,10 +241,10 @@ impl<P: Plane> Daemon<P> {
         }
     }
 
-    /// Hands everything over.
-    pub fn stop_vrrp(&self) {
+    /// Hands everything over, unless a daemon follows at once.
+    pub(super) fn stop_vrrp(&self, ending: Ending) {
         if let Some(vrrp) = self.vrrp() {
-            vrrp.stop(false);
+            vrrp.stop(ending == Ending::Replaced);
         }
     }
 

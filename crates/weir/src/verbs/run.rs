@@ -3,6 +3,7 @@
 mod settings;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use weir_config as config;
 use weir_control as control;
 use weir_host as host;
 
-use crate::daemon::serving::{self, OwnFile};
+use crate::daemon::serving::{self, Ending, OwnFile};
 use crate::daemon::{AttachError, Daemon, Facts};
 use crate::exit::{self, Code, Failure, Outcome};
 use crate::languages::Language;
@@ -48,7 +49,8 @@ done, and what was changed by hand (with ipvsadm) stays, unless `by_hand = \"fol
 [director]. A file with a mistake changes nothing.
 
 When the daemon ends, stopped or killed, the programs stay attached and forwarding goes on; the next
-one goes on with the same services, connections and counters. `weir detach` takes everything out.")]
+one goes on with the same services, connections and counters. VRRP roles are handed over at SIGTERM;
+SIGUSR2 starts the program anew (also another version of it) and keeps them. `weir detach` takes everything out.")]
 pub struct Arguments {
     /// The configuration file; may be absent unless named [default: /etc/weir/weir.toml]
     #[arg(long, value_name = "FILE")]
@@ -201,7 +203,7 @@ fn serve<P: Plane>(daemon: Arc<Daemon<P>>, settings: &Settings) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| failed(&error))?;
-    runtime.block_on(async {
+    let ending = runtime.block_on(async {
         let listener = server::bind(&settings.socket).map_err(socket_failure)?;
         let hooks: Vec<_> = taken
             .iter()
@@ -223,11 +225,26 @@ fn serve<P: Plane>(daemon: Arc<Daemon<P>>, settings: &Settings) -> Outcome {
     })?;
     // The lock on the tables is still held, so this is no other daemon's socket.
     let _ = fs::remove_file(&settings.socket);
+    if ending == Ending::Replaced {
+        return Err(replace());
+    }
     exit::say(
         "weir: stopped; the programs stay attached and forwarding goes on (`weir detach` takes \
          everything out)",
     );
     Ok(())
+}
+
+/// Becomes the program that is there now under the name by which this one was started, with the same
+/// arguments. Returns only when that fails.
+fn replace() -> Failure {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    Failure::new(
+        Code::Failed,
+        format!("cannot start {} anew: {error}", program.display()),
+    )
 }
 
 fn parse_mode(text: &str) -> Result<Mode, String> {

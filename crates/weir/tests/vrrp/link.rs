@@ -20,7 +20,7 @@ use weir_lab::{Lab, Namespace, Process, until};
 use weir_vrrp as vrrp;
 
 /// Nothing takes so long, not on a busy machine either.
-const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// One of the routers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,13 +236,23 @@ impl Link {
         self.namespace(side).ip(&line).expect("it has it");
     }
 
+    /// A file of this link's own.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.lab.directory().join(name)
+    }
+
     /// Waits until the client finds the address there.
     pub fn client_reaches(&self, address: IpAddr, side: Side) {
-        let what = format!("the client finding {address} at {side:?}");
+        self.client_finds(address, side.link_address());
+    }
+
+    /// Waits until the client finds the address behind that link address, and it answers.
+    pub fn client_finds(&self, address: IpAddr, link_address: &str) {
+        let what = format!("the client finding {address} at {link_address}");
         until(&what, LONG, || {
-            let _ = self.client.run(&format!("ping -c 1 -W 1 {address}"));
+            let answers = self.client.run(&format!("ping -c 1 -W 1 {address}"));
             let shown = self.client.ip(&format!("neigh show to {address}"));
-            shown.is_ok_and(|shown| shown.contains(side.link_address()))
+            answers.is_ok() && shown.is_ok_and(|shown| shown.contains(link_address))
         })
         .expect(&what);
     }
@@ -265,6 +275,13 @@ impl Router {
     pub fn stop(&self) {
         self.0.stop(false);
     }
+
+    /// Ends as who is replaced at once.
+    pub fn leave(self) {
+        self.0.stop(true);
+        // What it had is not its own any more.
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for Router {
@@ -281,6 +298,14 @@ pub struct Keepalived {
 impl Keepalived {
     pub fn terminate(&mut self) -> weir_lab::Result<()> {
         self.process.terminate().map(drop)
+    }
+
+    pub fn said(&self) -> String {
+        self.process.said()
+    }
+
+    pub fn wait_to_say(&self, text: &str) {
+        until(text, LONG, || self.said().contains(text)).expect(text);
     }
 
     /// Kills it with its child, which would hand over when it saw its parent die: so it is frozen first.
