@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::types::{Drain, HealthSummary, Mark, ReasonCount, Sysctl, Timeouts};
+use crate::types::{Drain, HealthSummary, Maintained, Mark, ReasonCount, Sysctl, Timeouts};
 
 /// What a director says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,6 +32,9 @@ pub struct Status {
     /// The real servers that drain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub draining: Vec<Drain>,
+    /// The real servers in maintenance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<Maintained>,
     /// Every packet that came in, by what became of it and why.
     pub reasons: Vec<ReasonCount>,
 }

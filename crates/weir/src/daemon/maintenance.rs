@@ -2,7 +2,7 @@
 
 use api::{Code, Error, Key, Peer, types};
 use config::model::ServiceKey;
-use control::wanted::{Alteration, Target};
+use control::wanted::{Alteration, Target, Wanted};
 use weir_api as api;
 use weir_config as config;
 use weir_control as control;
@@ -69,29 +69,33 @@ impl<P: Plane> Daemon<P> {
     }
 
     pub(super) fn list_maintenance(&self) -> types::Maintenance {
-        let ledger = self.ledger();
-        let targets = ledger.wanted.maintenance();
-        let maintenance = targets.map(|target| types::Maintained {
+        types::Maintenance {
+            maintenance: maintained(&self.ledger().wanted),
+        }
+    }
+}
+
+/// What is in maintenance.
+pub(super) fn maintained(wanted: &Wanted) -> Vec<types::Maintained> {
+    let servers = |target| {
+        let servers = wanted.meant(target).into_iter();
+        servers.map(|(service, server)| types::MaintainedServer {
+            service: Key(service),
+            server,
+        })
+    };
+    let targets = wanted.maintenance();
+    targets
+        .map(|target| types::Maintained {
             server: Target {
                 service: None,
                 ..*target
             }
             .to_string(),
             service: target.service.map(Key),
-            servers: ledger
-                .wanted
-                .meant(target)
-                .into_iter()
-                .map(|(service, server)| types::MaintainedServer {
-                    service: Key(service),
-                    server,
-                })
-                .collect(),
-        });
-        types::Maintenance {
-            maintenance: maintenance.collect(),
-        }
-    }
+            servers: servers(target).collect(),
+        })
+        .collect()
 }
 
 fn not_in_maintenance(target: &Target, there: &[Target]) -> Error {

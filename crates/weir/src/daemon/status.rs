@@ -15,7 +15,7 @@ use weir_control as control;
 use weir_host as host;
 
 use super::interfaces::{Interfaces, Taken};
-use super::{Daemon, listing};
+use super::{Daemon, listing, maintenance};
 use crate::plane::Plane;
 
 /// A table this full (in tenths) is worth a warning.
@@ -79,6 +79,7 @@ impl<P: Plane> Daemon<P> {
                 .collect(),
             marks: self.list_marks().iter().map(Mark::from).collect(),
             health: self.watched().summary(),
+            maintenance: maintenance::maintained(&ledger.wanted),
             draining: self.draining(&ledger.wanted, &director, &*plane),
             reasons: listing::reasons(&*plane)?,
         })

@@ -17,13 +17,15 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::time;
 use config::model::{RealServer, Service};
-use control::history::{History, Revision};
+use control::history::{Author, History, Revision, Through};
 use control::plan::Change;
 use control::settings::Running;
-use control::wanted::{Alteration, Said, Wanted};
+use control::wanted::{Alteration, Wanted};
 use serde::Serialize;
 use tokio::sync::Notify;
+use weir_api as api;
 use weir_config as config;
 use weir_control as control;
 use weir_host as host;
@@ -155,20 +157,33 @@ impl Store {
         let known = kept.into_iter().filter(|revision| revision.number < next);
         let mut history = History::restore(REVISIONS, known.collect());
         history.number_from(next);
-        let wanted = match state.read() {
-            Ok((said, by_hand)) if adopted => go_on(said, &by_hand, &found, settings),
-            Ok((_, by_hand)) => {
-                let mut wanted = Wanted::found(found, settings);
-                wanted.make(by_hand.iter().filter(|one| is_maintenance(one)));
-                // Who goes back, goes back to what was in the tables that are gone.
-                history.number_from(next + 1);
-                wanted
-            }
-            Err(error) => {
-                tracing::error!("what was wanted is not known any more: {error}");
-                Wanted::found(found, settings)
-            }
+        let (said, by_hand) = state.read();
+        let said = said.unwrap_or_else(|error| {
+            tracing::error!("what was wanted is not known any more: {error}");
+            // There is no way back over what is not known.
+            history.number_from(next + 1);
+            None
+        });
+        let was = {
+            let mut was = Wanted::as_said(said.clone(), settings.clone());
+            was.make(&by_hand);
+            was
         };
+        let (wanted, why) = if !adopted {
+            let mut new = Wanted::found(found, settings);
+            new.make(by_hand.iter().filter(|one| is_maintenance(one)));
+            (new, "the tables are new")
+        } else if history.next_number() > next {
+            let mut new = Wanted::found(found, settings);
+            new.make(by_hand.iter().filter(|one| is_hold(one)));
+            (new, "the tables were found so")
+        } else {
+            (go_on(&was, &found), "the tables were found so")
+        };
+        // What the daemon finds otherwise than it was can be undone, too.
+        let found = was.whole(was.alterations(&wanted));
+        let itself = Author::itself(Through::Start);
+        history.remember(time::now(), &itself, why, found);
         Ledger { wanted, history }
     }
 
@@ -262,20 +277,18 @@ fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
     serde_json::to_vec_pretty(value).map_err(io::Error::from)
 }
 
-fn is_maintenance(alteration: &Alteration) -> bool {
+const fn is_maintenance(alteration: &Alteration) -> bool {
     matches!(alteration, Alteration::Maintenance { .. })
+}
+
+const fn is_hold(alteration: &Alteration) -> bool {
+    is_maintenance(alteration) || matches!(alteration, Alteration::Drain { .. })
 }
 
 /// What was wanted, where the tables are those that it was wanted of. Services that have come or gone
 /// there after the last word was written were changed by hand.
-fn go_on(
-    said: Option<Said>,
-    by_hand: &[Alteration],
-    found: &[(Service, Vec<RealServer>)],
-    settings: Running,
-) -> Wanted {
-    let mut wanted = Wanted::as_said(said, settings);
-    wanted.make(by_hand);
+fn go_on(was: &Wanted, found: &[(Service, Vec<RealServer>)]) -> Wanted {
+    let mut wanted = was.clone();
     let there = |key| found.iter().any(|(service, _)| service.key == key);
     let gone: Vec<Service> = wanted
         .services()

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use weir_api::status::{Status, Table};
-use weir_api::types::{Drain, Mark, Outcome as PacketOutcome, ReasonCount};
+use weir_api::types::{Drain, Maintained, Mark, Outcome as PacketOutcome, ReasonCount};
 
 use super::counters::reason_row;
 use super::get::row as sysctl_row;
@@ -76,7 +76,22 @@ fn special(status: &Status) -> String {
         let rows: Vec<_> = status.draining.iter().map(drain_row).collect();
         text += &columns(&rows);
     }
+    if !status.maintenance.is_empty() {
+        text += "\nIn maintenance\n";
+        let rows: Vec<_> = status.maintenance.iter().map(maintained_row).collect();
+        text += &columns(&rows);
+    }
     text
+}
+
+fn maintained_row(one: &Maintained) -> Vec<String> {
+    let service = one.service.as_ref();
+    let service = service.map_or_else(|| "all services".to_owned(), ToString::to_string);
+    vec![
+        one.server.clone(),
+        format!("of {service}"),
+        format!("{} real servers", one.servers.len()),
+    ]
 }
 
 fn mark_row(rule: &Mark) -> Vec<String> {

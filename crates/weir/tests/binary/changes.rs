@@ -360,6 +360,7 @@ fn maintenance_outlives_reloads_restarts_and_the_machine() {
             "tcp:192.0.2.10:80",
         ],
     );
+    assert!(weir(&director, &["status"]).contains("10.0.0.1:80  of tcp:192.0.2.10:80  1 real"));
     director = director.rebooted();
     // The file's servers, and none of what was changed by hand.
     weight(&director, "10.0.0.2", 5);
@@ -528,4 +529,20 @@ fn a_transaction_covers_all_that_a_file_says() {
     assert!(again.starts_with("nothing would change\n"), "{again}");
     let drift = weir(&director, &["drift"]);
     assert!(drift.contains("- notifications router_id a"), "{drift}");
+}
+
+#[test]
+fn there_is_a_way_back_to_before_the_machine_started_again() {
+    let director = Director::reading(TWO);
+    weir(&director, &["ipvsadm", "-A", "-f", "7", "-s", "rr"]);
+    let director = director.rebooted();
+    assert!(!saved(&director).contains("-f 7"));
+    let history = weir(&director, &["history"]);
+    for line in ["start  the tables are new", "- fwmark:7 scheduler rr"] {
+        assert!(history.contains(line), "{line} is not in {history}");
+    }
+    weir(&director, &["rollback", "3"]);
+    assert!(saved(&director).contains("-A -f 7 -s rr\n"));
+    let drift = weir(&director, &["drift"]);
+    assert!(drift.contains("+ fwmark:7 scheduler rr"), "{drift}");
 }

@@ -93,7 +93,16 @@ fn services_are_listed_with_what_is_special_about_them() {
 #[test]
 fn every_verb_that_asks_has_json() {
     let director = Director::new();
-    for verb in ["status", "services", "connections", "counters"] {
+    for verb in [
+        "status",
+        "services",
+        "connections",
+        "counters",
+        "history",
+        "drift",
+        "audit",
+        "maintenance",
+    ] {
         let (code, text, error) = parts(&director.weir(&[verb, "--json"]));
         assert_eq!((code, error.as_str()), (0, ""), "{verb}");
         let json: Value = serde_json::from_str(&text).expect(verb);
@@ -245,6 +254,12 @@ fn every_verb_has_help_with_examples() {
         "counters",
         "plan",
         "apply",
+        "rollback",
+        "history",
+        "drift",
+        "audit",
+        "events",
+        "maintenance",
         "detach",
     ] {
         let (code, help, _) = parts(&run(Path::new(BINARY), nowhere, &[verb, "--help"], ""));

@@ -133,8 +133,8 @@ impl StoredState {
         }
     }
 
-    /// What the file said, and what was changed since.
-    pub fn read(self) -> Result<(Option<Said>, Vec<Alteration>), String> {
+    /// What the file said, if that can still be read, and what was changed since.
+    pub fn read(self) -> (Result<Option<Said>, String>, Vec<Alteration>) {
         let said = self.file.map(|file| {
             let config = parse(&file.text)?;
             Ok::<_, String>(Said {
@@ -142,8 +142,12 @@ impl StoredState {
                 config: Arc::new(config),
             })
         });
-        let by_hand = self.by_hand.into_iter().map(StoredAlteration::read);
-        Ok((said.transpose()?, by_hand.collect::<Result<_, _>>()?))
+        let by_hand = self.by_hand.into_iter().filter_map(|stored| {
+            let read = stored.read();
+            read.inspect_err(|error| tracing::error!("a change by hand is forgotten: {error}"))
+                .ok()
+        });
+        (said.transpose(), by_hand.collect())
     }
 }
 
