@@ -218,3 +218,41 @@ error: `${NOWHERE}` is not defined
 ",
     );
 }
+
+#[test]
+fn what_would_change_what_a_check_means_is_said() {
+    check(
+        "\
+SSL {
+    ca /etc/ca.pem
+}
+virtual_server 192.0.2.1 443 {
+    lvs_sched rr
+    lvs_method NAT
+    protocol TCP
+    real_server 10.0.0.1 443 {
+        SSL_GET {
+            url {
+                path /
+                regex \"(?=ok)\"
+            }
+        }
+    }
+}
+",
+        &[],
+        "
+note: keepalived reads `ca`, but verifies nobody; nor does Weir here
+ --> keepalived.conf:2:5
+  |
+2 |     ca /etc/ca.pem
+  |     ^^ `verify` and `authorities` in weir.toml verify
+
+error: a look-ahead (?=...) cannot be matched in linear time and is not supported: say it without, or use several patterns
+  --> keepalived.conf:12:17
+   |
+12 |                 regex \"(?=ok)\"
+   |                 ^^^^^ expected an expression that can be matched in linear time
+",
+    );
+}

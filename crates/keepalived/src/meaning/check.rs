@@ -439,9 +439,11 @@ pub(super) fn tls(nodes: &[&Node], troubles: &mut Troubles) -> Tls {
         }
         let path = troubles.word(node).map(|word| PathBuf::from(&word.text));
         match node.name() {
-            "ca" => {
-                tls.verify = path.is_some();
-                tls.authorities = path;
+            // keepalived loads it, and leaves OpenSSL's default: nobody is verified.
+            "ca" if path.is_some() => {
+                let message = "keepalived reads `ca`, but verifies nobody; nor does Weir here";
+                let expected = "`verify` and `authorities` in weir.toml verify";
+                troubles.note(node.place(), message, expected);
             }
             "certificate" => certificate = path,
             "key" => key = path,

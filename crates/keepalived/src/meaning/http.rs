@@ -1,6 +1,7 @@
 //! Checks of web servers.
 
 use weir_config::model::health::{HttpBody, HttpCheck, HttpRequest, HttpVersion, StatusRange, Tls};
+use weir_config::pattern::compile;
 
 use super::check::Inherited;
 use super::values::Troubles;
@@ -212,6 +213,10 @@ impl Expression {
             }
             return None;
         };
+        if let (Err(error), Some(said)) = (compile(&pattern, &self.options), node.last("regex")) {
+            let expected = "expected an expression that can be matched in linear time";
+            troubles.error(said.place(), error.to_string(), expected);
+        }
         Some(HttpBody::Matches {
             pattern,
             not: self.not,
