@@ -89,6 +89,8 @@ pub(crate) struct Session {
     received: u64,
     pub(crate) refused: u64,
     times_up: u64,
+    /// Others were told last that it is up.
+    told_up: bool,
 }
 
 impl Session {
@@ -113,6 +115,7 @@ impl Session {
             received: 0,
             refused: 0,
             times_up: 0,
+            told_up: false,
         }
     }
 
@@ -222,7 +225,13 @@ impl Session {
                 self.polls = false;
             }
         }
-        if was_up != self.is_up() {
+        // Who holds it down on purpose has not failed (RFC 5882, 4.2), here or there.
+        let on_purpose = to == State::AdminDown
+            || self
+                .remote
+                .is_some_and(|remote| remote.state == State::AdminDown);
+        if was_up != self.is_up() && self.told_up != self.is_up() && !on_purpose {
+            self.told_up = self.is_up();
             actions.push(Action::Changed {
                 name: self.name.clone(),
                 up: self.is_up(),

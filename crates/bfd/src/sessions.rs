@@ -40,7 +40,7 @@ pub struct Received<'a> {
 pub enum Action {
     /// Send a packet.
     Send(Datagram),
-    /// A session is Up, or Up no more.
+    /// A session is Up, or Up no more without anybody having held it down.
     Changed {
         /// Which.
         name: Name,

@@ -4,10 +4,11 @@
 //! [`socket`] sends and receives advertisements, [`announce`] tells the link where an address is now,
 //! [`address`], [`route`], [`rule`] and [`vmac`] put in place what an Active router has, and
 //! [`links`] says what becomes of interfaces. [`hands`] does what a takeover asks for, in its order.
-//! [`herald`] tells scripts, pipes and mailboxes.
+//! [`bfd`] has the sockets of BFD. [`herald`] tells scripts, pipes and mailboxes.
 
 pub mod address;
 pub mod announce;
+pub mod bfd;
 pub mod hands;
 pub mod herald;
 pub mod links;

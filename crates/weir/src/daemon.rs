@@ -6,6 +6,7 @@
 //! `marks`, `health`; `syncs` alone; the store's before `ledger`.
 
 mod audit;
+pub mod bfd;
 mod by_hand;
 pub mod configuration;
 mod connections;
@@ -82,6 +83,7 @@ pub struct Daemon<P> {
     events: Events,
     store: Store,
     vrrp: OnceLock<vrrp::Vrrp>,
+    bfd: OnceLock<bfd::Bfd>,
     facts: Facts,
     /// The file, as it was when the daemon started.
     started_with: OnceLock<config::file::Config>,
@@ -112,6 +114,7 @@ impl<P: Plane> Daemon<P> {
             events: Events::default(),
             store,
             vrrp: OnceLock::new(),
+            bfd: OnceLock::new(),
             facts,
             started_with: OnceLock::new(),
             started: Instant::now(),

@@ -215,7 +215,7 @@ impl<P: Plane> Daemon<P> {
         )?;
         // It is called once.
         let _ = self.vrrp.set(started);
-        Ok(())
+        self.start_bfd(&config.vrrp.bfd)
     }
 
     /// The router, where it has been started.
@@ -239,12 +239,18 @@ impl<P: Plane> Daemon<P> {
         if let Some(vrrp) = self.vrrp() {
             vrrp.reload(upkeep.vrrp(), upkeep.notifications());
         }
+        if let Some(bfd) = self.bfd() {
+            bfd.reload(&upkeep.vrrp().bfd);
+        }
     }
 
     /// Hands everything over, unless a daemon follows at once.
     pub(super) fn stop_vrrp(&self, ending: Ending) {
         if let Some(vrrp) = self.vrrp() {
             vrrp.stop(ending == Ending::Replaced);
+        }
+        if let Some(bfd) = self.bfd() {
+            bfd.stop();
         }
     }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 use config::model::InterfaceName;
 use config::model::Notifications;
 use config::model::vrrp::{
-    AddressFlags, Announcements, Instance, Priority, StateWish, Version, VirtualAddress,
-    VirtualRouterId, Vrrp as Wanted,
+    AddressFlags, Announcements, BfdInstance, Instance, Priority, StateWish, Version,
+    VirtualAddress, VirtualRouterId, Vrrp as Wanted,
 };
 use vrrp::State;
+use weir::daemon::bfd::Bfd;
 use weir::daemon::vrrp::Vrrp;
 use weir_config as config;
 use weir_lab::{Lab, Namespace, Process, until};
@@ -191,6 +192,15 @@ impl Link {
         Router(started.expect("a namespace").expect("a router"))
     }
 
+    /// BFD sessions at Weir's end.
+    pub fn weir_bfd(&self, wanted: Vec<BfdInstance>) -> Bfd {
+        let started = self.weir.enter(|| {
+            let said = |name: &str, up: bool, why: &str| println!("BFD {name}: {up} {why}");
+            Bfd::start(wanted, 7, Box::new(said))
+        });
+        started.expect("a namespace").expect("sessions")
+    }
+
     pub fn keepalived(&self, conf: &str) -> Keepalived {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -202,6 +212,7 @@ impl Link {
             ("--use-file", "keepalived.conf"),
             ("--pid", "keepalived.pid"),
             ("--vrrp_pid", "vrrp.pid"),
+            ("--bfd_pid", "bfd.pid"),
         ] {
             command.arg(option).arg(at(name));
         }
@@ -239,6 +250,13 @@ impl Link {
     /// A file of this link's own.
     pub fn file(&self, name: &str) -> PathBuf {
         self.lab.directory().join(name)
+    }
+
+    /// Takes its cable out.
+    pub fn cut(&self, side: Side) {
+        self.namespace(side)
+            .ip("link set eth0 down")
+            .expect("a link");
     }
 
     /// Waits until the client finds the address there.

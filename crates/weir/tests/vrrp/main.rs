@@ -1,5 +1,6 @@
 //! The VRRP router beside keepalived, on one link of namespaces. Needs root, `ip` and `keepalived`.
 
+mod bfd;
 mod link;
 
 use std::fs;
