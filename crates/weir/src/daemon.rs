@@ -1,6 +1,6 @@
 //! The daemon: the management API in front of the director.
 //!
-//! Whatever changes goes through the [`ledger`]: what is wanted, what was changed, who is told.
+//! Whatever changes goes through the `ledger`: what is wanted, what was changed, who is told.
 //!
 //! Locks are taken in this order: `ledger`, then `director`, then `plane`, then one of `interfaces`,
 //! `marks`, `health`; `syncs` alone; the store's before `ledger`.

@@ -72,7 +72,7 @@ impl Fleet {
         }
     }
 
-    /// Which real servers and quorums are up, to be told to the [`Recall`](super::Recall) of the
+    /// Which real servers and quorums are up, to be told to the [`Recall`] of the
     /// next daemon.
     pub fn remember(&self) -> Vec<Remembered> {
         let services = self.services.iter();

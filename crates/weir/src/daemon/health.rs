@@ -1,6 +1,6 @@
 //! What the checks of the real servers make of what is wanted.
 //!
-//! `weir_health::Fleet` decides. [`driver`] makes its probes and lets the tables follow; [`memory`] keeps
+//! `weir_health::Fleet` decides. `driver` makes its probes and lets the tables follow; `memory` keeps
 //! what the next daemon is to know.
 
 mod driver;

@@ -1,6 +1,6 @@
 //! VRRP at work. The router has a thread of its own, with nothing on it but its timers, its sockets and
 //! news of the network, so that nothing in the daemon delays an advertisement: what it decides is carried
-//! out by `router::hands`, told by `router::herald`, and what it depends on is watched by [`trackers`].
+//! out by `router::hands`, told by `router::herald`, and what it depends on is watched by `trackers`.
 
 mod keeper;
 mod listing;
