@@ -344,6 +344,7 @@ impl<P: Plane> Daemon<P> {
         if let Some(vrrp) = self.vrrp() {
             vrrp.bfd(name, up);
         }
+        self.health_session(name, up);
         let state = if up { "up" } else { "down" };
         let reason = if up {
             String::new()

@@ -5,6 +5,7 @@
 mod keeper;
 mod listing;
 mod memory;
+mod secrets;
 mod tell;
 mod trackers;
 
@@ -90,6 +91,7 @@ impl Vrrp {
         path_in_place: bool,
         on_change: OnChange,
     ) -> io::Result<Self> {
+        let wanted = secrets::read(wanted);
         let aide = router::herald::aide("aide")?;
         let complain: Complain = Arc::new(|text| tracing::warn!("{text}"));
         let herald = Herald::start(&aide, notifications.clone(), complain);
@@ -131,6 +133,7 @@ impl Vrrp {
 
     /// Another configuration holds from now on. The same one changes nothing.
     pub fn reload(&self, wanted: &Wanted, notifications: &Notifications) {
+        let wanted = &secrets::read(wanted.clone());
         let mut running = self.running();
         if running.wanted == *wanted && running.notifications == *notifications {
             return;
