@@ -4,6 +4,7 @@
 //! [`Bench::interleave`]; everything else (medians, spreads, ratios, verdicts, report, plots) is made of that.
 
 mod bulk;
+mod checks;
 mod connections;
 mod contender;
 mod control;
@@ -57,6 +58,7 @@ const SCENARIOS: &[Scenario] = &[
     table::SCENARIO,
     flood::SCENARIO,
     control::SCENARIO,
+    checks::SCENARIO,
     upgrade::SCENARIO,
     failover::SCENARIO,
 ];
