@@ -3,12 +3,13 @@
 
 use crate::say;
 use anyhow::{Result, bail, ensure};
-use rustix::process::Signal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::{sleep, spawn};
 use std::time::Duration;
-use weir_lab::{Arrival, Keeper, Nginx, Pair, Process, ShortConnections, ShortReport, until};
+use weir_lab::{
+    Arrival, Keeper, Nginx, Pair, Process, ShortConnections, ShortReport, Signal, until,
+};
 
 const WEB: u16 = 80;
 const REAL_SERVERS: u8 = 3;

@@ -44,6 +44,7 @@ pub use nginx::{BIG_FILE_BYTES, Nginx};
 pub use pair::{Keeper, Pair};
 pub use percentiles::Percentiles;
 pub use process::Process;
+pub use rustix::process::Signal;
 pub use short::{Arrival, ShortConnections, ShortReport};
 pub use udp::{UdpEcho, UdpLoad, serve_udp};
 pub use wait::until;

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: a web site of three nginx behind a director, watched by a person.
 
 mod answers;
+mod pair;
 mod scene;
 mod under_load;
 
@@ -47,6 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     answers::show(&scene)?;
     under_load::remove_and_add(&scene)?;
     under_load::kill_and_restart(&mut scene)?;
+    pair::show(&weir)?;
 
     println!(
         "\nAll of it as promised, in {:.0} s.",
