@@ -41,7 +41,7 @@ pub use long::{LongConnections, LongReport, OpenConnections};
 pub use namespace::Namespace;
 pub use network::{Family, Network, Plan, RealServer, Shape};
 pub use nginx::{BIG_FILE_BYTES, Nginx};
-pub use pair::{Keeper, Pair};
+pub use pair::{Keeper, Pair, PairSite};
 pub use percentiles::Percentiles;
 pub use process::Process;
 pub use rustix::process::Signal;

@@ -199,21 +199,7 @@ impl Network {
 
     fn connect_director(&self) -> Result<()> {
         let director = &self.director;
-        for setting in [
-            "ipv4/ip_forward",
-            "ipv6/conf/all/forwarding",
-            "ipv6/conf/default/forwarding",
-        ] {
-            director.sysctl(&format!("net/{setting}"), "1")?;
-        }
-        for setting in [
-            "all/rp_filter",
-            "default/rp_filter",
-            "all/send_redirects",
-            "default/send_redirects",
-        ] {
-            director.sysctl(&format!("net/ipv4/conf/{setting}"), "0")?;
-        }
+        forward(director)?;
         match self.shape {
             Shape::TwoInterfaces => {
                 self.client.connect("eth0", director, "clients")?;
@@ -294,4 +280,24 @@ impl Network {
         // The switch's ports too: what GRO merged there leaves them in segments with partial checksums.
         namespace.offload(interface, "tx", self.offload)
     }
+}
+
+/// Lets a namespace forward packets, whatever address they come from.
+pub(crate) fn forward(director: &Namespace) -> Result<()> {
+    for setting in [
+        "ipv4/ip_forward",
+        "ipv6/conf/all/forwarding",
+        "ipv6/conf/default/forwarding",
+    ] {
+        director.sysctl(&format!("net/{setting}"), "1")?;
+    }
+    for setting in [
+        "all/rp_filter",
+        "default/rp_filter",
+        "all/send_redirects",
+        "default/send_redirects",
+    ] {
+        director.sysctl(&format!("net/ipv4/conf/{setting}"), "0")?;
+    }
+    Ok(())
 }

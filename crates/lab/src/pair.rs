@@ -10,13 +10,15 @@
 //! real servers, [`Family::gateway`]. IPv4 only.
 
 mod keeper;
+mod site;
 
 pub use keeper::Keeper;
+pub use site::PairSite;
 
 use crate::error::Result;
 use crate::lab::Lab;
 use crate::namespace::Namespace;
-use crate::network::{Family, RealServer};
+use crate::network::{self, Family, RealServer};
 use rustix::process::{Pid, Signal};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -136,15 +138,7 @@ fn switch(lab: &Lab, role: &str) -> Result<Namespace> {
 
 fn director(lab: &Lab, number: u8) -> Result<Namespace> {
     let director = lab.namespace(&format!("director{}", number + 1))?;
-    director.sysctl("net/ipv4/ip_forward", "1")?;
-    for setting in [
-        "all/rp_filter",
-        "default/rp_filter",
-        "all/send_redirects",
-        "default/send_redirects",
-    ] {
-        director.sysctl(&format!("net/ipv4/conf/{setting}"), "0")?;
-    }
+    network::forward(&director)?;
     Ok(director)
 }
 

@@ -1,6 +1,6 @@
 //! What keeps the directors of a pair.
 
-use super::Pair;
+use super::{Pair, site::WEB};
 use crate::command::output;
 use crate::error::{Result, While};
 use crate::network::Family;
@@ -8,9 +8,6 @@ use crate::process::Process;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-/// The port of the web site.
-const WEB: u16 = 80;
 
 /// What keeps a director: both read the same `keepalived.conf`.
 #[derive(Debug, Clone)]
