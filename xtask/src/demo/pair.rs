@@ -99,7 +99,7 @@ impl Scene<'_> {
             return false;
         };
         let instances = said["instances"].as_array();
-        instances.is_some_and(|all| all.iter().all(|one| one["state"] == "active"))
+        instances.is_some_and(|all| all.iter().all(|one| one["state"] == "Active"))
     }
 
     fn serves(&self, server: &str) -> bool {
