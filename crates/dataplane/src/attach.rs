@@ -131,20 +131,7 @@ impl Dataplane {
     ///
     /// When the pins cannot be read.
     pub fn attached(&self) -> Result<Vec<(u32, String, Attachment)>, Error> {
-        let mut attached: Vec<(u32, String, Attachment)> = Vec::new();
-        for pinned in pinned(&self.bpffs)? {
-            let (Some(name), Some(how)) = (pinned.name, pinned.how) else {
-                continue;
-            };
-            match attached.iter_mut().find(|known| known.0 == pinned.ifindex) {
-                // XDP has TC behind it: one line for both.
-                Some(known) if known.2 == Attachment::Tc => known.2 = how,
-                Some(_) => {}
-                None => attached.push((pinned.ifindex, name, how)),
-            }
-        }
-        attached.sort_by_key(|known| known.0);
-        Ok(attached)
+        attached(&self.bpffs)
     }
 
     /// Takes the programs off an interface.
@@ -297,6 +284,29 @@ fn attach_filter(
 
 fn link_path(bpffs: &Path, ifindex: u32, kind: &str) -> PathBuf {
     pins::links_directory(bpffs).join(format!("{ifindex}-{kind}"))
+}
+
+/// What is attached: index, name, how. Asks the pins alone, so that it can be known before the tables are
+/// opened.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn attached(bpffs: &Path) -> Result<Vec<(u32, String, Attachment)>, Error> {
+    let mut attached: Vec<(u32, String, Attachment)> = Vec::new();
+    for pinned in pinned(bpffs)? {
+        let (Some(name), Some(how)) = (pinned.name, pinned.how) else {
+            continue;
+        };
+        match attached.iter_mut().find(|known| known.0 == pinned.ifindex) {
+            // XDP has TC behind it: one line for both.
+            Some(known) if known.2 == Attachment::Tc => known.2 = how,
+            Some(_) => {}
+            None => attached.push((pinned.ifindex, name, how)),
+        }
+    }
+    attached.sort_by_key(|known| known.0);
+    Ok(attached)
 }
 
 /// All attachments that are pinned.

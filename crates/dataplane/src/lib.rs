@@ -42,7 +42,7 @@ use weir_abi::settings::{
 };
 use weir_abi::{LAYOUT_VERSION, names};
 
-pub use attach::Attachment;
+pub use attach::{Attachment, attached};
 pub use checks::CheckWays;
 pub use error::Error;
 pub use pins::{Removed, detach, other_layouts};

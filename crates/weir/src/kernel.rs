@@ -38,6 +38,14 @@ pub fn open(bpffs: &Path, sizes: TableSizes) -> Result<Kernel, Error> {
     Dataplane::open(bpffs, sizes).map(Kernel)
 }
 
+/// Whether an earlier daemon has left its programs on all these interfaces.
+pub fn takes_packets_of(bpffs: &Path, interfaces: &[String]) -> bool {
+    dataplane::attached(bpffs).is_ok_and(|attached| {
+        let taken = |name: &String| attached.iter().any(|(_, one, _)| one == name);
+        interfaces.iter().all(taken)
+    })
+}
+
 const fn attachment(hook: Hook) -> Attachment {
     match hook {
         Hook::Xdp => Attachment::Xdp,

@@ -10,8 +10,8 @@ mod tell;
 mod trackers;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use config::file::Config;
@@ -63,7 +63,7 @@ pub struct View {
 }
 
 /// Who hears of changes, beside the log: who it is, what it was and is, and why.
-pub type OnChange = Box<dyn Fn(&vrrp::Subject, &vrrp::view::Transition) + Send>;
+pub type OnChange = Box<dyn Fn(&vrrp::Subject, &vrrp::view::Transition) + Send + Sync>;
 
 /// The daemon's VRRP router.
 pub struct Vrrp {
@@ -189,6 +189,10 @@ impl Vrrp {
         let _ = finished.blocking_recv();
     }
 
+    fn has_stopped(&self) -> bool {
+        self.running().thread.is_none()
+    }
+
     fn send(&self, command: Command) {
         // The thread ends only by `stop`.
         let _ = self.commands.send(command);
@@ -199,25 +203,54 @@ impl Vrrp {
     }
 }
 
+impl Drop for Vrrp {
+    /// The daemon could not start after all.
+    fn drop(&mut self) {
+        if !self.has_stopped() {
+            self.stop(false);
+        }
+    }
+}
+
+/// A router that has begun before there is a daemon: opening the tables takes longer than the others wait
+/// for an Active router. Dropped, it hands over.
+pub struct Begun {
+    vrrp: Vrrp,
+    on_change: Arc<OnceLock<OnChange>>,
+}
+
+impl Begun {
+    /// Begins. Packets may be taken already where an earlier daemon has left its programs.
+    pub fn begin(config: &Config, socket: &Path, path_in_place: bool) -> io::Result<Self> {
+        let on_change: Arc<OnceLock<OnChange>> = Arc::default();
+        let later = Arc::clone(&on_change);
+        let vrrp = Vrrp::start(
+            config.vrrp.clone(),
+            config.notifications.clone(),
+            socket.with_extension("vrrp"),
+            path_in_place,
+            Box::new(move |who, transition| {
+                if let Some(on_change) = later.get() {
+                    on_change(who, transition);
+                }
+            }),
+        )?;
+        Ok(Self { vrrp, on_change })
+    }
+}
+
 impl<P: Plane> Daemon<P> {
-    /// Starts the router. Packets of these interfaces are taken already where an earlier daemon has left
-    /// its programs.
-    pub fn start_vrrp(self: &Arc<Self>, config: &Config, interfaces: &[String]) -> io::Result<()> {
+    /// Takes the router that was begun before the tables were opened.
+    pub fn take_vrrp(self: &Arc<Self>, begun: Begun, config: &Config) -> io::Result<()> {
         let daemon = Arc::downgrade(self);
         let on_change: OnChange = Box::new(move |who, transition| {
             if let Some(daemon) = daemon.upgrade() {
                 publish(daemon.events(), who, transition);
             }
         });
-        let started = Vrrp::start(
-            config.vrrp.clone(),
-            config.notifications.clone(),
-            self.facts.socket.with_extension("vrrp"),
-            self.takes_packets_of(interfaces),
-            on_change,
-        )?;
         // It is called once.
-        let _ = self.vrrp.set(started);
+        let _ = begun.on_change.set(on_change);
+        let _ = self.vrrp.set(begun.vrrp);
         self.start_bfd(&config.vrrp.bfd)
     }
 

@@ -16,6 +16,7 @@ use weir_control as control;
 use weir_host as host;
 
 use crate::daemon::serving::{self, Ending, OwnFile};
+use crate::daemon::vrrp::Begun;
 use crate::daemon::{AttachError, Daemon, Facts};
 use crate::exit::{self, Code, Failure, Outcome};
 use crate::languages::Language;
@@ -105,11 +106,15 @@ pub fn run(arguments: &Arguments) -> Outcome {
         fleeting: held.fleeting,
     };
     check_layout(&settings)?;
+    // Before the tables: an Active router that is replaced is missed soon.
+    let in_place = crate::kernel::takes_packets_of(&settings.bpffs, &settings.interfaces);
+    let vrrp = Begun::begin(&settings.config, &settings.socket, in_place)
+        .map_err(|error| Failure::new(Code::Failed, error))?;
     let plane = crate::kernel::open(&settings.bpffs, settings.config.tables)
         .map_err(|error| Failure::new(Code::Failed, with_causes(&error)))?;
     own(&plane, &settings)?;
     let daemon = Daemon::adopt(plane, facts).map_err(|error| Failure::new(Code::Failed, error))?;
-    serve(Arc::new(daemon), &settings)
+    serve(Arc::new(daemon), vrrp, &settings)
 }
 
 /// Whether a director can work here at all; nothing is changed.
@@ -183,11 +188,10 @@ fn own<P: Plane>(plane: &P, settings: &Settings) -> Outcome {
     Ok(())
 }
 
-fn serve<P: Plane>(daemon: Arc<Daemon<P>>, settings: &Settings) -> Outcome {
+fn serve<P: Plane>(daemon: Arc<Daemon<P>>, vrrp: Begun, settings: &Settings) -> Outcome {
     let failed = |error: &dyn std::error::Error| Failure::new(Code::Failed, with_causes(error));
-    // First of all: an Active router that is replaced is missed soon.
     daemon
-        .start_vrrp(&settings.config, &settings.interfaces)
+        .take_vrrp(vrrp, &settings.config)
         .map_err(|error| failed(&error))?;
     if let Some(file) = &settings.file {
         let read = daemon.start_with(file, &settings.config);

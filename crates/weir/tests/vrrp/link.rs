@@ -297,14 +297,6 @@ impl Router {
     /// Ends as who is replaced at once.
     pub fn leave(self) {
         self.0.stop(true);
-        // What it had is not its own any more.
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Router {
-    fn drop(&mut self) {
-        self.0.stop(false);
     }
 }
 
