@@ -75,14 +75,15 @@ const EVENTS: [Event; 8] = [
         mend: |site| site.pair.signal(0, Signal::CONT),
     },
     Event {
-        name: "the active director is cut off",
-        happen: |site| site.pair.cut_off(0, true),
-        mend: |site| site.pair.cut_off(0, false),
-    },
-    Event {
         name: "the backup director is killed",
         happen: |site| site.pair.signal(1, Signal::KILL),
         mend: |site| site.start_keeper(1),
+    },
+    // The last one: keepalived does not recover from it (docs/differences.md).
+    Event {
+        name: "the active director is cut off",
+        happen: |site| site.pair.cut_off(0, true),
+        mend: |site| site.pair.cut_off(0, false),
     },
 ];
 
@@ -94,10 +95,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "weir" => Keeper::Weir(arguments.weir.clone()),
             other => bail!("nobody is called {other}"),
         };
+        let mut site = PairSite::new(keeper.clone())?;
         for event in &EVENTS {
             say::progress(&format!("{}: {}", name(&keeper), event.name));
-            // Each on a site of its own: what one leaves behind is not the next one's.
-            let mut site = PairSite::new(keeper.clone())?;
             settle(&site)?;
             let begun = watch(&mut site, event.happen)?;
             write_down(event.name, &keeper, &begun);
