@@ -148,8 +148,9 @@ fn mark(rule: &MarkRule) -> String {
     text
 }
 
-fn service(service: &Service, servers: &[RealServer], health: Option<&ServiceHealth>) -> String {
-    let listen = match service.key {
+/// A service as `listen` has it.
+fn listen(key: ServiceKey) -> String {
+    match key {
         ServiceKey::Address { protocol, address } => format!("{} {address}", protocol.name()),
         ServiceKey::FirewallMark {
             family: Family::V4,
@@ -159,10 +160,13 @@ fn service(service: &Service, servers: &[RealServer], health: Option<&ServiceHea
             family: Family::V6,
             mark,
         } => format!("fwmark6 {mark}"),
-    };
+    }
+}
+
+fn service(service: &Service, servers: &[RealServer], health: Option<&ServiceHealth>) -> String {
     let forwarding = servers.first().map_or(Forwarding::Nat, |s| s.forwarding);
     let mut text = "[[service]]\n".to_owned();
-    line(&mut text, "listen", &Value::from(vec![listen]));
+    line(&mut text, "listen", &Value::from(vec![listen(service.key)]));
     for (key, value) in attributes(service) {
         line(&mut text, key, &value);
     }

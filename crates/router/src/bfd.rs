@@ -1,15 +1,15 @@
 //! BFD's packets out and in: UDP sockets that know hop limits (RFC 5881, 4 and 5).
 
 use std::io;
-use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
 
 use config::model::Family;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use weir_config as config;
+
+use crate::message;
 
 /// A control packet has 24 bytes, with authentication some more.
 const LARGEST: usize = 256;
@@ -50,7 +50,7 @@ impl Receiver {
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         let any: IpAddr = match family {
             Family::V4 => {
-                set(&socket, libc::IPPROTO_IP, libc::IP_RECVTTL)?;
+                message::switch_on(&socket, libc::IPPROTO_IP, libc::IP_RECVTTL)?;
                 Ipv4Addr::UNSPECIFIED.into()
             }
             Family::V6 => {
@@ -147,80 +147,12 @@ const fn domain(family: Family) -> Domain {
     }
 }
 
-fn set(socket: &Socket, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the value is readable for its length; the descriptor is open while `socket` lives.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            option,
-            (&raw const on).cast(),
-            mem::size_of_val(&on) as libc::socklen_t,
-        )
-    };
-    match done {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Room for a control message, aligned for its header.
-#[repr(align(8))]
-struct Control([u8; 64]);
-
 fn read(socket: &Socket) -> io::Result<Received> {
     let mut buffer = [0_u8; LARGEST];
-    let mut control = Control([0; 64]);
-    let mut part = libc::iovec {
-        iov_base: buffer.as_mut_ptr().cast(),
-        iov_len: buffer.len(),
-    };
-    let mut from = MaybeUninit::<libc::sockaddr_storage>::zeroed();
-    // SAFETY: all of the structure is numbers and pointers, for which zero is a value.
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_name = from.as_mut_ptr().cast();
-    message.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = control.0.len();
-    // SAFETY: name, buffer and control are ours to write for the lengths that the message says.
-    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) };
-    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-    // SAFETY: it was zeroed, which is a value of it, and the kernel wrote an address into it.
-    let from = unsafe { from.assume_init() };
-    let mut hop_limit = None;
-    // SAFETY: the kernel has written the message's control part and its length.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR return null or a header within the control part, which is
-    // aligned for it.
-    while let Some(header) = unsafe { next.as_ref() } {
-        if let (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) =
-            (header.cmsg_level, header.cmsg_type)
-        {
-            // SAFETY: as above; the kernel writes an int as data of both.
-            let limit = unsafe { libc::CMSG_DATA(next).cast::<libc::c_int>().read_unaligned() };
-            hop_limit = u8::try_from(limit).ok();
-        }
-        // SAFETY: as above.
-        next = unsafe { libc::CMSG_NXTHDR(&raw const message, next) };
-    }
+    let message = message::receive(socket, &mut buffer)?;
     Ok(Received {
-        source: source(&from),
-        hop_limit,
-        bytes: buffer.get(..length).unwrap_or_default().to_vec(),
+        source: message.source,
+        hop_limit: message.hop_limit,
+        bytes: buffer.get(..message.length).unwrap_or_default().to_vec(),
     })
-}
-
-fn source(from: &libc::sockaddr_storage) -> IpAddr {
-    let at: *const libc::sockaddr_storage = from;
-    if i32::from(from.ss_family) == libc::AF_INET6 {
-        // SAFETY: the family says that it is one; the storage is large and aligned enough for it.
-        let from = unsafe { &*at.cast::<libc::sockaddr_in6>() };
-        return Ipv6Addr::from(from.sin6_addr.s6_addr).into();
-    }
-    // SAFETY: as above; sockets of IPv4 have no other.
-    let from = unsafe { &*at.cast::<libc::sockaddr_in>() };
-    Ipv4Addr::from_bits(u32::from_be(from.sin_addr.s_addr)).into()
 }

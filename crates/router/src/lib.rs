@@ -12,6 +12,7 @@ pub mod bfd;
 pub mod hands;
 pub mod herald;
 pub mod links;
+mod message;
 pub mod netlink;
 pub mod realtime;
 pub mod refuse;

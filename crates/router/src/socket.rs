@@ -1,15 +1,15 @@
 //! Advertisements out and in: raw sockets, each of one interface and family.
 
 use std::io;
-use std::mem::{self, MaybeUninit};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::AsRawFd;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use config::model::Family;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol as Number, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use weir_config as config;
+
+use crate::message;
 
 /// What travels right after the IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +50,6 @@ pub struct Sender {
 pub struct Receiver {
     socket: AsyncFd<Socket>,
     interface: u32,
-    family: Family,
     groups: Vec<IpAddr>,
     buffer: Vec<u8>,
 }
@@ -83,7 +82,7 @@ impl Sender {
                 socket.set_multicast_if_v6(index)?;
                 socket.set_multicast_loop_v6(false)?;
                 // Or the kernel would look for a source of its own, and a virtual link has none.
-                set_v6(&socket, libc::IPV6_FREEBIND)?;
+                message::switch_on(&socket, libc::IPPROTO_IPV6, libc::IPV6_FREEBIND)?;
                 let from: SocketAddr = SocketAddrV6::new(source, 0, 0, index).into();
                 socket.bind(&from.into())?;
             }
@@ -142,7 +141,7 @@ impl Receiver {
             Family::V6 => {
                 socket.set_multicast_all_v6(false)?;
                 socket.set_recv_hoplimit_v6(true)?;
-                set_v6(&socket, libc::IPV6_RECVPKTINFO)?;
+                message::switch_on(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)?;
             }
         }
         // SAFETY: a socket keeps its descriptor, open and the same, until it is dropped.
@@ -150,7 +149,6 @@ impl Receiver {
         let mut receiver = Self {
             socket: socket.map_err(io::Error::from)?,
             interface: index,
-            family,
             groups: Vec::new(),
             buffer: vec![0; LARGEST],
         };
@@ -179,27 +177,19 @@ impl Receiver {
 
     /// The next packet.
     pub async fn receive(&mut self) -> io::Result<Received<'_>> {
-        let (length, meta) = loop {
+        let message = loop {
             let buffer = &mut self.buffer;
             let mut ready = self.socket.readable().await?;
-            if let Ok(read) = ready.try_io(|socket| read(socket.get_ref(), buffer)) {
-                break read?;
+            let receive = |socket: &AsyncFd<Socket>| message::receive(socket.get_ref(), buffer);
+            if let Ok(received) = ready.try_io(receive) {
+                break received?;
             }
         };
-        let bytes = &self.buffer[..length];
-        Ok(match self.family {
-            Family::V4 => Received {
-                source: source4(bytes).into(),
-                destination: None,
-                hop_limit: None,
-                bytes,
-            },
-            Family::V6 => Received {
-                source: meta.source.into(),
-                destination: meta.destination.map(IpAddr::from),
-                hop_limit: meta.hop_limit,
-                bytes,
-            },
+        Ok(Received {
+            source: message.source,
+            destination: message.destination.map(IpAddr::from),
+            hop_limit: message.hop_limit,
+            bytes: &self.buffer[..message.length],
         })
     }
 }
@@ -213,96 +203,6 @@ fn raw(family: Family, protocol: i32, interface: &str) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     socket.bind_device(Some(interface.as_bytes()))?;
     Ok(socket)
-}
-
-/// The kernel gives no packet without a header.
-fn source4(packet: &[u8]) -> Ipv4Addr {
-    match packet.get(12..16) {
-        Some(bytes) => Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]),
-        None => Ipv4Addr::UNSPECIFIED,
-    }
-}
-
-fn set_v6(socket: &Socket, option: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the value is readable for its length; the descriptor is open while `socket` lives.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IPV6,
-            option,
-            (&raw const on).cast(),
-            mem::size_of_val(&on) as libc::socklen_t,
-        )
-    };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-/// What IPv6 says beside the payload.
-#[derive(Clone, Copy)]
-struct Meta {
-    source: Ipv6Addr,
-    destination: Option<Ipv6Addr>,
-    hop_limit: Option<u8>,
-}
-
-/// Room for two control messages, aligned for their headers.
-#[repr(align(8))]
-struct Control([u8; 128]);
-
-fn read(socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, Meta)> {
-    let mut from = MaybeUninit::<libc::sockaddr_in6>::zeroed();
-    let mut control = Control([0; 128]);
-    let mut part = libc::iovec {
-        iov_base: buffer.as_mut_ptr().cast(),
-        iov_len: buffer.len(),
-    };
-    // SAFETY: all of the structure is numbers and pointers, for which zero is a value.
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_name = from.as_mut_ptr().cast();
-    message.msg_namelen = mem::size_of::<libc::sockaddr_in6>() as libc::socklen_t;
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = control.0.len();
-    // SAFETY: name, buffer and control are ours to write for the lengths that the message says.
-    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) };
-    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-    // SAFETY: it was zeroed, which is a value of it, and the kernel wrote an address into it.
-    let from = unsafe { from.assume_init() };
-    let mut meta = Meta {
-        source: from.sin6_addr.s6_addr.into(),
-        destination: None,
-        hop_limit: None,
-    };
-    // SAFETY: the kernel has written the message's control part and its length.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR return null or a header within the control part, which is
-    // aligned for it.
-    while let Some(header) = unsafe { next.as_ref() } {
-        // SAFETY: as above; data follows the header.
-        let data = unsafe { libc::CMSG_DATA(next) };
-        match (header.cmsg_level, header.cmsg_type) {
-            (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
-                // SAFETY: the kernel writes an int here (RFC 3542, 6.3).
-                let limit = unsafe { data.cast::<libc::c_int>().read_unaligned() };
-                meta.hop_limit = u8::try_from(limit).ok();
-            }
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                // SAFETY: the kernel writes an in6_pktinfo here (RFC 3542, 6.2).
-                let info = unsafe { data.cast::<libc::in6_pktinfo>().read_unaligned() };
-                meta.destination = Some(info.ipi6_addr.s6_addr.into());
-            }
-            _ => {}
-        }
-        // SAFETY: as above.
-        next = unsafe { libc::CMSG_NXTHDR(&raw const message, next) };
-    }
-    Ok((length, meta))
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::notifications;
 use super::super::raw::{self, Entries};
+use super::super::{listen, notifications};
 use super::Differing;
 use crate::file::vrrp::track::SCRIPT_INTERVAL;
 use crate::model::vrrp::{Tracking, VrrpFile, VrrpProcess, VrrpScript, Weighting};
-use crate::model::{Family, ServiceKey};
 
 pub(super) fn script(script: &VrrpScript) -> Entries {
     let mut entries = Differing(Entries::new());
@@ -121,19 +120,4 @@ fn named(name: &str, said: Entries) -> String {
     let mut entries = vec![("name", raw::value(name))];
     entries.extend(said);
     raw::table(&entries)
-}
-
-/// As `listen` has it.
-fn listen(key: ServiceKey) -> String {
-    match key {
-        ServiceKey::Address { protocol, address } => format!("{} {address}", protocol.name()),
-        ServiceKey::FirewallMark {
-            family: Family::V4,
-            mark,
-        } => format!("fwmark {mark}"),
-        ServiceKey::FirewallMark {
-            family: Family::V6,
-            mark,
-        } => format!("fwmark6 {mark}"),
-    }
 }
