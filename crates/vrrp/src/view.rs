@@ -141,11 +141,19 @@ impl fmt::Display for Reason {
             Self::Silence {
                 interval,
                 after: Some(after),
-            } => write!(formatter, "nothing heard from {after} for {interval:?}"),
+            } => write!(
+                formatter,
+                "nothing heard from {after} for {:.2} s",
+                interval.as_secs_f64()
+            ),
             Self::Silence {
                 interval,
                 after: None,
-            } => write!(formatter, "nobody heard for {interval:?}"),
+            } => write!(
+                formatter,
+                "nobody heard for {:.2} s",
+                interval.as_secs_f64()
+            ),
             Self::HandedOver { by } => write!(formatter, "{by} handed over (priority 0)"),
             Self::Preempted { whom, theirs, ours } => {
                 write!(

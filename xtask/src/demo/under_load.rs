@@ -7,7 +7,7 @@ use std::time::Duration;
 use weir_lab::{RunningWrk, Wrk, until};
 
 /// How long the load lasts: longer than what is done under it.
-const SECONDS: u32 = 8;
+const SECONDS: u32 = 20;
 
 /// Takes real2 out of the web site and puts it back.
 pub fn remove_and_add(scene: &Scene) -> Result<()> {
