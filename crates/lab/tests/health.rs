@@ -1,81 +1,33 @@
 //! Checks of real web servers that are killed, hang, fail and come back: forwarding follows.
 #![cfg(feature = "privileged")]
 
+#[path = "common/checked.rs"]
+mod checked;
 mod common;
 
-use common::{WEB, url, weir};
-use std::fs;
-use std::time::Duration;
-use weir_lab::{Director, Family, Network, Nginx, Plan, Shape, curl, output, run, until};
+use checked::{Checked, LONG};
+use common::{url, weir};
+use weir_lab::{Family, curl, output, until};
 
-const LONG: Duration = Duration::from_secs(60);
 /// So many requests that all must be answered, and by whom they should be.
 const REQUESTS: usize = 8;
 
-/// A director that reads a file, and two web servers that can fail. Declared in the order in which it must end.
-struct Site {
-    director: Director,
-    nginx: Vec<Nginx>,
-    network: Network,
+/// What is said of a service that is forwarded and checked so.
+fn service(forward: &str, check: &str) -> String {
+    format!(
+        "scheduler = \"rr\"\nforward = \"{forward}\"\n\
+         check = {{ {check}, interval = \"50ms\", timeout = \"1s\", retry_delay = \"20ms\" }}\n"
+    )
 }
 
-impl Site {
-    fn new(mode: &str) -> Site {
-        let network = Network::new(Plan {
-            shape: Shape::TwoInterfaces,
-            real_servers: 2,
-            offload: !mode.starts_with("xdp"),
-        })
-        .expect("a network");
-        let servers = network.real_servers.iter();
-        let nginx = servers.map(|server| Nginx::start_to_fail(network.lab(), server, WEB));
-        let nginx = nginx.collect::<Result<_, _>>().expect("nginx");
-        let director = Director::start(&network, &weir(), mode).expect("a director");
-        Site {
-            director,
-            nginx,
-            network,
-        }
-    }
-
-    /// Makes a service of both servers with that check.
-    fn apply(&self, forward: &str, check: &str) {
-        let service = Network::service(Family::V4, WEB);
-        let servers: Vec<String> = self
-            .network
-            .real_servers
-            .iter()
-            .map(|server| format!("{{ address = \"{}\" }}", server.at(Family::V4, WEB)))
-            .collect();
-        let text = format!(
-            "[[service]]\nlisten = [\"tcp {service}\"]\nscheduler = \"rr\"\nforward = \"{forward}\"\n\
-             check = {{ {check}, interval = \"50ms\", timeout = \"1s\", retry_delay = \"20ms\" }}\n\
-             server = [{}]\n",
-            servers.join(", ")
-        );
-        let file = self.network.lab().directory().join("health.toml");
-        fs::write(&file, text).expect("a file");
-        let said = self.weir(&["apply", &file.display().to_string()]);
-        assert!(!said.is_empty());
-    }
-
-    fn weir(&self, arguments: &[&str]) -> String {
-        let said = self.director.weir(arguments).expect("weir runs");
-        let error = String::from_utf8_lossy(&said.stderr);
-        assert!(said.status.success(), "weir {arguments:?}: {error}");
-        String::from_utf8_lossy(&said.stdout).into_owned()
-    }
-
+impl Checked {
     /// Waits until exactly these servers are in the tables, and looks who answers then: nobody else, and always.
     #[track_caller]
     fn serve(&self, case: &str, expected: &[usize]) {
         let there = || {
-            let saved = self.director.ipvsadm("-Sn").expect("a listing");
-            let servers = self.network.real_servers.iter().enumerate();
-            let there = servers.filter(|(_, server)| {
-                saved.contains(&format!("-r {} ", server.at(Family::V4, WEB)))
-            });
-            there.map(|(number, _)| number).collect::<Vec<_>>()
+            let weights = self.weights().into_iter().enumerate();
+            let there = weights.filter_map(|(number, weight)| weight.map(|_| number));
+            there.collect::<Vec<_>>()
         };
         if until(case, LONG, || there() == expected).is_err() {
             let health = self.weir(&["health"]);
@@ -92,19 +44,13 @@ impl Site {
             assert_eq!(answers.of(name), REQUESTS / expected.len(), "{case}");
         }
     }
-
-    fn signal(&mut self, server: usize, name: &str) {
-        let id = self.nginx[server].process().id();
-        let mut kill = std::process::Command::new("kill");
-        run(kill.arg(format!("-{name}")).arg(id.to_string())).expect("a signal");
-    }
 }
 
 #[test]
 fn servers_that_fail_hang_and_die_are_out_until_they_are_well() {
     for mode in ["tc", "xdp"] {
-        let mut site = Site::new(mode);
-        site.apply("nat", "http = \"/\"");
+        let mut site = Checked::new(mode);
+        site.apply(&service("nat", "http = \"/\""), "");
         site.serve("both are well", &[0, 1]);
         site.nginx[1].fail(true).expect("it fails");
         site.serve("one answers by errors", &[0]);
@@ -116,14 +62,13 @@ fn servers_that_fail_hang_and_die_are_out_until_they_are_well() {
         site.serve("one hangs", &[0]);
         site.signal(1, "CONT");
         site.serve("it goes on", &[0, 1]);
-        site.nginx[0].process().kill();
+        site.kill(0);
         site.serve("one was killed", &[1]);
         // A daemon that begins anew knows it; and who comes back is seen by it.
         site.director.terminate().expect("it ends");
         site.director.start_again().expect("it starts");
         site.serve("the daemon began anew", &[1]);
-        let server = &site.network.real_servers[0];
-        site.nginx[0] = Nginx::start_to_fail(site.network.lab(), server, WEB).expect("nginx again");
+        site.start(0);
         site.serve("it was started again", &[0, 1]);
     }
 }
@@ -132,7 +77,7 @@ fn servers_that_fail_hang_and_die_are_out_until_they_are_well() {
 #[test]
 fn a_server_that_answers_for_itself_and_not_for_the_virtual_address_is_down() {
     let vip = Family::V4.virtual_address();
-    let site = Site::new("tc");
+    let site = Checked::new("tc");
     let network = &site.network;
     network
         .director
@@ -152,7 +97,7 @@ fn a_server_that_answers_for_itself_and_not_for_the_virtual_address_is_down() {
         let said = output(command.arg("--state").arg(state)).expect("weir runs");
         assert!(said.status.success(), "{said:?}");
     }
-    site.apply("dr", "http = \"/\", way = \"traffic\"");
+    site.apply(&service("dr", "http = \"/\", way = \"traffic\""), "");
     site.serve("both take the virtual address", &[0, 1]);
     let second = &network.real_servers[1].namespace;
     let listed = second
