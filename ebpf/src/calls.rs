@@ -14,7 +14,6 @@ use weir_forward::flow_table::{self, Put};
 use weir_forward::meet::{self, Met};
 use weir_forward::parse::Segment;
 use weir_forward::persist::Template;
-use weir_forward::process::Lookup;
 use weir_forward::{begin, evict, mark, observe, persist, schedule, waiting};
 use weir_wire::crc32c;
 
@@ -48,24 +47,13 @@ macro_rules! functions {
         /// A [`Met`].
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $meet(
-            segment: *const Segment<$address>,
-            is_unknown: u32,
-            now: u32,
-            mark: u32,
-        ) -> u64 {
-            let flow = if is_unknown == 0 {
-                Lookup::Perhaps
-            } else {
-                Lookup::Unknown
-            };
+        pub extern "C" fn $meet(segment: *const Segment<$address>, now: u32, mark: u32) -> u64 {
             // SAFETY: null, or a segment, as the verifier has seen by its size and our one caller
             // by its type.
             match unsafe { segment.as_ref() } {
                 Some(segment) => met(meet::meet::<$family, Maps>(
                     &Maps,
                     segment,
-                    flow,
                     Tick(now),
                     mark,
                 )),
@@ -235,13 +223,14 @@ macro_rules! functions {
             0
         }
 
-        /// The entry that is a flow's, or a failure.
+        /// The entry that is a flow's, and not `except` ([`NONE`] for any), or a failure.
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $search(flow: *const Flow<$address>) -> u64 {
+        pub extern "C" fn $search(flow: *const Flow<$address>, except: u32) -> u64 {
+            let except = (except != NONE).then_some(FlowValue(except));
             // SAFETY: null, or a flow.
             match unsafe { flow.as_ref() } {
-                Some(flow) => found(flow_table::search::<$family, Maps>(&Maps, flow, None)),
+                Some(flow) => found(flow_table::search::<$family, Maps>(&Maps, flow, except)),
                 None => FAILED,
             }
         }
@@ -433,16 +422,12 @@ pub fn make_data<F: Family>(control: u32, opener: Opener, named: Named) -> Resul
 }
 
 #[inline(always)]
-pub fn meet<F: Family>(segment: &Segment<F::Address>, flow: Lookup, now: Tick, mark: u32) -> Met {
+pub fn meet<F: Family>(segment: &Segment<F::Address>, now: Tick, mark: u32) -> Met {
     let segment = core::ptr::from_ref(segment);
-    let is_unknown = match flow {
-        Lookup::Unknown => 1,
-        Lookup::Perhaps => 0,
-    };
     let met = if F::NUMBER == FAMILY_V4 {
-        weir_meet4(segment.cast(), is_unknown, now.0, mark)
+        weir_meet4(segment.cast(), now.0, mark)
     } else {
-        weir_meet6(segment.cast(), is_unknown, now.0, mark)
+        weir_meet6(segment.cast(), now.0, mark)
     };
     if met & FAILED != 0 {
         Met::Nothing(reason(met))
@@ -586,12 +571,14 @@ pub fn remove_flow<F: Family>(slot: u32, direction: Direction, entry: FlowValue)
 }
 
 #[inline(always)]
-pub fn search<F: Family>(flow: &Flow<F::Address>) -> Option<FlowValue> {
+pub fn search<F: Family>(flow: &Flow<F::Address>, except: Option<FlowValue>) -> Option<FlowValue> {
     let flow = core::ptr::from_ref(flow);
+    // No entry has that number: slots end below.
+    let except = except.map_or(NONE, |entry| entry.0);
     let found = if F::NUMBER == FAMILY_V4 {
-        weir_search4(flow.cast())
+        weir_search4(flow.cast(), except)
     } else {
-        weir_search6(flow.cast())
+        weir_search6(flow.cast(), except)
     };
     (found & FAILED == 0).then_some(FlowValue(found as u32))
 }

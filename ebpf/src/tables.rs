@@ -27,7 +27,6 @@ use weir_forward::flow_table::Put;
 use weir_forward::meet::Met;
 use weir_forward::parse::Segment;
 use weir_forward::persist::Template;
-use weir_forward::process::Lookup;
 use weir_forward::tables::{Step, Tables};
 
 use crate::{calls, maps};
@@ -136,7 +135,9 @@ impl Tables for Maps {
     #[inline(always)]
     fn interface_slot(&self, index: u32) -> Option<u32> {
         // Nearly every index is a slot number, and its own slot where that was free.
-        if maps::INTERFACE_TABLE.get(index)?.index.load() == index {
+        if let Some(record) = maps::INTERFACE_TABLE.get(index)
+            && record.index.load() == index
+        {
             return Some(index);
         }
         // SAFETY: the value is copied at once.
@@ -246,14 +247,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn meet<F: Family>(
-        &self,
-        segment: &Segment<F::Address>,
-        flow: Lookup,
-        now: Tick,
-        mark: u32,
-    ) -> Met {
-        calls::meet::<F>(segment, flow, now, mark)
+    fn meet<F: Family>(&self, segment: &Segment<F::Address>, now: Tick, mark: u32) -> Met {
+        calls::meet::<F>(segment, now, mark)
     }
 
     #[inline(always)]
@@ -349,7 +344,16 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn search<F: Family>(&self, flow: &Flow<F::Address>) -> Option<FlowValue> {
-        calls::search::<F>(flow)
+        calls::search::<F>(flow, None)
+    }
+
+    #[inline(always)]
+    fn search_beside<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        except: FlowValue,
+    ) -> Option<FlowValue> {
+        calls::search::<F>(flow, Some(except))
     }
 
     #[inline(always)]

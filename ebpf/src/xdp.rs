@@ -13,7 +13,7 @@ use weir_abi::reason::{Outcome, Reason};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link};
 use weir_forward::family::Family;
 use weir_forward::hook::{Hook, Refused, Route, Turn};
-use weir_forward::parse::{Segment, Transport};
+use weir_forward::parse::{Portion, Segment, Transport};
 use weir_forward::part::{self, Part};
 use weir_forward::process::process;
 use weir_forward::tables::Tables;
@@ -22,6 +22,7 @@ use weir_forward::wrap::Outer;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::packet::{Header, Packet};
+use weir_wire::transport::{Tcp, Udp};
 
 use crate::calls;
 use crate::frame;
@@ -219,8 +220,7 @@ impl Hook for Frame {
 
     #[inline(always)]
     fn station<T: Tables>(&self, tables: &T) -> Option<Link> {
-        let slot = tables.interface_slot(self.ingress())?;
-        Some(Link(tables.interface(slot)?.link.load()))
+        Some(Link(tables.interface_at(self.ingress())?.link.load()))
     }
 
     #[inline(always)]
@@ -298,6 +298,36 @@ impl Hook for Frame {
         udp: bool,
     ) -> Result<(), Refused> {
         correct_in_place(self, offset, addresses.and(ports), udp)
+    }
+
+    #[inline(always)]
+    fn put_port(
+        &mut self,
+        offset: usize,
+        direction: Direction,
+        (old, new): (u16, u16),
+        addresses: Delta,
+        udp: bool,
+    ) -> Result<(), Refused> {
+        // The whole header, which parsing has seen, at once.
+        let delta = addresses.and(Delta::ZERO.replace16(old, new));
+        let is_request = direction == Direction::Request;
+        if udp {
+            let header = self.header_mut::<Udp>(offset).ok_or(Refused)?;
+            header.ports.set_translated(is_request, new);
+            header.correct_checksum(delta);
+        } else {
+            let header = self.header_mut::<Tcp>(offset).ok_or(Refused)?;
+            header.ports.set_translated(is_request, new);
+            header.correct_checksum(delta);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn portion<A>(&self, _segment: &Segment<A>) -> Portion {
+        // Fragments are TC's.
+        Portion::Whole
     }
 
     #[inline(always)]

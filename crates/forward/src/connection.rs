@@ -536,8 +536,12 @@ pub fn rival<F: Family, T: Tables>(
     direction: Direction,
 ) -> Option<FlowValue> {
     let record = tables.connection::<F>(slot)?;
-    let flow = record.flow(direction);
-    flow_table::search::<F, T>(tables, &flow, Some(FlowValue::new(slot, direction)))
+    let own = FlowValue::new(slot, direction);
+    // Each direction for itself: to choose between both word by word takes stack.
+    match direction {
+        Direction::Request => tables.search_beside::<F>(&record.flow(Direction::Request), own),
+        Direction::Reply => tables.search_beside::<F>(&record.flow(Direction::Reply), own),
+    }
 }
 
 /// Removes an entry of the flow that the connection in a slot has in one direction: its own, or

@@ -3,6 +3,7 @@
 use weir_abi::connection::{Company, Connection4, Connection6, Endpoints, HopCell, Local, Speech};
 pub use weir_abi::keys::Flow;
 use weir_abi::keys::{Direction, FAMILY_V4, FAMILY_V6, ServiceKey};
+use weir_abi::service::FORWARD_FULL_NAT;
 use weir_abi::settings::Settings;
 use weir_abi::shared::{Shared, Shared32, Shared64};
 
@@ -64,7 +65,13 @@ pub trait Record<A: Copy> {
     /// The flow of its packets in one direction, whatever the forwarding method.
     #[inline(always)]
     fn flow(&self, direction: Direction) -> Flow<A> {
-        Flow::of_any(&self.endpoints().load(), &self.local().load(), direction)
+        let endpoints = self.endpoints().load();
+        match direction {
+            Direction::Reply if endpoints.forwarding == FORWARD_FULL_NAT => {
+                Flow::of_any(&endpoints, &self.local().load(), direction)
+            }
+            Direction::Request | Direction::Reply => Flow::of(&endpoints, direction),
+        }
     }
 }
 

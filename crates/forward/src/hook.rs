@@ -9,9 +9,10 @@ use weir_abi::settings::Link;
 use weir_wire::checksum::Delta;
 use weir_wire::crc32c;
 use weir_wire::packet::Packet;
+use weir_wire::transport::{Ports, Tcp, Udp};
 
 use crate::family::Family;
-use crate::parse::{Segment, Transport};
+use crate::parse::{Portion, Segment, Transport};
 use crate::part::Part;
 use crate::tables::Tables;
 use crate::translate::End;
@@ -131,6 +132,30 @@ pub trait Hook: Packet {
         ports: Delta,
         udp: bool,
     ) -> Result<(), Refused>;
+
+    /// Puts a port into the header of TCP or UDP that begins at `offset`, and corrects its checksum for that
+    /// and for a change of addresses. Of the header, its ports and its checksum need be there.
+    #[inline(always)]
+    fn put_port(
+        &mut self,
+        offset: usize,
+        direction: Direction,
+        (old, new): (u16, u16),
+        addresses: Delta,
+        udp: bool,
+    ) -> Result<(), Refused> {
+        let header = self.header_mut::<Ports>(offset).ok_or(Refused)?;
+        header.set_translated(direction == Direction::Request, new);
+        let checksum = if udp { Udp::CHECKSUM } else { Tcp::CHECKSUM };
+        let ports = Delta::ZERO.replace16(old, new);
+        self.correct_checksum(offset + checksum, addresses, ports, udp)
+    }
+
+    /// Which part of a packet a segment is, as far as this program meets such.
+    #[inline(always)]
+    fn portion<A>(&self, segment: &Segment<A>) -> Portion {
+        segment.portion()
+    }
 
     /// Says that the addresses of a packet that is left to the kernel have changed by so much, and that its
     /// network header has no checksum which would make up for it: the kernel may have summed the whole.

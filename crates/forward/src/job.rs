@@ -59,6 +59,12 @@ impl<'a, F: Translate, H: Hook, T: Tables> Job<'a, F, H, T> {
         }
     }
 
+    /// Whether something is still to be done to the packet once it has been translated.
+    #[inline(always)]
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.to_wrap != NONE || self.has_local
+    }
+
     /// The packet's transport.
     #[inline(always)]
     pub(crate) fn transport(&self) -> Transport {
@@ -77,7 +83,7 @@ pub(crate) fn count<F: Translate, H: Hook, T: Tables>(
     let length = job
         .hook
         .network_length(segment.length as usize, segment.network as usize);
-    let (packets, length) = reassembled::<F>(segment, length);
+    let (packets, length) = reassembled::<F>(segment, job.hook.portion(segment), length);
     job.tables.count(
         found.destination,
         |counters: &mut Counters| match direction {
@@ -96,9 +102,13 @@ pub(crate) fn count<F: Translate, H: Hook, T: Tables>(
 /// What a fragment adds to the packet that IPVS counts, which is the reassembled one: the later ones
 /// their payload.
 #[inline(always)]
-fn reassembled<F: Family>(segment: &Segment<F::Address>, length: u64) -> (u64, u64) {
+fn reassembled<F: Family>(
+    segment: &Segment<F::Address>,
+    portion: Portion,
+    length: u64,
+) -> (u64, u64) {
     let is_v6 = F::NUMBER == FAMILY_V6;
-    match segment.portion() {
+    match portion {
         Portion::Whole => (1, length),
         Portion::First | Portion::Headless if is_v6 => (1, length - FragmentHeader::LENGTH as u64),
         Portion::First | Portion::Headless => (1, length),
@@ -114,7 +124,7 @@ pub(crate) fn advance<F: Translate, H: Hook, T: Tables>(
     direction: Direction,
 ) {
     // The first fragment has done it for the packet.
-    if job.segment.portion() == Portion::Later {
+    if job.hook.portion(&job.segment) == Portion::Later {
         return;
     }
     connection::advance::<F, T>(

@@ -16,7 +16,7 @@ use crate::full_nat::{claim, translate_other_end, turn_to_client};
 use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, answer, problem_of};
 use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
-use crate::meet::Met;
+use crate::meet::{Met, begins};
 use crate::observe;
 use crate::parse::{Parsed, Portion, Segment, Transport, parse};
 use crate::part::Part;
@@ -35,6 +35,10 @@ pub fn at_length4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         }
         (Some(_) | None, _other) => Reason::NotOurs,
     };
+    // Said first, and so that what follows from it is known when this is compiled.
+    if reason == Reason::Request {
+        return hook.conclude(Reason::Request);
+    }
     if reason == Reason::Application {
         return hook.go_on(tables, Part::Application4);
     }
@@ -57,6 +61,10 @@ pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         }
         None => Reason::NotOurs,
     };
+    // Said first, and so that what follows from it is known when this is compiled.
+    if reason == Reason::Request {
+        return hook.conclude(Reason::Request);
+    }
     if reason == Reason::Application {
         return hook.go_on(tables, Part::Application6);
     }
@@ -69,11 +77,13 @@ pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
 /// Whether a packet that nobody wants may be the reply to a check.
 #[inline(always)]
 fn may_be_check<H: Hook, T: Tables>(tables: &T, reason: Reason) -> bool {
-    let are_checks = match tables.settings() {
+    if !H::CHECKS || reason != Reason::NotOurs {
+        return false;
+    }
+    match tables.settings() {
         Some(settings) => settings.uses(USE_CHECKS),
         None => false,
-    };
-    H::CHECKS && reason == Reason::NotOurs && are_checks
+    }
 }
 
 /// Reads a packet of IPv6: a function of its own, so that what it needs of the stack is free again.
@@ -116,10 +126,14 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
     let reason = match belongs {
         Ok(Belongs::First(begun)) => {
             let reason = request(job, begun.slot, true);
+            // Nearly always that is all.
+            if reason == Reason::Request && !job.is_unfinished() && !begun.is_only {
+                return Reason::Request;
+            }
             let reason = wrapped(job, reason);
             let reason = with_local(job, reason, begun.slot, Direction::Request);
             // Its later fragments are to find it.
-            if begun.is_only && job.segment.portion() == Portion::Whole {
+            if begun.is_only && job.hook.portion(&job.segment) == Portion::Whole {
                 end_at_once::<F, T>(job.tables, begun.slot);
             }
             reason
@@ -172,7 +186,7 @@ fn is_left<F: Translate, H: Hook, T: Tables>(
         return false;
     };
     handover.entry.store(FlowValue::new(slot, direction).0);
-    job.segment.portion() == Portion::Whole
+    job.hook.portion(&job.segment) == Portion::Whole
         && connection::speaks_of_addresses(&record.endpoints().load())
 }
 
@@ -193,7 +207,11 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
     flow: Lookup,
 ) -> Result<Belongs, Reason> {
     let mark = mark_of(job);
-    let met = job.tables.meet::<F>(&job.segment, flow, job.now, mark);
+    let met = match flow {
+        // There is nothing to search, nor a function to call for it.
+        Lookup::Unknown => begins::<F, T>(job.tables, job.settings, &job.segment, mark),
+        Lookup::Perhaps => job.tables.meet::<F>(&job.segment, job.now, mark),
+    };
     let is_unknown = match met {
         Met::Connection(_) => false,
         Met::Service(_) | Met::Nothing(_) => true,
@@ -209,10 +227,14 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
         Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
         Met::Service(service) => {
             let begun = job.tables.begin::<F>(&job.segment, service, job.now)?;
-            if job.settings.uses(USE_FULL_NAT) {
+            let uses = job.settings.uses.load();
+            if uses & (USE_FULL_NAT | USE_OBSERVATION) == 0 {
+                return Ok(Belongs::First(begun));
+            }
+            if uses & USE_FULL_NAT != 0 {
                 claim::<F, T>(job.tables, begun.slot)?;
             }
-            if job.settings.uses(USE_OBSERVATION) {
+            if uses & USE_OBSERVATION != 0 {
                 let is_tcp = job.segment.flow.protocol as u8 == TCP;
                 observe::begun::<F, T>(job.tables, begun.slot, is_tcp && job.segment.is_new());
             }
@@ -300,7 +322,7 @@ fn end_at_once<F: Family, T: Tables>(tables: &T, slot: u32) {
 #[inline(always)]
 pub(crate) fn is_for_another<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -> bool {
     match (job.hook.station(job.tables), job.hook.header::<Ethernet>(0)) {
-        (Some(station), Some(link)) => link.destination != station.mac(),
+        (Some(station), Some(link)) => !link.is_for(station.0),
         (None, Some(_) | None) | (Some(_), None) => false,
     }
 }

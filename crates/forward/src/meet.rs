@@ -12,7 +12,6 @@ use weir_wire::transport::TCP;
 use crate::connection::{self, FTP, Found};
 use crate::family::{Family, Record, service_of};
 use crate::parse::{Segment, Transport};
-use crate::process::Lookup;
 use crate::state;
 use crate::tables::Tables;
 
@@ -32,15 +31,13 @@ pub enum Met {
 pub fn meet<F: Family, T: Tables>(
     tables: &T,
     segment: &Segment<F::Address>,
-    flow: Lookup,
     now: Tick,
     mark: u32,
 ) -> Met {
     let Some(settings) = tables.settings() else {
         return Met::Nothing(Reason::NotOurs);
     };
-    if flow == Lookup::Perhaps
-        && let Some(value) = tables.search::<F>(&segment.flow)
+    if let Some(value) = tables.search::<F>(&segment.flow)
         && let Some(found) = connection::get::<F, T>(tables, value.slot())
     {
         match keep::<F, T>(tables, settings, segment, &found, value.direction(), now) {
@@ -56,6 +53,17 @@ pub fn meet<F: Family, T: Tables>(
             }
         }
     }
+    begins::<F, T>(tables, settings, segment, mark)
+}
+
+/// The service of a packet that no connection has, if it may begin one.
+#[inline(always)]
+pub fn begins<F: Family, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<F::Address>,
+    mark: u32,
+) -> Met {
     let Some(service) = service_for::<F, T>(tables, settings, &segment.flow, mark) else {
         return Met::Nothing(Reason::NotOurs);
     };

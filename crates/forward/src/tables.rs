@@ -25,7 +25,6 @@ use crate::flow_table::{self, Put};
 use crate::meet::{self, Met};
 use crate::parse::Segment;
 use crate::persist::Template;
-use crate::process::Lookup;
 use crate::{begin, evict, mark, observe, persist, schedule, waiting};
 
 /// A loop's body: the verifier wants loops of unknown length to be calls of `bpf_loop`.
@@ -77,6 +76,15 @@ pub trait Tables {
     fn interface_slot(&self, index: u32) -> Option<u32>;
     /// The interface in a slot.
     fn interface(&self, slot: u32) -> Option<&InterfaceRecord>;
+    /// The interface with an index.
+    #[inline(always)]
+    fn interface_at(&self, index: u32) -> Option<&InterfaceRecord> {
+        // Nearly every index is a slot number, and its own slot where that was free.
+        match self.interface(index) {
+            Some(record) if record.index.load() == index => Some(record),
+            Some(_) | None => self.interface(self.interface_slot(index)?),
+        }
+    }
 
     /// A bucket of the family's flow table.
     fn flow_bucket<F: Family>(&self, bucket: u32) -> Option<&FlowBucket>;
@@ -108,17 +116,11 @@ pub trait Tables {
     ///
     /// This and the next ones take plain numbers and return one: in the kernel they are global
     /// functions, which the verifier checks once and not for every way that leads to them.
-    fn meet<F: Family>(
-        &self,
-        segment: &Segment<F::Address>,
-        flow: Lookup,
-        now: Tick,
-        mark: u32,
-    ) -> Met
+    fn meet<F: Family>(&self, segment: &Segment<F::Address>, now: Tick, mark: u32) -> Met
     where
         Self: Sized,
     {
-        meet::meet::<F, Self>(self, segment, flow, now, mark)
+        meet::meet::<F, Self>(self, segment, now, mark)
     }
 
     /// [`mark::mark`], as a function of its own.
@@ -252,6 +254,18 @@ pub trait Tables {
         Self: Sized,
     {
         flow_table::search::<F, Self>(self, flow, None)
+    }
+
+    /// The same, another entry than that.
+    fn search_beside<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        except: FlowValue,
+    ) -> Option<FlowValue>
+    where
+        Self: Sized,
+    {
+        flow_table::search::<F, Self>(self, flow, Some(except))
     }
 
     /// [`evict::evict`], as a function of its own.

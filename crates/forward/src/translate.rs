@@ -8,7 +8,6 @@ use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::Ipv6;
 use weir_wire::packet::Packet;
 use weir_wire::sctp::Sctp;
-use weir_wire::transport::{Ports, Tcp, Udp};
 
 use crate::family::{Family, V4, V6};
 use crate::hook::{Hook, Refused};
@@ -99,7 +98,6 @@ pub fn translate<F: Translate, H: Hook>(
     };
     let new_port = end.port;
     let addresses = Delta::from_folded(delta);
-    let ports = Delta::ZERO.replace16(old_port, new_port);
     F::rewrite(
         hook,
         segment.network as usize,
@@ -110,26 +108,20 @@ pub fn translate<F: Translate, H: Hook>(
     )
     .ok_or(Refused)?;
     // The transport's header, whose checksum is that of the whole packet, is in the first fragment.
-    if segment.portion() == Portion::Later {
+    if hook.portion(segment) == Portion::Later {
         return Ok(());
     }
-    let (checksum, udp) = match transport {
-        Transport::Tcp(_) => (Tcp::CHECKSUM, false),
-        Transport::Udp => (Udp::CHECKSUM, true),
+    let udp = match transport {
+        Transport::Tcp(_) => false,
+        Transport::Udp => true,
         Transport::Sctp(_) => {
             return translate_sctp(hook, segment, direction, new_port);
         }
         // No ports, and a checksum that nobody on the way can compute.
         Transport::Secured => return Ok(()),
     };
-    let header = hook
-        .header_mut::<Ports>(segment.payload as usize)
-        .ok_or(Refused)?;
-    match direction {
-        Direction::Request => header.set_destination(new_port),
-        Direction::Reply => header.set_source(new_port),
-    }
-    hook.correct_checksum(segment.payload as usize + checksum, addresses, ports, udp)
+    let payload = segment.payload as usize;
+    hook.put_port(payload, direction, (old_port, new_port), addresses, udp)
 }
 
 /// Puts a port there in SCTP, whose checksum does not cover the addresses. Where the port is kept nothing

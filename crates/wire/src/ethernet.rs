@@ -112,6 +112,24 @@ impl Ethernet {
         }
     }
 
+    /// Whether it is for the station whose address lies in the lower 48 bits of a little-endian word,
+    /// whatever is beside it.
+    #[inline(always)]
+    pub fn is_for(&self, station: u64) -> bool {
+        #[cfg(target_arch = "bpf")]
+        // SAFETY: the address lies within `self`. As in `set_addresses`.
+        unsafe {
+            let at = core::ptr::from_ref(self).cast::<u8>();
+            at.cast::<u32>().read() == station as u32
+                && at.add(4).cast::<u16>().read() == (station >> 32) as u16
+        }
+        #[cfg(not(target_arch = "bpf"))]
+        {
+            let [a, b, c, d, e, f, _, _] = station.to_le_bytes();
+            self.destination == [a, b, c, d, e, f]
+        }
+    }
+
     /// Whether it is for a group of stations (broadcast included).
     #[inline(always)]
     pub const fn is_group(&self) -> bool {

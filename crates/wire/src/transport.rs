@@ -102,6 +102,16 @@ impl Udp {
     pub fn checksum(&self) -> u16 {
         self.checksum.raw()
     }
+
+    /// Corrects the checksum. None stays none (RFC 768), one that becomes zero is sent as ones.
+    #[inline(always)]
+    pub fn correct_checksum(&mut self, delta: Delta) {
+        let old = self.checksum.raw();
+        if old != 0 {
+            let new = delta.apply(old);
+            self.checksum.set_raw(if new == 0 { 0xffff } else { new });
+        }
+    }
 }
 
 impl Ports {
@@ -121,6 +131,16 @@ impl Ports {
     #[inline(always)]
     pub fn bits(&self) -> u32 {
         self.source.raw().to_le() as u32 | (self.destination.raw().to_le() as u32) << 16
+    }
+
+    /// Puts a port there: the destination's, or the source's.
+    #[inline(always)]
+    pub fn set_translated(&mut self, is_destination: bool, port: u16) {
+        if is_destination {
+            self.set_destination(port);
+        } else {
+            self.set_source(port);
+        }
     }
 
     /// Puts a source port there.
@@ -173,6 +193,12 @@ impl Tcp {
     pub const LENGTH: usize = size_of::<Self>();
     /// Where its checksum lies.
     pub const CHECKSUM: usize = 16;
+
+    /// Corrects the checksum.
+    #[inline(always)]
+    pub fn correct_checksum(&mut self, delta: Delta) {
+        self.checksum.set_raw(delta.apply(self.checksum.raw()));
+    }
 
     /// The sequence number.
     #[inline(always)]
