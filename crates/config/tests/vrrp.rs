@@ -105,6 +105,94 @@ members = ["outside", "inside"]
     );
 }
 
+/// What is not said is as the RFCs have it; what is said and they do not have is an error.
+#[test]
+fn strict_instances_do_what_the_rfcs_have() {
+    let vrrp = read(
+        r#"
+[vrrp]
+strict = true
+[[vrrp.instance]]
+name      = "strict"
+interface = "eth0"
+router_id = 51
+addresses = ["192.0.2.10"]
+[[vrrp.instance]]
+name      = "owner"
+interface = "eth0"
+router_id = 52
+version   = 2
+priority  = 255
+addresses = ["192.0.2.11"]
+[[vrrp.instance]]
+name      = "not"
+interface = "eth0"
+router_id = 53
+addresses = ["192.0.2.12"]
+strict    = false
+"#,
+    );
+    let [strict, owner, not] = &vrrp.instances[..] else {
+        panic!("{vrrp:?}");
+    };
+    assert!(strict.strict && owner.strict && !not.strict);
+    assert_eq!(strict.violations(), []);
+    assert_eq!(owner.violations(), []);
+    assert_eq!(strict.acceptance, Acceptance::Refuse);
+    assert_eq!(strict.announcements.lower_repeat, 0);
+    assert!(strict.lower_priority_silent);
+    assert_eq!(owner.acceptance, Acceptance::Accept);
+    assert_eq!(owner.wish, StateWish::Active);
+    assert!(owner.owner_ignores_others);
+    assert!(!not.lower_priority_silent);
+    refused(
+        r#"
+[[vrrp.instance]]
+name      = "a"
+interface = "eth0"
+router_id = 51
+version   = 2
+state     = "active"
+missed    = 2
+accept    = true
+preempt_delay  = "1s"
+authentication = { password = "secret" }
+peers     = ["192.0.2.2"]
+announce  = { lower_repeat = 1 }
+virtual_mac = { link_address = "02:00:00:00:00:01", transmit_by_base = true }
+lower_priority_silent = false
+higher_priority_answered = true
+strict    = true
+
+[[vrrp.instance]]
+name      = "b"
+interface = "eth0"
+router_id = 52
+priority  = 255
+addresses = ["2001:db8::10"]
+owner_ignores_others = false
+authentication = { keys = [{ id = 1, secret = "0123456789abcdef0123456789abcdef" }], mode = "permissive" }
+strict    = true
+"#,
+        &[
+            "has no addresses",
+            "has peers",
+            "begins as Active if and only if",
+            "preempts at once",
+            "waits for three",
+            "accepts nothing",
+            "has the link address of its number",
+            "speaks from its virtual link",
+            "does not announce again",
+            "does not answer a lower",
+            "does not answer a higher",
+            "has no authentication",
+            "does not listen to others",
+            "enforces its HMAC",
+        ],
+    );
+}
+
 #[test]
 fn everything_that_is_wrong_is_said() {
     refused(
@@ -467,7 +555,7 @@ impl Dice {
             (_, 1) => Preemption::After(self.time()),
             (_, _) => Preemption::default(),
         };
-        Instance {
+        let mut instance = Instance {
             name: format!("instance \"{at}\""),
             interface: self.interface(),
             kind: match self.is() {
@@ -516,6 +604,7 @@ impl Dice {
             any_addresses: self.is(),
             lower_priority_silent: self.is(),
             higher_priority_answered: self.is(),
+            owner_ignores_others: self.is(),
             checksum_as_version_2: self.is(),
             unicast_checksum: [
                 UnicastChecksum::AsHeard,
@@ -523,12 +612,21 @@ impl Dice {
                 UnicastChecksum::Old,
             ][self.roll(3) as usize],
             strict: self.is(),
+        };
+        for violation in instance.violations() {
+            let cannot = matches!(violation, Violation::NoAddresses | Violation::Unicast);
+            instance.strict &= !cannot;
         }
+        if instance.strict {
+            for violation in instance.violations() {
+                instance.give_up(violation);
+            }
+        }
+        instance
     }
 
     fn vrrp(&mut self) -> Vrrp {
         let mut vrrp = Vrrp {
-            strict: self.is(),
             startup_delay: self.time(),
             announcement_interval: self.time(),
             realtime_priority: self.roll(100) as u8,
@@ -545,7 +643,7 @@ impl Dice {
                     port: dice.maybe(|_| 8848),
                     ttl: dice.maybe(|_| 3),
                 },
-                instance: dice.maybe(|_| "some".to_owned()),
+                instance: None,
                 beside: dice.maybe(|dice| SyncRole::ALL[dice.roll(2) as usize]),
             }),
             ..Vrrp::default()
@@ -593,6 +691,9 @@ impl Dice {
         });
         let count = self.roll(4) as u8;
         vrrp.instances = (0..count).map(|at| self.instance(at, &vrrp)).collect();
+        if let (Some(sync), Some(first)) = (&mut vrrp.sync_daemon, vrrp.instances.first()) {
+            sync.instance = self.maybe(|_| first.name.clone());
+        }
         if count > 1 && self.is() {
             vrrp.groups = vec![SyncGroup {
                 name: "group".to_owned(),

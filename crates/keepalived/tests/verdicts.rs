@@ -20,6 +20,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "2.2.7 reads no byte ff, 2.4 does",
     ),
     (
+        "vi-strict-peers",
+        "2.2.7 asks before it knows of the peers, 2.4 refuses them",
+    ),
+    (
         "script-defined-later",
         "keepalived wants a script before who tracks it; Weir reads the whole file first",
     ),

@@ -5,9 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use config::model::vrrp::{
-    AddressFlags, NextHop, RouteKind, VirtualAddress, VirtualRoute, VirtualRule,
-};
+use config::model::vrrp::{NextHop, RouteKind, VirtualAddress, VirtualRoute, VirtualRule};
 use config::model::{Family, InterfaceName};
 use weir_config as config;
 use weir_router::links::{Watch, index_of};
@@ -59,19 +57,7 @@ fn wire() {
 }
 
 fn address(text: &str, prefix: u8) -> VirtualAddress {
-    VirtualAddress {
-        address: text.parse().unwrap(),
-        prefix,
-        interface: None,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        peer: None,
-        preferred: None,
-        flags: AddressFlags::default(),
-        untracked: false,
-        on_vmac: false,
-    }
+    VirtualAddress::new(text.parse().unwrap(), prefix)
 }
 
 fn name(text: &str) -> InterfaceName {

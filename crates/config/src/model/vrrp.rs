@@ -4,6 +4,7 @@
 
 mod address;
 mod instance;
+mod strict;
 mod track;
 
 pub use address::{AddressFlags, NextHop, RouteKind, VirtualAddress, VirtualRoute, VirtualRule};
@@ -12,6 +13,7 @@ pub use instance::{
     Peer, Peers, Preemption, Priority, ReplayProtection, StateWish, SyncGroup, UnicastChecksum,
     Version, VirtualRouterId,
 };
+pub use strict::Violation;
 pub use track::{
     BfdInstance, TrackedBfd, TrackedFile, TrackedInterface, TrackedProcess, TrackedScript,
     Tracking, VrrpFile, VrrpProcess, VrrpScript, Weighting,
@@ -48,8 +50,6 @@ pub struct Vrrp {
     pub announcement_interval: core::time::Duration,
     /// The real-time priority of the thread that keeps it (`vrrp_rt_priority`); 0 is none.
     pub realtime_priority: u8,
-    /// Whether violations of the RFC are refused (`vrrp_strict`).
-    pub strict: bool,
 }
 
 /// A sync daemon that has the role of an instance.

@@ -78,10 +78,7 @@ const INSTANCE_ITSELF: &[Keyword] = &[
     ),
     takes("lower_prio_no_advert", "[on|off]"),
     takes("higher_prio_send_advert", "[on|off]"),
-    needless(
-        "owner_ignore_adverts",
-        "the owner of an address hears advertisements as RFC 9568 says",
-    ),
+    takes("owner_ignore_adverts", "[on|off]"),
     takes("v3_checksum_as_v2", "[on|off]"),
     needless("kernel_rx_buf_size", "the kernel's sizes of buffers do"),
     old("linkbeat_use_polling", "", "linkbeat_interfaces"),

@@ -31,6 +31,7 @@ pub(super) struct Globals {
     pub(super) checksum_as_version_2: bool,
     pub(super) check_unicast_source: bool,
     pub(super) any_addresses: bool,
+    pub(super) owner_ignores_others: bool,
     pub(super) strict: bool,
     pub(super) groups: (Option<IpAddr>, Option<IpAddr>),
     pub(super) realtime_priority: u8,
@@ -63,6 +64,7 @@ impl Default for Globals {
             checksum_as_version_2: false,
             check_unicast_source: false,
             any_addresses: false,
+            owner_ignores_others: false,
             strict: false,
             groups: (None, None),
             realtime_priority: 0,
@@ -183,7 +185,10 @@ impl Globals {
             "v3_checksum_as_v2" => set(&mut self.checksum_as_version_2, troubles.switch(node)),
             "vrrp_check_unicast_src" => self.check_unicast_source = true,
             "vrrp_skip_check_adv_addr" => self.any_addresses = true,
-            "vrrp_strict" => self.strict = true,
+            "vrrp_strict" => set(&mut self.strict, troubles.switch(node)),
+            "vrrp_owner_ignore_adverts" => {
+                set(&mut self.owner_ignores_others, troubles.switch(node));
+            }
             "vrrp_startup_delay" => {
                 let delay = troubles.seconds(node, 6, Duration::ZERO..=LONG);
                 set(&mut self.startup_delay, delay);

@@ -14,7 +14,7 @@ use super::authentication::{Proof, proof};
 use super::global::{self, Globals, set};
 use super::track::{Trackable, tracking};
 use super::values::Troubles;
-use super::{address, route};
+use super::{address, route, strict};
 use crate::grammar::Node;
 use crate::language::place::{Place, Trouble};
 
@@ -31,9 +31,9 @@ struct Said {
     router_id: Option<VirtualRouterId>,
     version: Option<Version>,
     v6: Option<bool>,
-    priority: Priority,
+    priority: Option<Priority>,
     interval: Option<(Duration, Place)>,
-    wish: StateWish,
+    wish: Option<StateWish>,
     preempt: bool,
     delay: Duration,
     source: Option<IpAddr>,
@@ -66,6 +66,7 @@ pub(super) fn instance(
         ..Notify::default()
     };
     let mut strict = globals.strict;
+    let mut owner_ignores = globals.owner_ignores_others;
     let mut higher = globals.higher_priority_answered;
     let mut checksum = globals.checksum_as_version_2;
     let mut any_addresses = globals.any_addresses;
@@ -76,6 +77,7 @@ pub(super) fn instance(
         take_notify(&mut notify, inner, troubles);
         match inner.name() {
             "strict_mode" => set(&mut strict, troubles.switch(inner)),
+            "owner_ignore_adverts" => set(&mut owner_ignores, troubles.switch(inner)),
             "higher_prio_send_advert" => set(&mut higher, troubles.switch(inner)),
             "v3_checksum_as_v2" => set(&mut checksum, troubles.switch(inner)),
             "skip_check_adv_addr" => set(&mut any_addresses, troubles.switch(inner)),
@@ -136,7 +138,7 @@ pub(super) fn instance(
             "expected `virtual_router_id 1-255` in it",
         );
     }
-    if addresses.is_empty() && !has("no_virtual_ipaddress") {
+    if addresses.is_empty() && !has("no_virtual_ipaddress") && !strict {
         let message = format!("vrrp_instance `{name}` has no addresses");
         let expected = "expected `virtual_ipaddress { ... }` in it";
         match version {
@@ -146,49 +148,47 @@ pub(super) fn instance(
     }
     let router_id = said.router_id;
     let sync_interface = said.sync_interface.clone();
-    let owner = said.priority.is_owner();
+    let owner = said.priority().is_owner();
     let acceptance = said.acceptance.unwrap_or(match strict && !owner {
         true => Acceptance::Refuse,
         false => Acceptance::Accept,
     });
-    Some((
-        Instance {
-            name,
-            kind: said.kind(router_id?, globals, node, troubles),
-            interface: interface?,
-            router_id: router_id?,
-            version,
-            v6,
-            priority: said.priority,
-            interval,
-            missed,
-            wish: said.wish,
-            preemption,
-            source: said.source,
-            track_source: has("track_src_ip"),
-            peers: said.peers(globals, v6, node, troubles),
-            authentication,
-            acceptance,
-            addresses,
-            excluded_addresses: excluded,
-            routes,
-            rules,
-            tracking: tracking(node, known, troubles),
-            announcements: said.announcements(),
-            promote_secondaries: has("promote_secondaries"),
-            notify,
-            any_addresses,
-            unicast_checksum: unicast_checksum(node, troubles),
-            lower_priority_silent: said
-                .lower_priority_silent
-                .or(globals.lower_priority_silent)
-                .unwrap_or(strict),
-            higher_priority_answered: higher,
-            checksum_as_version_2: checksum,
-            strict,
-        },
-        sync_interface,
-    ))
+    let mut instance = Instance {
+        kind: said.kind(router_id?, globals, node, troubles),
+        version,
+        v6,
+        priority: said.priority(),
+        interval,
+        missed,
+        wish: said.wish(),
+        preemption,
+        source: said.source,
+        track_source: has("track_src_ip"),
+        peers: said.peers(globals, v6, node, troubles),
+        authentication,
+        acceptance,
+        addresses,
+        excluded_addresses: excluded,
+        routes,
+        rules,
+        tracking: tracking(node, known, troubles),
+        announcements: said.announcements(),
+        promote_secondaries: has("promote_secondaries"),
+        notify,
+        any_addresses,
+        unicast_checksum: unicast_checksum(node, troubles),
+        lower_priority_silent: said
+            .lower_priority_silent
+            .or(globals.lower_priority_silent)
+            .unwrap_or(strict),
+        higher_priority_answered: higher,
+        owner_ignores_others: owner_ignores,
+        checksum_as_version_2: checksum,
+        strict,
+        ..Instance::new(&name, interface?, router_id?)
+    };
+    strict::enforce(node, &mut instance, troubles);
+    Some((instance, sync_interface))
 }
 
 impl Said {
@@ -198,9 +198,9 @@ impl Said {
             router_id: None,
             version: None,
             v6: None,
-            priority: Priority::default(),
+            priority: None,
             interval: None,
-            wish: StateWish::Backup,
+            wish: None,
             preempt: true,
             delay: Duration::ZERO,
             source: None,
@@ -220,6 +220,23 @@ impl Said {
         }
     }
 
+    /// Unless it is said, who begins as Active owns the addresses, as with keepalived.
+    fn priority(&self) -> Priority {
+        let of_wish = match self.wish {
+            Some(StateWish::Active) => Priority::OWNER,
+            Some(StateWish::Backup) | None => Priority::default(),
+        };
+        self.priority.unwrap_or(of_wish)
+    }
+
+    /// Unless it is said, who owns the addresses begins as Active.
+    fn wish(&self) -> StateWish {
+        self.wish.unwrap_or(match self.priority().is_owner() {
+            true => StateWish::Active,
+            false => StateWish::Backup,
+        })
+    }
+
     fn take(&mut self, node: &Node, troubles: &mut Troubles) {
         let small = |number: Option<u32>| number.and_then(|number| u8::try_from(number).ok());
         match node.name() {
@@ -230,7 +247,8 @@ impl Said {
             }
             "priority" => {
                 let number = small(troubles.number(node, 1..=255));
-                set(&mut self.priority, number.and_then(Priority::new));
+                let priority = number.and_then(Priority::new).unwrap_or_default();
+                self.priority = Some(priority);
             }
             "advert_int" => {
                 let range = Duration::from_millis(10)..=Duration::from_secs(255);
@@ -243,7 +261,7 @@ impl Said {
             }
             "state" => {
                 let known = [("MASTER", StateWish::Active), ("BACKUP", StateWish::Backup)];
-                set(&mut self.wish, troubles.one_of(node, &known));
+                self.wish = troubles.one_of(node, &known).or(self.wish);
             }
             "native_ipv6" => self.v6 = Some(true),
             "preempt" => self.preempt = true,
@@ -445,7 +463,7 @@ impl Said {
     }
 
     fn preemption(&self, node: &Node, troubles: &mut Troubles) -> Preemption {
-        let active = self.wish == StateWish::Active;
+        let active = self.wish() == StateWish::Active;
         for (name, said) in [
             ("nopreempt", !self.preempt),
             ("preempt_delay", !self.delay.is_zero()),

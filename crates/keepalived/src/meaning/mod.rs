@@ -11,6 +11,7 @@ mod instance;
 mod route;
 mod server;
 mod service;
+mod strict;
 mod track;
 mod values;
 
@@ -174,7 +175,6 @@ fn vrrp(nodes: &[Node], globals: &Globals, troubles: &mut Troubles) -> Vrrp {
         announcement_interval,
         realtime_priority: globals.realtime_priority,
         startup_delay: globals.startup_delay,
-        strict: globals.strict,
     }
 }
 

@@ -36,6 +36,9 @@ impl Instance {
             State::Initialize | State::Fault => return Heard::Nothing,
             State::Backup | State::Active => {}
         }
+        if self.wanted.owner_ignores_others && self.is_owner() && self.priority == u8::MAX {
+            return Heard::Nothing;
+        }
         let Some(advertisement) = self.check(found, context) else {
             return Heard::Nothing;
         };

@@ -2,17 +2,13 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use config::model::InterfaceName;
 use config::model::Notifications;
-use config::model::vrrp::{
-    AddressFlags, Announcements, BfdInstance, Instance, Priority, StateWish, Version,
-    VirtualAddress, VirtualRouterId, Vrrp as Wanted,
-};
+use config::model::vrrp::{BfdInstance, Instance, VirtualAddress, VirtualRouterId, Vrrp as Wanted};
 use vrrp::State;
 use weir::daemon::bfd::Bfd;
 use weir::daemon::vrrp::Vrrp;
@@ -63,50 +59,16 @@ pub fn virtual_address(v6: bool) -> IpAddr {
 
 /// An instance with keepalived's defaults.
 pub fn instance(v6: bool) -> Instance {
-    let address = VirtualAddress {
-        address: virtual_address(v6),
-        prefix: if v6 { 64 } else { 24 },
-        interface: None,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        peer: None,
-        preferred: None,
-        flags: AddressFlags::default(),
-        untracked: false,
-        on_vmac: false,
-    };
+    let prefix = if v6 { 64 } else { 24 };
     Instance {
-        name: "VI_1".to_owned(),
-        interface: InterfaceName::new("eth0").expect("a name"),
-        kind: config::model::vrrp::InterfaceKind::Plain,
-        router_id: VirtualRouterId::new(51).expect("not 0"),
-        version: Version::V3,
         v6,
-        priority: Priority::default(),
         interval: Duration::from_millis(100),
-        missed: NonZeroU8::new(3).expect("not 0"),
-        wish: StateWish::Backup,
-        preemption: config::model::vrrp::Preemption::default(),
-        source: None,
-        track_source: false,
-        peers: config::model::vrrp::Peers::default(),
-        authentication: config::model::vrrp::Authentication::None,
-        acceptance: config::model::vrrp::Acceptance::Accept,
-        addresses: vec![address],
-        excluded_addresses: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
-        tracking: config::model::vrrp::Tracking::default(),
-        announcements: Announcements::default(),
-        promote_secondaries: false,
-        notify: config::model::vrrp::Notify::default(),
-        any_addresses: false,
-        lower_priority_silent: false,
-        higher_priority_answered: false,
-        checksum_as_version_2: false,
-        unicast_checksum: config::model::vrrp::UnicastChecksum::default(),
-        strict: false,
+        addresses: vec![VirtualAddress::new(virtual_address(v6), prefix)],
+        ..Instance::new(
+            "VI_1",
+            InterfaceName::new("eth0").expect("a name"),
+            VirtualRouterId::new(51).expect("not 0"),
+        )
     }
 }
 

@@ -12,7 +12,8 @@ use super::address::{addresses, routes, rules};
 use super::authentication::authentication;
 use super::checks::Known;
 use super::{
-    ADDRESS, LONGEST, address, entries, interface, or_problem, require, sections, track, truth,
+    ADDRESS, LONGEST, address, entries, interface, or_problem, require, sections, strict, track,
+    truth,
 };
 use crate::model::vrrp::{
     Acceptance, Announcements, Authentication, Instance, InterfaceKind, Notify, Peer, Peers,
@@ -53,6 +54,7 @@ const INSTANCE: Keys = Keys {
         "any_addresses",
         "lower_priority_silent",
         "higher_priority_answered",
+        "owner_ignores_others",
         "checksum_as_version_2",
         "unicast_checksum",
         "strict",
@@ -95,9 +97,6 @@ const PEERS: &str = "expected a list of addresses, like [\"192.0.2.2\"]";
 const STATES: [&str; 2] = ["active", "backup"];
 const CHECKSUMS: [&str; 3] = ["as-heard", "right", "old"];
 const MAC: &str = "expected six bytes, like \"00:00:5e:00:01:33\"";
-/// From one advertisement to the next.
-pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
-pub(crate) const MISSED: NonZeroU8 = NonZeroU8::MIN.saturating_add(2);
 
 impl UnicastChecksum {
     /// The name in `weir.toml`.
@@ -120,14 +119,20 @@ pub(super) fn instances(
     known: &mut Known,
     problems: &mut Problems,
 ) -> Vec<Instance> {
+    let strict = truth(vrrp, "strict", problems);
     let mut instances = Vec::new();
     for section in sections(vrrp, "instance", "[[vrrp.instance]]", &INSTANCE, problems) {
-        instances.extend(instance(&section, known, problems));
+        instances.extend(instance(&section, strict, known, problems));
     }
     instances
 }
 
-fn instance(section: &Section<'_>, known: &mut Known, problems: &mut Problems) -> Option<Instance> {
+fn instance(
+    section: &Section<'_>,
+    strict: bool,
+    known: &mut Known,
+    problems: &mut Problems,
+) -> Option<Instance> {
     let required = [
         ("name", "expected `name = \"...\"`"),
         ("interface", "expected `interface = \"eth0\"`"),
@@ -168,11 +173,10 @@ fn instance(section: &Section<'_>, known: &mut Known, problems: &mut Problems) -
     let announcements = announcements(section, problems);
     let notify = notify(section, problems);
     let flag = |key, problems: &mut Problems| truth(section, key, problems);
-    let instance = Instance {
-        name: String::new(),
-        interface: interface(section, "interface", problems)?,
+    let interface = interface(section, "interface", problems)?;
+    let router_id = VirtualRouterId::new(section.number("router_id", 1..=255, problems)? as u8)?;
+    let mut instance = Instance {
         kind,
-        router_id: VirtualRouterId::new(section.number("router_id", 1..=255, problems)? as u8)?,
         version,
         v6,
         priority: priority
@@ -181,7 +185,7 @@ fn instance(section: &Section<'_>, known: &mut Known, problems: &mut Problems) -
         interval,
         missed: missed
             .and_then(|times| NonZeroU8::new(times as u8))
-            .unwrap_or(MISSED),
+            .unwrap_or(Instance::MISSED),
         wish,
         preemption,
         source,
@@ -204,10 +208,14 @@ fn instance(section: &Section<'_>, known: &mut Known, problems: &mut Problems) -
         any_addresses: flag("any_addresses", problems),
         lower_priority_silent: flag("lower_priority_silent", problems),
         higher_priority_answered: flag("higher_priority_answered", problems),
+        owner_ignores_others: flag("owner_ignores_others", problems),
         checksum_as_version_2: flag("checksum_as_version_2", problems),
         unicast_checksum: checksum.unwrap_or_default(),
-        strict: flag("strict", problems),
+        strict: section.truth("strict", problems).unwrap_or(strict),
+        // The name is looked for last, so that everything else is said without it too.
+        ..Instance::new("", interface, router_id)
     };
+    strict::enforce(section, &mut instance, problems);
     check_router_id(section, &instance, known, problems);
     Some(Instance {
         name: name?.value.to_owned(),
@@ -264,7 +272,7 @@ fn interval(section: &Section<'_>, version: Version, problems: &mut Problems) ->
     };
     let range = Duration::from_millis(least)..=Duration::from_millis(most);
     let Some(interval) = section.duration("interval", range, problems) else {
-        return INTERVAL;
+        return Instance::INTERVAL;
     };
     if let Some(value) = section.get("interval")
         && !interval.as_micros().is_multiple_of(unit * 1000)

@@ -6,6 +6,7 @@ pub(crate) mod bfd;
 mod checks;
 mod group;
 pub(crate) mod instance;
+mod strict;
 pub(crate) mod track;
 
 use std::net::IpAddr;
@@ -75,7 +76,6 @@ pub(super) fn vrrp(file: &Section<'_>, problems: &mut Problems) -> Vrrp {
         return vrrp;
     };
     let none = Duration::ZERO;
-    vrrp.strict = section.truth("strict", problems).unwrap_or(false);
     vrrp.startup_delay = section
         .duration("startup_delay", none..=LONGEST, problems)
         .unwrap_or(none);
@@ -87,16 +87,20 @@ pub(super) fn vrrp(file: &Section<'_>, problems: &mut Problems) -> Vrrp {
     vrrp.static_addresses = address::addresses(&section, "addresses", problems);
     vrrp.static_routes = address::routes(&section, problems);
     vrrp.static_rules = address::rules(&section, problems);
-    vrrp.sync_daemon = section
-        .get("sync_daemon")
-        .and_then(|value| sync_daemon(value, problems));
     let mut known = checks::Known::of(&vrrp);
     vrrp.instances = instance::instances(&section, &mut known, problems);
+    vrrp.sync_daemon = section
+        .get("sync_daemon")
+        .and_then(|value| sync_daemon(value, &known, problems));
     vrrp.groups = group::groups(&section, &mut known, problems);
     vrrp
 }
 
-fn sync_daemon(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<FollowingSync> {
+fn sync_daemon(
+    value: &Spanned<DeValue<'_>>,
+    known: &checks::Known,
+    problems: &mut Problems,
+) -> Option<FollowingSync> {
     let section = Section::of_value(value, "[vrrp.sync_daemon]", &SYNC_DAEMON, problems)?;
     require(
         &section,
@@ -108,6 +112,9 @@ fn sync_daemon(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<
         section.name(key, "role", SyncRole::from_name, &names, problems)
     };
     let instance = section.text("instance", problems);
+    if let Some(name) = &instance {
+        checks::Known::check(&known.instances, "instance", name, problems);
+    }
     let daemon = SyncDaemon {
         role: role("role", problems).unwrap_or(SyncRole::Backup),
         sync_id: section.number("sync_id", 0..=255, problems).unwrap_or(0) as u8,

@@ -65,12 +65,59 @@ pub struct Instance {
     pub lower_priority_silent: bool,
     /// Whether a last advertisement is sent to a higher priority (`higher_prio_send_advert`).
     pub higher_priority_answered: bool,
+    /// Whether the owner of the addresses does not hear other routers (`owner_ignore_adverts`).
+    pub owner_ignores_others: bool,
     /// Version 3's checksum without the pseudo header over IPv4 (`v3_checksum_as_v2`).
     pub checksum_as_version_2: bool,
     /// Which checksum version 3 has over unicast IPv4 (`old_unicast_checksum`).
     pub unicast_checksum: UnicastChecksum,
-    /// Whether violations of the RFC are refused.
+    /// Whether it does only what the RFCs have ([`super::Violation`]).
     pub strict: bool,
+}
+
+impl Instance {
+    /// Version 3 over IPv4, a multicast advertisement a second, priority 100, no addresses: what `weir.toml` says of an
+    /// instance that says no more.
+    pub fn new(name: &str, interface: InterfaceName, router_id: VirtualRouterId) -> Self {
+        Self {
+            name: name.to_owned(),
+            interface,
+            kind: InterfaceKind::default(),
+            router_id,
+            version: Version::V3,
+            v6: false,
+            priority: Priority::default(),
+            interval: Self::INTERVAL,
+            missed: Self::MISSED,
+            wish: StateWish::default(),
+            preemption: Preemption::default(),
+            source: None,
+            track_source: false,
+            peers: Peers::default(),
+            authentication: Authentication::None,
+            acceptance: Acceptance::default(),
+            addresses: Vec::new(),
+            excluded_addresses: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
+            tracking: Tracking::default(),
+            announcements: Announcements::default(),
+            promote_secondaries: false,
+            notify: Notify::default(),
+            any_addresses: false,
+            lower_priority_silent: false,
+            higher_priority_answered: false,
+            owner_ignores_others: false,
+            checksum_as_version_2: false,
+            unicast_checksum: UnicastChecksum::default(),
+            strict: false,
+        }
+    }
+
+    /// From one advertisement to the next, unless it is said.
+    pub const INTERVAL: Duration = Duration::from_secs(1);
+    /// So many advertisements may be missed, unless it is said.
+    pub const MISSED: NonZeroU8 = NonZeroU8::MIN.saturating_add(2);
 }
 
 /// Instances that change together.

@@ -8,7 +8,6 @@ use super::super::raw::{self, Entries};
 use super::{Differing, address, track};
 use crate::file::duration::show;
 use crate::file::vrrp::authentication::window;
-use crate::file::vrrp::instance::{INTERVAL, MISSED};
 use crate::model::vrrp::{
     Acceptance, Announcements, Authentication, HmacKey, HmacMode, Instance, InterfaceKind, Notify,
     Peer, Peers, Preemption, Priority, ReplayProtection, StateWish, UnicastChecksum, Version,
@@ -34,8 +33,12 @@ pub(super) fn instance(instance: &Instance) -> Entries {
         instance.priority.get(),
         Priority::default().get().into(),
     );
-    entries.time("interval", instance.interval, INTERVAL);
-    entries.number("missed", instance.missed.get(), MISSED.get().into());
+    entries.time("interval", instance.interval, Instance::INTERVAL);
+    entries.number(
+        "missed",
+        instance.missed.get(),
+        Instance::MISSED.get().into(),
+    );
     if instance.wish == StateWish::Active {
         entries.text("state", Some("active"));
     }
@@ -51,8 +54,10 @@ pub(super) fn instance(instance: &Instance) -> Entries {
         "authentication",
         &authentication(&instance.authentication, instance.interval),
     );
-    if instance.acceptance == Acceptance::Refuse {
-        entries.0.push(("accept", raw::value(false)));
+    let accepts = instance.acceptance == Acceptance::Accept;
+    // A strict one does not unless it is said.
+    if !accepts || instance.strict {
+        entries.0.push(("accept", raw::value(accepts)));
     }
     entries.list("addresses", &address::addresses(&instance.addresses));
     entries.list(
@@ -71,6 +76,7 @@ pub(super) fn instance(instance: &Instance) -> Entries {
         "higher_priority_answered",
         instance.higher_priority_answered,
     );
+    entries.flag("owner_ignores_others", instance.owner_ignores_others);
     entries.flag("checksum_as_version_2", instance.checksum_as_version_2);
     if instance.unicast_checksum != UnicastChecksum::default() {
         entries.text("unicast_checksum", Some(instance.unicast_checksum.name()));

@@ -103,7 +103,6 @@ impl Differing {
 
 fn own(vrrp: &Vrrp) -> Entries {
     let mut own = Differing(Entries::new());
-    own.flag("strict", vrrp.strict);
     own.time("startup_delay", vrrp.startup_delay, Duration::ZERO);
     own.time(
         "announcement_interval",
