@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use weir_config::model::vrrp::FollowingSync;
 use weir_config::model::{SyncDaemon, SyncRole};
 
 /// The multicast group when none is said (IPVS: `IP_VS_SYNC_GROUP`).
@@ -19,6 +20,28 @@ const HEADERS6: u32 = 40 + 8;
 pub struct SyncDaemons {
     master: Option<SyncDaemon>,
     backup: Option<SyncDaemon>,
+    /// Those that the configuration has had started last.
+    followed: Vec<SyncDaemon>,
+    /// Why it could not start one, while it cannot.
+    refused: Option<SyncError>,
+}
+
+/// The sync daemons that a configuration wants (keepalived's `lvs_sync_daemon`): that of its instance's role, or,
+/// without an instance, those of the roles that it names.
+pub fn following(sync: &FollowingSync, active: bool) -> Vec<SyncDaemon> {
+    let of_role = |role| SyncDaemon {
+        role,
+        ..sync.daemon.clone()
+    };
+    match (&sync.instance, active) {
+        (Some(_), true) => vec![of_role(SyncRole::Master)],
+        (Some(_), false) => vec![of_role(SyncRole::Backup)],
+        (None, _) => {
+            let beside = sync.beside.filter(|role| *role != sync.daemon.role);
+            let own = core::iter::once(sync.daemon.clone());
+            own.chain(beside.map(of_role)).collect()
+        }
+    }
 }
 
 /// What matters of the interface that a sync daemon is to work on.
@@ -87,6 +110,46 @@ impl SyncDaemons {
         }
     }
 
+    /// Whether these have been started by [`Self::follow`] and nothing is to be done.
+    pub fn follows(&self, wanted: &[SyncDaemon]) -> bool {
+        self.followed == wanted
+    }
+
+    /// Lets those run that a configuration wants, and no others, when it wants others than before: what somebody starts or
+    /// stops by hand stays so until then. One that cannot be started is tried again when this is asked again. `link` finds an
+    /// interface. Says what has changed, and what is wrong if that is news.
+    pub fn follow(
+        &mut self,
+        wanted: &[SyncDaemon],
+        link: impl Fn(&str) -> Option<Link>,
+        mixed: bool,
+    ) -> Result<bool, SyncError> {
+        if self.follows(wanted) {
+            return Ok(false);
+        }
+        let mut stays = Vec::new();
+        for role in SyncRole::ALL {
+            let one = wanted.iter().find(|one| one.role == role);
+            if one.is_some_and(|one| self.followed.contains(one)) {
+                stays.push(role);
+            } else {
+                *self.of(role) = None;
+            }
+        }
+        self.followed.retain(|one| stays.contains(&one.role));
+        for one in wanted.iter().filter(|one| !stays.contains(&one.role)) {
+            if let Err(error) = self.start(one.clone(), link(&one.interface), mixed) {
+                let known = self.refused.replace(error.clone()) == Some(error.clone());
+                return if known { Ok(false) } else { Err(error) };
+            }
+            self.followed.push(one.clone());
+        }
+        // In their order, so that they are known again.
+        self.followed = wanted.to_vec();
+        self.refused = None;
+        Ok(true)
+    }
+
     /// Those that run, the master first, with nothing left unsaid.
     pub fn running(&self) -> impl Iterator<Item = &SyncDaemon> {
         self.master.iter().chain(&self.backup)
@@ -135,6 +198,92 @@ mod tests {
             port: None,
             ttl: None,
         }
+    }
+
+    fn up(_: &str) -> Option<Link> {
+        Some(Link {
+            mtu: 1_500,
+            up: true,
+        })
+    }
+
+    fn roles(daemons: &SyncDaemons) -> Vec<SyncRole> {
+        daemons.running().map(|daemon| daemon.role).collect()
+    }
+
+    /// keepalived: `ipvs_syncd_master` and `ipvs_syncd_backup` when the instance changes.
+    #[test]
+    fn one_follows_its_instance() {
+        use SyncRole::{Backup, Master};
+        let sync = FollowingSync {
+            daemon: daemon(Master),
+            instance: Some("VI_1".to_owned()),
+            beside: None,
+        };
+        let mut daemons = SyncDaemons::default();
+        for (active, changes, role) in [
+            (false, true, Backup),
+            (false, false, Backup),
+            (true, true, Master),
+            (true, false, Master),
+            (false, true, Backup),
+        ] {
+            let changed = daemons.follow(&following(&sync, active), up, false);
+            assert_eq!(changed, Ok(changes));
+            assert_eq!(roles(&daemons), [role]);
+        }
+        // By hand, until the next change.
+        daemons.stop(Backup).unwrap();
+        assert_eq!(
+            daemons.follow(&following(&sync, false), up, false),
+            Ok(false)
+        );
+        assert_eq!(roles(&daemons), []);
+        daemons.start(daemon(Backup), up(""), false).unwrap();
+        assert_eq!(daemons.follow(&following(&sync, true), up, false), Ok(true));
+        assert_eq!(roles(&daemons), [Master]);
+        // Not configured any more.
+        assert_eq!(daemons.follow(&[], up, false), Ok(true));
+        assert_eq!(roles(&daemons), []);
+    }
+
+    #[test]
+    fn without_an_instance_both_run() {
+        use SyncRole::{Backup, Master};
+        let sync = FollowingSync {
+            daemon: daemon(Master),
+            instance: None,
+            beside: Some(Backup),
+        };
+        let mut daemons = SyncDaemons::default();
+        let wanted = following(&sync, true);
+        let down = |_: &str| {
+            Some(Link {
+                mtu: 1_500,
+                up: false,
+            })
+        };
+        let unreachable = SyncError::Unreachable("eth0".to_owned());
+        assert_eq!(
+            daemons.follow(&wanted, down, false),
+            Err(unreachable.clone())
+        );
+        // Said once, and tried again.
+        assert_eq!(daemons.follow(&wanted, down, false), Ok(false));
+        assert_eq!(daemons.follow(&wanted, up, false), Ok(true));
+        assert_eq!(roles(&daemons), [Master, Backup]);
+        // Another number: both begin anew.
+        let other = FollowingSync {
+            daemon: SyncDaemon {
+                sync_id: 7,
+                ..daemon(Master)
+            },
+            ..sync
+        };
+        let wanted = following(&other, true);
+        assert_eq!(daemons.follow(&wanted, up, false), Ok(true));
+        assert!(daemons.running().all(|one| one.sync_id == 7));
+        assert_eq!(roles(&daemons), [Master, Backup]);
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub fn start<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
         daemon.drain();
         daemon.follow_machine();
         daemon.follow_path();
+        daemon.follow_sync();
         if let Some(error) = plane_error {
             tracing::warn!("removed real servers are not tidied away: {error}");
         }

@@ -246,6 +246,7 @@ impl<P: Plane> Daemon<P> {
         let on_change: OnChange = Box::new(move |who, transition| {
             if let Some(daemon) = daemon.upgrade() {
                 publish(daemon.events(), who, transition);
+                daemon.follow_instance(who, transition.to);
             }
         });
         // It is called once.
@@ -270,6 +271,17 @@ impl<P: Plane> Daemon<P> {
         }
     }
 
+    /// Lets the sync daemon that follows that instance have its role.
+    fn follow_instance(&self, who: &vrrp::Subject, state: vrrp::State) {
+        let sync = self.upkeep().borrow().vrrp().sync_daemon.clone();
+        let followed = sync.as_ref().and_then(|sync| sync.instance.as_deref());
+        if let (vrrp::Subject::Instance(name), Some(followed)) = (who, followed)
+            && &**name == followed
+        {
+            self.follow_sync_as(sync.as_ref(), state == vrrp::State::Active);
+        }
+    }
+
     /// What a configuration says of VRRP holds from now on.
     pub(super) fn reload_vrrp(&self, upkeep: &Upkeep) {
         if let Some(vrrp) = self.vrrp() {
@@ -278,6 +290,7 @@ impl<P: Plane> Daemon<P> {
         if let Some(bfd) = self.bfd() {
             bfd.reload(&upkeep.vrrp().bfd);
         }
+        self.follow_sync();
     }
 
     /// Hands everything over, unless a daemon follows at once.
