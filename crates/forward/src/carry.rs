@@ -8,10 +8,10 @@ use weir_abi::service::FORWARD_FULL_NAT;
 use crate::connection;
 use crate::family::{Flow, Record, V4, V6};
 use crate::fragment::{read4, read6};
-use crate::hook::Hook;
-use crate::icmp::{Answer, answer, problem_of};
+use crate::hook::{Hook, Refused};
+use crate::icmp::{Answer, problem_of};
 use crate::job::Job;
-use crate::length::{reply, request, wrapped};
+use crate::length::{err, reply, request, wrapped};
 use crate::parse::{Portion, Segment};
 use crate::tables::Tables;
 use crate::translate::Translate;
@@ -64,9 +64,9 @@ fn carry<F: Translate + Answer, H: Hook, T: Tables>(
         None => reason,
         // What there was to say was said about the first one (RFC 1122, 3.2.2).
         Some(_) if job.segment.portion() == Portion::Later => Reason::FragmentLost,
-        Some(problem) => match answer::<F, H>(job.hook, &job.segment, problem, job.mtu) {
+        Some(problem) => match err(job, problem) {
             Ok(()) => reason,
-            Err(_) => Reason::KernelRefused,
+            Err(Refused) => Reason::KernelRefused,
         },
     }
 }

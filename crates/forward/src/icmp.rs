@@ -81,6 +81,9 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
 
 /// A family that has ICMP errors.
 pub trait Answer: Family {
+    /// The length of the error about a packet of that length, network header included.
+    fn error_length(packet: usize) -> usize;
+
     /// Makes the packet the error; `mtu` is what the next link takes, for [`Problem::TooBig`].
     fn answer<H: Hook>(
         hook: &mut H,
@@ -115,12 +118,7 @@ fn make_room<H: Hook, A>(
         return Err(Refused);
     }
     let link = *hook.header::<Ethernet>(0).ok_or(Refused)?;
-    let most = whole - header;
-    let kept = if (segment.length as usize) < most {
-        segment.length as usize
-    } else {
-        most
-    };
+    let kept = at_most(segment.length as usize, whole - header);
     hook.reshape(Ethernet::LENGTH + kept, header)?;
     let new = hook.header_mut::<Ethernet>(0).ok_or(Refused)?;
     *new = Ethernet::new(link.source, link.destination, link.ether_type());
@@ -154,7 +152,25 @@ pub(crate) fn write4<H: Hook>(
     Ok(())
 }
 
+/// The length of what an error has in front of the packet that it quotes, and its own at most: RFC 1812,
+/// 4.3.2.3.
+const HEADER4: usize = Ipv4::LENGTH + IcmpError::LENGTH;
+const WHOLE4: usize = 576;
+/// The same of IPv6: RFC 4443, 2.4.
+const HEADER6: usize = Ipv6::LENGTH + IcmpError::LENGTH;
+const WHOLE6: usize = 1280;
+
+#[inline(always)]
+const fn at_most(length: usize, most: usize) -> usize {
+    if length < most { length } else { most }
+}
+
 impl Answer for V4 {
+    #[inline(always)]
+    fn error_length(packet: usize) -> usize {
+        at_most(packet + HEADER4, WHOLE4)
+    }
+
     #[inline(always)]
     fn answer<H: Hook>(
         hook: &mut H,
@@ -162,8 +178,7 @@ impl Answer for V4 {
         problem: Problem,
         mtu: u16,
     ) -> Result<(), Refused> {
-        const HEADER: usize = Ipv4::LENGTH + IcmpError::LENGTH;
-        let kept = make_room(hook, segment, HEADER, 576)?;
+        let kept = make_room(hook, segment, HEADER4, WHOLE4)?;
         let (kind, code, information) = match problem {
             Problem::PortUnreachable => (3, 3, 0),
             Problem::HostUnreachable => (3, 1, 0),
@@ -178,14 +193,18 @@ impl Answer for V4 {
 
 impl Answer for V6 {
     #[inline(always)]
+    fn error_length(packet: usize) -> usize {
+        at_most(packet + HEADER6, WHOLE6)
+    }
+
+    #[inline(always)]
     fn answer<H: Hook>(
         hook: &mut H,
         segment: &Segment<[u32; 4]>,
         problem: Problem,
         mtu: u16,
     ) -> Result<(), Refused> {
-        const HEADER: usize = Ipv6::LENGTH + IcmpError::LENGTH;
-        let kept = make_room(hook, segment, HEADER, 1280)?;
+        let kept = make_room(hook, segment, HEADER6, WHOLE6)?;
         let (kind, code, information) = match problem {
             Problem::PortUnreachable => (1, 4, 0),
             Problem::HostUnreachable => (1, 3, 0),

@@ -36,6 +36,9 @@ pub(crate) struct Job<'a, F: Translate, H: Hook, T: Tables> {
     pub(crate) to_wrap: u32,
     /// Whether its other end is to be translated too.
     pub(crate) has_local: bool,
+    /// The slot of the real server that an error sent instead of the packet counts for, or
+    /// [`weir_abi::NONE`].
+    pub(crate) error_counts: u32,
 }
 
 impl<'a, F: Translate, H: Hook, T: Tables> Job<'a, F, H, T> {
@@ -56,6 +59,7 @@ impl<'a, F: Translate, H: Hook, T: Tables> Job<'a, F, H, T> {
             mtu: 0,
             to_wrap: NONE,
             has_local: false,
+            error_counts: NONE,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::connection::{self, Found};
 use crate::family::{Family, Record, V4, V6};
 use crate::full_nat::{claim, translate_other_end, turn_to_client};
 use crate::hook::{Hook, Refused, Route};
-use crate::icmp::{Answer, answer, problem_of};
+use crate::icmp::{Answer, Problem, answer, problem_of};
 use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
 use crate::meet::{Met, begins};
 use crate::observe;
@@ -164,7 +164,7 @@ pub(crate) fn answered<F: Translate + Answer, H: Hook, T: Tables>(
     reason: Reason,
 ) -> Reason {
     let answered = match problem_of(reason) {
-        Some(problem) => answer::<F, H>(job.hook, &job.segment, problem, job.mtu),
+        Some(problem) => err(job, problem),
         None if reason == Reason::Reset => reset::<F, H>(job.hook, &job.segment),
         None => return reason,
     };
@@ -172,6 +172,26 @@ pub(crate) fn answered<F: Translate + Answer, H: Hook, T: Tables>(
         Ok(()) => reason,
         Err(Refused) => Reason::KernelRefused,
     }
+}
+
+/// Makes the packet the error that tells of a problem, and counts that where it is one of a connection.
+#[inline(always)]
+pub(crate) fn err<F: Translate + Answer, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    problem: Problem,
+) -> Result<(), Refused> {
+    // Size is judged after the hop is taken (`__ip_vs_get_out_rt`), and the error quotes the packet so.
+    if problem == Problem::TooBig {
+        F::take_hop(job.hook, job.segment.network as usize).ok_or(Refused)?;
+    }
+    if job.error_counts != NONE {
+        let bytes = F::error_length(job.segment.length as usize) as u64;
+        job.tables.count(job.error_counts, |counters| {
+            counters.out_packets += 1;
+            counters.out_bytes += bytes;
+        });
+    }
+    answer::<F, H>(job.hook, &job.segment, problem, job.mtu)
 }
 
 /// Whether the packet is left to the part that reads payload, which is told whose it is.
@@ -370,6 +390,11 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     }
     if job.settings.uses(USE_OWN_TIMEOUTS) {
         connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
+    }
+    // IPVS sees its own errors leave, from the VIP, and takes them for replies of connections whose real
+    // servers reply from there (`ip_vs_out_icmp`).
+    if is_available && matches!(method, Method::Unchanged | Method::Wrapped) {
+        job.error_counts = found.destination;
     }
     let is_local = matches!(route, Route::Unreachable) && is_local(destination);
     if job.segment.hops <= 1 && !is_local {

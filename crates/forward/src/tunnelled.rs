@@ -244,9 +244,11 @@ fn relay<H: Hook, T: Tables>(job: &mut Job<'_, V4, H, T>, report: &Report) -> Re
         Route::TooBig(_) | Route::Unreachable => return Reason::IcmpUndeliverable,
     }
     if is_available(job.tables.destination(found.destination)) {
+        // IPVS counts what it makes the error of, and then the error, which it takes for a reply.
+        let sent = HEADERS + kept;
         job.tables.count(found.destination, |counters| {
-            counters.out_packets += 1;
-            counters.out_bytes += quoted as u64;
+            counters.out_packets += 2;
+            counters.out_bytes += (quoted + sent) as u64;
         });
     }
     let error = (report.kind, report.code, report.forwarded_information());

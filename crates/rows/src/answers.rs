@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
+use weir_abi::connection::{INACTIVE, LIVE, NO_OUTPUT};
 use weir_abi::reason::Reason;
+use weir_abi::service::{Destination, FORWARD_DIRECT};
 
 use crate::cases::{
     SYN_RECV, arrives, begins, client_sends, connection, from_client, from_server, handshake,
@@ -12,6 +14,7 @@ use crate::network::{Family, Link, SILENT};
 use crate::packet::{ACK, Packet, SYN, Transport, checksum, pseudo};
 use crate::row::{After, Expected, Row, Step};
 use crate::setup::Setup;
+use crate::snapshot::Connection;
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
@@ -22,6 +25,7 @@ pub fn rows() -> Vec<Row> {
         rows.push(no_route(family));
         rows.push(no_neighbour(family));
         rows.push(too_big(family));
+        rows.extend(by_direct_routing(family));
     }
     rows.push(to_be_fragmented());
     rows
@@ -182,6 +186,63 @@ fn no_neighbour(family: Family) -> Row {
     Row::new(name, Setup::servers(family, 6, &[(server, 1)]), steps)
 }
 
+/// As IPVS quotes a packet whose size it judges.
+fn a_hop_on(packet: &Packet) -> Packet {
+    Packet {
+        hops: packet.hops - 1,
+        ..packet.clone()
+    }
+}
+
+/// By direct routing the error leaves from where replies come from, and counts as one.
+fn by_direct_routing(family: Family) -> Vec<Row> {
+    let server = family.server(1, 8080);
+    let narrow = std::net::SocketAddr::new(Link::Narrow.address(family, 1), 8080);
+    let packet = |hops, length: usize| Packet {
+        hops,
+        payload: vec![7; length],
+        ..from_client(family, 1, Transport::Udp)
+    };
+    let exceeded = |packet: Packet| {
+        let answer = icmp_error(&packet, (11, 0), (3, 0), 0);
+        (packet, server, Reason::TimeExceeded, answer)
+    };
+    let large = packet(64, 1300);
+    let too_big = icmp_error(&a_hop_on(&large), (3, 4), (2, 0), 1280);
+    let cases = [
+        exceeded(packet(1, 9)),
+        exceeded(packet(0, 1400)),
+        (large, narrow, Reason::TooBig, too_big),
+    ];
+    let row = |(packet, server, reason, answer): (Packet, _, _, Vec<u8>)| {
+        let begun = Connection {
+            flags: LIVE | INACTIVE | NO_OUTPUT,
+            ..connection(&packet, server, 0)
+        };
+        let (length, out) = (packet.length(), (answer.len() - 14) as u64);
+        let expected = Expected::new(reason, After::Frame(answer), move |tables| {
+            tables.begin(0, begun.clone());
+            tables.flows.retain(|_, (_, is_reply)| !*is_reply);
+            tables.count_in(0, length);
+            tables.count_out(0, out);
+            tables.advance(family, 0, 0, 300);
+        });
+        Row::new(
+            format!("{reason:?} of {length} bytes by direct routing, {family:?}"),
+            Setup::servers(family, 17, &[(server, 1)]),
+            vec![
+                Step::Edit(|servers: &[Destination]| {
+                    let mut address = servers[0].address.load();
+                    address.forwarding = FORWARD_DIRECT;
+                    servers[0].address.store(address);
+                }),
+                client_sends(&packet, expected),
+            ],
+        )
+    };
+    cases.into_iter().map(row).collect()
+}
+
 /// A packet that is told to be too big.
 pub(crate) fn too_big(family: Family) -> Row {
     let server = Link::Narrow.address(family, 1);
@@ -190,7 +251,7 @@ pub(crate) fn too_big(family: Family) -> Row {
         payload: vec![7; 1300],
         ..from_client(family, 1, Transport::Udp)
     };
-    let answer = icmp_error(&packet, (3, 4), (2, 0), 1280);
+    let answer = icmp_error(&a_hop_on(&packet), (3, 4), (2, 0), 1280);
     let moves = arrives(&packet, server, 0, 0);
     let expected = Expected::new(Reason::TooBig, After::Frame(answer), moves);
     let steps = vec![client_sends(&packet, expected)];
