@@ -195,8 +195,28 @@ impl<T: Copy> Shared<T> {
     /// Puts `value` there.
     #[inline(always)]
     pub fn store(&self, value: T) {
+        #[cfg(not(target_arch = "bpf"))]
         // SAFETY: the cell is aligned and alive.
-        unsafe { self.0.get().write_volatile(value) }
+        unsafe {
+            self.0.get().write_volatile(value)
+        }
+        // Word by word: the whole would be made on the stack first, field by field.
+        #[cfg(target_arch = "bpf")]
+        {
+            const { assert!(align_of::<T>() >= 4 && size_of::<T>().is_multiple_of(4)) };
+            let value = MaybeUninit::new(value);
+            let mut word = 0;
+            while word < size_of::<T>() / 4 {
+                // SAFETY: the cell is aligned and alive, `value` is as large, `word` is within both, and
+                // there is no padding in what lies in cells.
+                unsafe {
+                    let from = value.as_ptr().cast::<u32>().add(word);
+                    let to = self.0.get().cast::<u32>().add(word);
+                    to.write_volatile(from.read());
+                }
+                word += 1;
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use weir_abi::settings::{Settings, USE_OBSERVATION};
 use weir_abi::tick::{Tick, Ticks};
 
 use self::advance::after;
-pub use self::advance::{advance, keep_own_timeout, own_timeouts};
+pub use self::advance::{advance, is_settled, keep_own_timeout, own_timeouts};
 use self::data::forget_speech;
 pub use self::data::{
     FTP, Named, Opener, fill_client_port, make_data, open_data, speaks_of_addresses,
@@ -122,6 +122,14 @@ pub fn make<F: Family, T: Tables>(
         return Err(Reason::DestinationGone);
     };
     let destination = tables.destination(slot);
+    if destination.is_none() && slot != NONE {
+        return Err(Reason::DestinationGone);
+    }
+    let connection = free_slot::<F, T>(tables, settings).ok_or(Reason::TableFull)?;
+    let record = tables
+        .connection::<F>(connection)
+        .ok_or(Reason::TableFull)?;
+    // Not before: what is known while the slot is asked for has to be kept meanwhile.
     let flow = &segment.flow;
     let (server, port, forwarding) = match destination {
         Some(destination) => {
@@ -134,8 +142,7 @@ pub fn make<F: Family, T: Tables>(
             };
             (F::narrow(address.address), port, address.forwarding)
         }
-        None if slot == NONE => (flow.destination, flow.destination_port, FORWARD_BYPASS),
-        None => return Err(Reason::DestinationGone),
+        None => (flow.destination, flow.destination_port, FORWARD_BYPASS),
     };
     let endpoints = Endpoints {
         client: flow.source,
@@ -147,10 +154,7 @@ pub fn make<F: Family, T: Tables>(
         protocol: flow.protocol as u8,
         forwarding,
     };
-    let connection = free_slot::<F, T>(tables, settings).ok_or(Reason::TableFull)?;
-    let record = tables
-        .connection::<F>(connection)
-        .ok_or(Reason::TableFull)?;
+    record.endpoints().store(endpoints);
     let mut flags = LIVE | INACTIVE;
     match forwarding {
         FORWARD_NAT => {}
@@ -177,7 +181,6 @@ pub fn make<F: Family, T: Tables>(
     let generation = Word(record.word().load()).generation().wrapping_add(1);
     let new = Word::new(now, 0, flags, generation);
     let word = after(settings, new, segment.transport(), Direction::Request, now);
-    record.endpoints().store(endpoints);
     record.destination().store(slot);
     record.hop(Direction::Request).forget();
     record.hop(Direction::Reply).forget();

@@ -139,7 +139,9 @@ fn goes_on_as<F: Translate, H: Hook, T: Tables>(
         return Err(Lookup::Perhaps);
     }
     count(job, found, direction);
-    advance(job, found, transport, direction);
+    if !connection::is_settled(job.settings, found.word, transport, direction, job.now) {
+        advance(job, found, transport, direction);
+    }
     let end = replacement(&endpoints, direction);
     let reason = match direction {
         Direction::Request => Reason::Request,

@@ -12,6 +12,7 @@ use super::template::assure;
 use crate::family::{Family, Record};
 use crate::parse::Transport;
 use crate::state;
+use crate::state::tcp::TcpState;
 use crate::tables::Tables;
 
 /// How often a packet tries to advance a connection that others advance at the same time.
@@ -47,6 +48,50 @@ pub fn advance<F: Family, T: Tables>(
         }
         tries += 1;
     }
+}
+
+/// Whether that is one of the many packets that [`advance`] nothing: a datagram, or of TCP an acknowledgement
+/// in ESTABLISHED, while it is not yet time to put off the expiry. It says so at a third of the cost, where
+/// transport and direction are constants.
+#[inline(always)]
+pub fn is_settled(
+    settings: &Settings,
+    word: Word,
+    transport: Transport,
+    direction: Direction,
+    now: Tick,
+) -> bool {
+    const STATE: u32 = 0xff;
+    const ESTABLISHED: u8 = TcpState::Established as u8;
+    const fn flags(flags: u8) -> u32 {
+        (flags as u32) << 8
+    }
+    let (state, timeout) = match transport {
+        Transport::Tcp(control) if control.is_plain_acknowledgement() => {
+            let timeout = &settings.tcp_timeouts[ESTABLISHED as usize];
+            (ESTABLISHED as u32, timeout)
+        }
+        Transport::Udp => {
+            let state = state::STATELESS as u32 | flags(INACTIVE);
+            (state, &settings.udp_timeout)
+        }
+        Transport::Tcp(_) | Transport::Sctp(_) | Transport::Secured => return false,
+    };
+    let is_as_it_would_be = match direction {
+        // What has been answered is proven by the client's next packet.
+        Direction::Request => {
+            word.upper() & (STATE | flags(INACTIVE)) == state
+                && word.upper() & flags(REPLIED | PROVEN) != flags(REPLIED)
+        }
+        Direction::Reply => {
+            word.upper() & (STATE | flags(INACTIVE | NO_OUTPUT | REPLIED)) == state | flags(REPLIED)
+        }
+    };
+    if !is_as_it_would_be {
+        return false;
+    }
+    let expires = now.after(Ticks(timeout.load())).after(Ticks::REFRESH);
+    (expires.since(word.expires()) as u32) < Ticks::REFRESH.0
 }
 
 /// The service of a real server, if it has timeouts of its own.
