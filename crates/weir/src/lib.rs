@@ -4,6 +4,7 @@
 //! `detach` are clients of the management API and nothing else. [`daemon`] is what `run` serves: the
 //! management API in front of `control::Director`, on any [`plane::Plane`].
 
+mod amount;
 pub mod command_line;
 pub mod daemon;
 pub mod exit;

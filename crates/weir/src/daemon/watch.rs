@@ -18,6 +18,7 @@ use weir_control as control;
 use weir_host as host;
 
 use super::{Daemon, configuration};
+use crate::amount::Amount;
 use crate::languages::{self, Unread};
 use crate::plane::Plane;
 
@@ -97,7 +98,10 @@ impl<P: Plane> Daemon<P> {
                 );
             }
             Ok(plan) => {
-                let message = format!("{name} was read again: {} changes", plan.changes.len());
+                let message = format!(
+                    "{name} was read again: {}",
+                    Amount::of(plan.changes.len(), "change")
+                );
                 tracing::info!("{message}");
                 for change in plan.changes {
                     tracing::info!("configuration: {change}");

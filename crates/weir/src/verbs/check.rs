@@ -8,6 +8,7 @@ use serde_json::json;
 use weir_config as config;
 
 use super::print;
+use crate::amount::Amount;
 use crate::exit::{Code, Failure, Outcome, complain};
 use crate::languages::{self, Language, Options, Unread};
 
@@ -74,24 +75,24 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     let name = arguments.file.display();
     let beside = format!(
-        "{} warnings, {} notes",
-        count(Severity::Warning),
-        count(Severity::Note)
+        "{}, {}",
+        Amount::of(count(Severity::Warning), "warning"),
+        Amount::of(count(Severity::Note), "note")
     );
     match said {
         Some(config) => {
             if !arguments.json {
                 print(&format!(
-                    "{name} is right: {} services, {} VRRP instances; {beside}\n",
-                    config.services.len(),
-                    config.vrrp.instances.len()
+                    "{name} is right: {}, {}; {beside}\n",
+                    Amount::of(config.services.len(), "service"),
+                    Amount::of(config.vrrp.instances.len(), "VRRP instance")
                 ));
             }
             Ok(())
         }
         None => Err(Failure::new(
             Code::Usage,
-            format!("{name} is wrong: {errors} errors, {beside}"),
+            format!("{name} is wrong: {}, {beside}", Amount::of(errors, "error")),
         )),
     }
 }

@@ -10,6 +10,7 @@ use weir_host::{bpffs, privilege};
 
 use super::Form;
 use super::run::with_causes;
+use crate::amount::Amount;
 use crate::exit::{Code, Failure, Outcome};
 
 /// Take programs, tables and connections out of the kernel
@@ -95,6 +96,9 @@ impl Answer {
             let name = one.name.as_deref().unwrap_or("(gone)");
             text += &format!("detached {} from {name} (index {})\n", one.mode, one.index);
         }
-        text + &format!("removed {} tables and all connections\n", self.tables)
+        text + &format!(
+            "removed {} and all connections\n",
+            Amount::of(self.tables, "table")
+        )
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use weir_api::types::Rollback;
 
 use super::{Form, Target, plan, print};
+use crate::amount::Amount;
 use crate::exit::Outcome;
 
 /// Go back to what was wanted before the last change, or before the named one
@@ -46,8 +47,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     wish.dry_run = false;
     let done = client.rollback(wish)?;
-    let count = done.changes.len();
+    let changes = Amount::of(done.changes.len(), "change");
     arguments
         .form
-        .print(&done, |_| format!("done: {count} changes\n"))
+        .print(&done, |_| format!("done: {changes}\n"))
 }

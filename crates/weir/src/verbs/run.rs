@@ -15,6 +15,7 @@ use weir_config as config;
 use weir_control as control;
 use weir_host as host;
 
+use crate::amount::Amount;
 use crate::daemon::serving::{self, Ending, OwnFile};
 use crate::daemon::vrrp::Begun;
 use crate::daemon::{AttachError, Daemon, Facts};
@@ -214,9 +215,9 @@ fn serve<P: Plane>(daemon: Arc<Daemon<P>>, vrrp: Begun, settings: &Settings) -> 
             .map(|one| format!("{} ({})", one.interface.name, one.choice.hook))
             .collect();
         let ready = format!(
-            "ready, taking packets on {}, {} services, socket {}",
+            "ready, taking packets on {}, {}, socket {}",
             hooks.join(", "),
-            daemon.service_count(),
+            Amount::of(daemon.service_count(), "service"),
             settings.socket.display()
         );
         let file = settings.file.clone().map(|path| OwnFile {

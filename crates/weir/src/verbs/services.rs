@@ -7,6 +7,7 @@ use weir_api::Key;
 use weir_api::types::{Health, Server, Service, ServiceHealth, Services};
 
 use super::{Form, Target, columns};
+use crate::amount::Amount;
 use crate::exit::{Code, Failure, Outcome};
 
 /// List virtual services with their real servers
@@ -88,8 +89,11 @@ fn out(health: &ServiceHealth, service: &Service) -> String {
 
 fn render_service(service: &Service) -> String {
     let mut text = format!(
-        "{}  {}  {} connections, {} now per second\n",
-        service.key, service.scheduler, service.counters.connections, service.rates.connections
+        "{}  {}  {}, {} now per second\n",
+        service.key,
+        service.scheduler,
+        Amount(service.counters.connections, "connection"),
+        service.rates.connections
     );
     let attributes = attributes(service);
     if !attributes.is_empty() {

@@ -7,6 +7,7 @@ use weir_api::types::{Drain, Maintained, Mark, Outcome as PacketOutcome, ReasonC
 use super::counters::reason_row;
 use super::get::row as sysctl_row;
 use super::{Form, Target, columns};
+use crate::amount::Amount;
 use crate::exit::Outcome;
 
 /// Show what is attached where and why, how full the tables are, and what was dropped
@@ -115,7 +116,7 @@ fn drain_row(drain: &Drain) -> Vec<String> {
     };
     vec![
         format!("{} of {}", drain.server, drain.service),
-        format!("{} connections left", drain.connections),
+        format!("{} left", Amount(drain.connections.into(), "connection")),
         until,
     ]
 }

@@ -50,9 +50,9 @@ fn check_says_whether_a_file_is_right() {
             "keepalived.conf",
             KEEPALIVED,
             0,
-            "is right: 1 services, 0 VRRP instances; 0 warnings, 1 notes",
+            "is right: 1 service, 0 VRRP instances; 0 warnings, 1 note",
         ),
-        ("saved", SAVED, 0, "is right: 1 services"),
+        ("saved", SAVED, 0, "is right: 1 service"),
         ("weir.toml", "[director]\n", 0, "is right: 0 services"),
         (
             "lb.conf",

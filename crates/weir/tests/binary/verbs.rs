@@ -374,7 +374,7 @@ fn a_draining_server_stays_as_long_as_it_has_connections() {
     assert!(error.contains("no real server 10.0.0.2:80"), "{error}");
     assert_eq!(drain("10.0.0.1:80"), (0, String::new(), String::new()));
     let (_, status, _) = weir(&["status"]);
-    let says = "10.0.0.1:80 of tcp:192.0.2.10:80  1 connections left  removed in 3";
+    let says = "10.0.0.1:80 of tcp:192.0.2.10:80  1 connection left  removed in 3";
     assert!(status.contains(says), "{status}");
     let (_, services, _) = weir(&["services"]);
     assert!(services.contains("0 (quiesced)"), "{services}");
