@@ -117,6 +117,38 @@ pub fn weir_tc_check(context: TcContext) -> i32 {
     part::run(&mut Frame::<false>::new(&context), &Maps, Part::Check)
 }
 
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_cross4(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Cross4)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_cross6(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Cross6)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_cross_error4(context: TcContext) -> i32 {
+    part::run(
+        &mut Frame::<false>::new(&context),
+        &Maps,
+        Part::CrossError4,
+    )
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_cross_error6(context: TcContext) -> i32 {
+    part::run(
+        &mut Frame::<false>::new(&context),
+        &Maps,
+        Part::CrossError6,
+    )
+}
+
 /// At the egress hook, where there are checks that go the way of the traffic, or real servers by NAT that are
 /// the director itself: all but their packets pass.
 #[classifier]

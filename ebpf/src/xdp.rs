@@ -198,6 +198,10 @@ impl Hook for Frame {
             | Part::Carry4
             | Part::Carry6
             | Part::Tunnelled
+            | Part::Cross4
+            | Part::Cross6
+            | Part::CrossError4
+            | Part::CrossError6
             | Part::Check => XDP_PASS,
         }
     }
@@ -336,6 +340,24 @@ impl Hook for Frame {
     #[inline(always)]
     fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused> {
         *self.header_mut::<[u8; 1]>(offset).ok_or(Refused)? = [byte];
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn change_family(
+        &mut self,
+        _family: u8,
+        _removed: usize,
+        _added: usize,
+    ) -> Result<(), Refused> {
+        // The parts that do it are TC's.
+        Err(Refused)
+    }
+
+    #[inline(always)]
+    fn put<T: Header>(&mut self, offset: usize, header: &T) -> Result<(), Refused> {
+        // SAFETY: a header is bytes only, which both are.
+        unsafe { core::ptr::write(self.header_mut::<T>(offset).ok_or(Refused)?, core::ptr::read(header)) };
         Ok(())
     }
 

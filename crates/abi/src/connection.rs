@@ -126,8 +126,11 @@ pub struct Connection4 {
     /// [`OBSERVED`](crate::service::OBSERVED): when its SYN came, in microseconds since any moment, as long as
     /// there is no answer; then 0.
     pub asked: Shared32,
+    /// Where the real server is of the other family: the slot there of the twin, or [`crate::NONE`]; in a twin
+    /// the connection's.
+    pub twin: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 5],
+    pub reserved: [Shared32; 4],
 }
 
 /// A connection of IPv6. Three cache lines, the first two of which have what every packet asks for.
@@ -153,8 +156,11 @@ pub struct Connection6 {
     /// [`OBSERVED`](crate::service::OBSERVED): when its SYN came, in microseconds since any moment, as long as
     /// there is no answer; then 0.
     pub asked: Shared32,
+    /// Where the real server is of the other family: the slot there of the twin, or [`crate::NONE`]; in a twin
+    /// the connection's.
+    pub twin: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 8],
+    pub reserved: [Shared32; 7],
 }
 
 impl HopCell {

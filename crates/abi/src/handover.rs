@@ -16,10 +16,12 @@ pub struct Handover {
     pub generation: Shared32,
     /// Which portion of its packet a fragment is.
     pub portion: Shared32,
-    /// For `application`: the packet's connection, and which way it goes ([`crate::keys::FlowValue`]).
+    /// For `application` and `nat64`: the packet's connection, and which way it goes ([`crate::keys::FlowValue`]).
     pub entry: Shared32,
+    /// For `nat64`: 1 where the packet has begun its connection.
+    pub is_first: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 10],
+    pub reserved: [Shared32; 9],
     /// For `application`: how far a payload has been read.
     pub listener: Listener,
 }

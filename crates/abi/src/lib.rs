@@ -33,7 +33,7 @@ pub mod sysctl;
 pub mod tick;
 
 /// The version of everything in this crate. Tables of another version are never adopted as they are.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// A slot number that stands for "none", in links and picks.
 pub const NONE: u32 = u32::MAX;

@@ -32,6 +32,14 @@ pub const PROGRAM_TC_CARRY6: &str = "weir_tc_carry6";
 pub const PROGRAM_TC_TUNNELLED: &str = "weir_tc_tunnelled";
 /// TC's part for replies to checks.
 pub const PROGRAM_TC_CHECK: &str = "weir_tc_check";
+/// TC's part for packets of IPv4 that leave as IPv6.
+pub const PROGRAM_TC_CROSS4: &str = "weir_tc_cross4";
+/// The same the other way.
+pub const PROGRAM_TC_CROSS6: &str = "weir_tc_cross6";
+/// TC's part for ICMP errors of IPv4 that leave as those of IPv6.
+pub const PROGRAM_TC_CROSS_ERROR4: &str = "weir_tc_cross_error4";
+/// The same the other way.
+pub const PROGRAM_TC_CROSS_ERROR6: &str = "weir_tc_cross_error6";
 /// At TC's egress hook: sends checks the way of the traffic.
 pub const PROGRAM_TC_EGRESS: &str = "weir_tc_egress";
 /// Starts the reaper's timer; run once by the daemon.

@@ -135,6 +135,8 @@ reasons! {
     CheckReply = 42, "check-reply", Passed;
     /// A reply of a real server that is the director itself, on its way from the kernel's stack to the client.
     LocalReply = 43, "local-reply", Passed;
+    /// Of a connection between the address families: another part of the path translates it.
+    OtherFamily = 44, "other-family", Passed;
 }
 
 impl Reason {
@@ -151,6 +153,7 @@ impl Reason {
             | Self::Icmp
             | Self::PartMissing
             | Self::Application
+            | Self::OtherFamily
             | Self::OtherStation
             | Self::Malformed
             | Self::ReplyRefused

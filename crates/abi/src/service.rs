@@ -60,8 +60,13 @@ pub struct Service {
     /// FULLNAT: how many ports of an address there are from [`FIRST_PORT`](crate::pool::FIRST_PORT) on; 0 is
     /// [all](crate::pool::PORTS).
     pub pool_ports: Shared32,
+    /// FULLNAT to real servers of the other family: how many addresses of that family there are, from the last
+    /// of the service's places on downwards.
+    pub pool_others: Shared32,
+    /// The same: where the next free port of theirs is looked for.
+    pub pool_others_hand: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 13],
+    pub reserved: [Shared32; 11],
 }
 
 /// A real server of a service.
@@ -219,6 +224,11 @@ pub const FORWARD_DIRECT: u8 = 3;
 pub const FORWARD_BYPASS: u8 = 4;
 /// NAT of both ends: the client's address is replaced by one of the director's.
 pub const FORWARD_FULL_NAT: u8 = 5;
+/// The same to a real server of the other address family: NAT64 and NAT46. The connection lies in the table
+/// of the client's family, its twin, which the replies find, in that of the real server's.
+pub const FORWARD_OTHER_FAMILY: u8 = 6;
+/// No forwarding method, but what marks such a twin.
+pub const FORWARD_TWIN: u8 = 7;
 
 /// IP in IP (RFC 2003, RFC 2473).
 pub const TUNNEL_IPIP: u8 = 0;

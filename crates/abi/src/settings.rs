@@ -112,6 +112,9 @@ pub const USE_OBSERVATION: u32 = 8;
 /// Of [`Settings::uses`]: real servers by NAT that are the director itself. (Taken back where there are none.)
 pub const USE_LOCAL_REPLIES: u32 = 16;
 
+/// Of [`Settings::uses`]: addresses for FULLNAT to real servers of the other family.
+pub const USE_OTHER_FAMILY: u32 = 32;
+
 /// A cell for each sysctl.
 #[derive(Debug, Clone)]
 #[repr(transparent)]

@@ -14,8 +14,10 @@ use weir_abi::connection::{
 };
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
-use weir_abi::service::{Destination, FORWARD_BYPASS, FORWARD_FULL_NAT, FORWARD_NAT};
-use weir_abi::settings::{Settings, USE_OBSERVATION};
+use weir_abi::service::{
+    Destination, FORWARD_BYPASS, FORWARD_FULL_NAT, FORWARD_NAT, FORWARD_OTHER_FAMILY,
+};
+use weir_abi::settings::{Settings, USE_OBSERVATION, USE_OTHER_FAMILY};
 use weir_abi::tick::{Tick, Ticks};
 
 use self::advance::after;
@@ -28,6 +30,7 @@ pub use self::flows::{Appeared, put_flows, put_replies, remove_flow, rival};
 pub use self::template::{TemplateOf, make_template, prolong};
 use crate::family::{Family, Flow, Record};
 use crate::flow_table;
+use crate::nat64::twin;
 use crate::parse::Segment;
 use crate::tables::Tables;
 
@@ -158,6 +161,7 @@ pub fn make<F: Family, T: Tables>(
     let mut flags = LIVE | INACTIVE;
     match forwarding {
         FORWARD_NAT => {}
+        FORWARD_OTHER_FAMILY => record.twin().store(NONE),
         FORWARD_FULL_NAT => record.local().store(Local {
             address: flow.source,
             port: 0,
@@ -223,7 +227,7 @@ fn vacate(destination: &Destination, word: Word) {
 
 /// A slot for a new connection: one given back, or one never used.
 #[inline(always)]
-fn free_slot<F: Family, T: Tables>(tables: &T, settings: &Settings) -> Option<u32> {
+pub(crate) fn free_slot<F: Family, T: Tables>(tables: &T, settings: &Settings) -> Option<u32> {
     let capacity = F::capacity(settings).load();
     let high_water = F::high_water(settings);
     // Where all slots that were used are in use, asking the stack for one would be in vain.
@@ -260,7 +264,21 @@ pub fn expire<F: Family, T: Tables>(tables: &T, slot: u32, word: Word, now: Tick
     if is_observed(tables) {
         tables.stop_waiting::<F>(slot, word);
     }
+    if outlives_its_time::<F, T>(tables, slot, word, now) {
+        return;
+    }
     tables.end::<F>(slot, word);
+}
+
+/// Whether it is the twin of a connection that lives on: then it does too.
+#[inline(always)]
+fn outlives_its_time<F: Family, T: Tables>(tables: &T, slot: u32, word: Word, now: Tick) -> bool {
+    match tables.settings() {
+        Some(settings) if settings.uses(USE_OTHER_FAMILY) => {
+            twin::outlives::<F, T>(tables, slot, word, now)
+        }
+        Some(_) | None => false,
+    }
 }
 
 /// Whether any service wants it observed how its real servers answer.
@@ -287,6 +305,9 @@ pub fn end<F: Family, T: Tables>(tables: &T, slot: u32, word: Word) -> bool {
     }
     if let Some(settings) = tables.settings() {
         F::live(settings).add(1u32.wrapping_neg());
+        if settings.uses(USE_OTHER_FAMILY) {
+            twin::follow::<F, T>(tables, settings, record);
+        }
     }
     if let Some(destination) = tables.destination(record.destination().load()) {
         vacate(destination, word);

@@ -9,6 +9,8 @@ use weir_abi::shared::{Shared, Shared32, Shared64};
 
 /// An address family and the tables that are its own.
 pub trait Family: Sized {
+    /// The other one.
+    type Other: Family<Other = Self>;
     /// An address, as it lies in the packet.
     type Address: Copy + PartialEq + 'static;
     /// Its connection record.
@@ -61,6 +63,8 @@ pub trait Record<A: Copy> {
     fn asked(&self) -> &Shared32;
     /// The director's end towards the real server (FULLNAT).
     fn local(&self) -> &Shared<Local<A>>;
+    /// The slot of its twin in the other family's table.
+    fn twin(&self) -> &Shared32;
 
     /// The flow of its packets in one direction, whatever the forwarding method.
     #[inline(always)]
@@ -84,6 +88,7 @@ pub struct V4;
 pub struct V6;
 
 impl Family for V4 {
+    type Other = V6;
     type Address = [u32; 1];
     type Record = Connection4;
 
@@ -152,6 +157,7 @@ impl Family for V4 {
 }
 
 impl Family for V6 {
+    type Other = V4;
     type Address = [u32; 4];
     type Record = Connection6;
 
@@ -266,6 +272,11 @@ impl Record<[u32; 1]> for Connection4 {
     fn local(&self) -> &Shared<Local<[u32; 1]>> {
         &self.local
     }
+
+    #[inline(always)]
+    fn twin(&self) -> &Shared32 {
+        &self.twin
+    }
 }
 
 impl Record<[u32; 4]> for Connection6 {
@@ -304,6 +315,11 @@ impl Record<[u32; 4]> for Connection6 {
     #[inline(always)]
     fn local(&self) -> &Shared<Local<[u32; 4]>> {
         &self.local
+    }
+
+    #[inline(always)]
+    fn twin(&self) -> &Shared32 {
+        &self.twin
     }
 }
 

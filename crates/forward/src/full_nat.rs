@@ -217,7 +217,7 @@ pub(crate) fn translate_other_end<F: Translate, H: Hook, T: Tables>(
 
 /// Puts no-operations in the place of a SYN's timestamps.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn blank_timestamps<H: Hook>(hook: &mut H, tcp: usize) -> Result<(), Refused> {
+pub(crate) fn blank_timestamps<H: Hook>(hook: &mut H, tcp: usize) -> Result<(), Refused> {
     let Some(at) = timestamps(hook, tcp) else {
         return Ok(());
     };

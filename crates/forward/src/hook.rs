@@ -8,7 +8,7 @@ use weir_abi::reason::Reason;
 use weir_abi::settings::Link;
 use weir_wire::checksum::Delta;
 use weir_wire::crc32c;
-use weir_wire::packet::Packet;
+use weir_wire::packet::{Header, Packet};
 use weir_wire::transport::{Ports, Tcp, Udp};
 
 use crate::family::Family;
@@ -163,6 +163,13 @@ pub trait Hook: Packet {
 
     /// Puts a byte there.
     fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused>;
+
+    /// Makes the packet one of that family: `removed` bytes behind the link header go, `added` ones to be
+    /// written come, and what offloading knows of the packet changes too.
+    fn change_family(&mut self, family: u8, removed: usize, added: usize) -> Result<(), Refused>;
+
+    /// Puts a header there, also where the kernel has summed the whole packet.
+    fn put<T: Header>(&mut self, offset: usize, header: &T) -> Result<(), Refused>;
 
     /// Makes the frame so long, at its end, and readable as a whole.
     fn resize(&mut self, length: usize) -> Result<(), Refused>;

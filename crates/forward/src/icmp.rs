@@ -45,6 +45,7 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::Fragment
         | Reason::Icmp
         | Reason::Application
+        | Reason::OtherFamily
         | Reason::PartMissing
         | Reason::IcmpToServer
         | Reason::IcmpToClient

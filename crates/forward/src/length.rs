@@ -5,7 +5,9 @@ use weir_abi::connection::{HopCell, HopTerms, Word};
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::Destination;
-use weir_abi::settings::{Link, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OWN_TIMEOUTS};
+use weir_abi::settings::{
+    Link, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS,
+};
 use weir_wire::ethernet::Ethernet;
 use weir_wire::transport::TCP;
 
@@ -17,6 +19,7 @@ use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, Problem, answer, problem_of};
 use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
 use crate::meet::{Met, begins};
+use crate::nat64;
 use crate::observe;
 use crate::parse::{Parsed, Portion, Segment, Transport, parse};
 use crate::part::Part;
@@ -41,6 +44,9 @@ pub fn at_length4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     }
     if reason == Reason::Application {
         return hook.go_on(tables, Part::Application4);
+    }
+    if reason == Reason::OtherFamily {
+        return hook.go_on(tables, Part::Cross4);
     }
     if may_be_check::<H, T>(tables, reason) {
         return hook.go_on(tables, Part::Check);
@@ -67,6 +73,9 @@ pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     }
     if reason == Reason::Application {
         return hook.go_on(tables, Part::Application6);
+    }
+    if reason == Reason::OtherFamily {
+        return hook.go_on(tables, Part::Cross6);
     }
     if may_be_check::<H, T>(tables, reason) {
         return hook.go_on(tables, Part::Check);
@@ -114,6 +123,9 @@ pub(crate) fn decide_after<F: Translate + Answer, H: Hook, T: Tables>(
     flow: Lookup,
 ) -> Reason {
     let belongs = connection_of(job, flow);
+    if job.settings.uses(USE_OTHER_FAMILY) && nat64::is_left(job, &belongs) {
+        return Reason::OtherFamily;
+    }
     finish(job, belongs)
 }
 

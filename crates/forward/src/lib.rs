@@ -35,6 +35,7 @@ pub mod mark;
 pub mod meet;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+pub mod nat64;
 pub mod observe;
 pub mod parse;
 pub mod part;

@@ -8,7 +8,7 @@ use weir_abi::reason::Reason;
 use crate::hook::Hook;
 use crate::length;
 use crate::tables::Tables;
-use crate::{application, carry, check, fragment, related, seldom, tunnelled};
+use crate::{application, carry, check, fragment, nat64, related, seldom, tunnelled};
 
 /// A part that others go on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,14 @@ pub enum Part {
     Tunnelled = 10,
     /// What may be a reply to a check.
     Check = 11,
+    /// Packets of IPv4 that leave as IPv6.
+    Cross4 = 12,
+    /// Packets of IPv6 that leave as IPv4.
+    Cross6 = 13,
+    /// ICMP errors of IPv4 that leave as those of IPv6.
+    CrossError4 = 14,
+    /// The same the other way.
+    CrossError6 = 15,
 }
 
 /// Does one part's work.
@@ -56,6 +64,10 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Carry6 => carry::carry6(hook, tables),
         Part::Tunnelled => tunnelled::tunnelled(hook, tables),
         Part::Check => check::arrive(hook, tables),
+        Part::Cross4 => nat64::cross4(hook, tables),
+        Part::Cross6 => nat64::cross6(hook, tables),
+        Part::CrossError4 => nat64::error::cross4(hook, tables),
+        Part::CrossError6 => nat64::error::cross6(hook, tables),
     }
 }
 
@@ -99,6 +111,7 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::Contended
         | Reason::HostUnreachable
         | Reason::Application
+        | Reason::OtherFamily
         | Reason::PartMissing
         | Reason::IcmpToServer
         | Reason::IcmpToClient

@@ -11,7 +11,7 @@ pub mod translate;
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::FORWARD_NAT;
-use weir_abi::settings::USE_CHECKS;
+use weir_abi::settings::{USE_CHECKS, USE_OTHER_FAMILY};
 use weir_wire::ethernet::EtherType;
 use weir_wire::icmp::IcmpError;
 
@@ -21,7 +21,8 @@ use crate::family::{Record, V4, V6};
 use crate::hook::{Hook, Refused, Route};
 use crate::job::{Job, Method, count, is_available, is_local, method_of};
 use crate::length::{route_outer, wrapped};
-use crate::parse::Segment;
+use crate::nat64;
+use crate::parse::{Segment, is_ipv6};
 use crate::part::Part;
 use crate::related::parse::{Quoted, link};
 use crate::related::translate::{TranslateErrors, is_whole, translate};
@@ -35,6 +36,12 @@ pub fn related<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     // What a packet of a connection is not, one around such may be.
     if reason == Reason::Icmp {
         hook.go_on(tables, Part::Tunnelled)
+    } else if reason == Reason::OtherFamily {
+        if is_ipv6(hook, H::TAGS) {
+            hook.go_on(tables, Part::CrossError6)
+        } else {
+            hook.go_on(tables, Part::CrossError4)
+        }
     } else {
         hook.conclude(reason)
     }
@@ -71,6 +78,13 @@ fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
         return reason;
     }
     let entry = FlowValue(quoted.entry);
+    if settings.uses(USE_OTHER_FAMILY)
+        && nat64::is_between::<F, T>(tables, entry)
+        && let Some(handover) = tables.handover()
+    {
+        handover.entry.store(entry.0);
+        return Reason::OtherFamily;
+    }
     let reason = match entry.direction() {
         Direction::Request => to_server(&mut job, entry.slot(), &quoted),
         Direction::Reply => to_client(&mut job, entry.slot(), &quoted),
@@ -80,7 +94,7 @@ fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
 
 /// Reads an error and the packet that it quotes, or says why not. A function of its own for its stack.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn read<F: TranslateErrors, H: Hook, T: Tables>(
+pub(crate) fn read<F: TranslateErrors, H: Hook, T: Tables>(
     hook: &H,
     tables: &T,
     network: usize,

@@ -42,6 +42,21 @@ pub fn port_unreachable(packet: &Packet, fragment: &[u8]) -> Vec<u8> {
     icmp_error_about(packet, &fragment[14..], (3, 3), (1, 4), 0)
 }
 
+/// The frame that says to who has sent a packet that its hops ran out.
+pub fn time_exceeded(packet: &Packet) -> Vec<u8> {
+    icmp_error(packet, (11, 0), (3, 0), 0)
+}
+
+/// The frame that says that a packet is larger than that.
+pub fn told_too_big(packet: &Packet, mtu: u32) -> Vec<u8> {
+    icmp_error(packet, (3, 4), (2, 0), mtu)
+}
+
+/// The frame that says that its real server cannot be reached.
+pub fn told_unreachable(packet: &Packet) -> Vec<u8> {
+    icmp_error(packet, (3, 1), (1, 3), 0)
+}
+
 fn icmp_error_about(
     packet: &Packet,
     quoted: &[u8],

@@ -31,6 +31,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(crate::secured::rows());
     rows.extend(crate::ftp::rows());
     rows.extend(crate::full_nat::rows());
+    rows.extend(crate::nat64::rows());
     rows.extend(crate::checks::rows());
     rows.extend(crate::observation::rows());
     rows

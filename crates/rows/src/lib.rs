@@ -15,6 +15,7 @@ pub mod full_nat;
 pub mod host;
 pub mod machine;
 mod malformed;
+mod nat64;
 pub mod network;
 pub mod observation;
 pub mod packet;

@@ -91,6 +91,14 @@ impl Family {
     /// Both.
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
+    /// The other one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
+
     /// A client.
     pub fn client(self, number: u8, port: u16) -> SocketAddr {
         SocketAddr::new(Link::Outside.address(self, number), port)

@@ -10,7 +10,7 @@ use weir_abi::tick::Ticks;
 
 use crate::bench::{Bench, Hook};
 use crate::network::{Family, Link};
-use crate::packet::Packet;
+use crate::packet::{Packet, checksum};
 use crate::setup::Setup;
 use crate::snapshot::{Snapshot, is_active};
 
@@ -84,6 +84,8 @@ pub enum After {
     /// Sent out of that link: XDP has written the link addresses, TC has too or has left them to the
     /// kernel.
     Sent(Link, Vec<u8>),
+    /// The same of a packet of IPv4 that has got any identification.
+    Numbered(Link, Vec<u8>),
 }
 
 impl Row {
@@ -293,6 +295,13 @@ impl After {
         match self {
             Self::Same => before.to_vec(),
             Self::Frame(frame) => frame.clone(),
+            Self::Numbered(link, frame) => {
+                let mut frame = frame.clone();
+                if let Some(number) = found.get(18..20) {
+                    identify(&mut frame, [number[0], number[1]]);
+                }
+                Self::Sent(*link, frame).frame(hook, before, found)
+            }
             Self::Sent(link, frame) => {
                 let mut frame = frame.clone();
                 // TC leaves them to the kernel, addresses and all, until the hop is remembered.
@@ -309,6 +318,14 @@ impl After {
             }
         }
     }
+}
+
+/// Gives a frame of IPv4 that identification.
+pub fn identify(frame: &mut [u8], number: [u8; 2]) {
+    frame[18..20].copy_from_slice(&number);
+    frame[24..26].fill(0);
+    let sum = checksum(&frame[14..34]);
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
 }
 
 fn compare_frames(found: &[u8], expected: &[u8]) -> Result<(), String> {

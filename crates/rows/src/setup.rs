@@ -8,12 +8,12 @@ use weir_abi::check::CheckKey;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::{BUCKETS_PER_PAGE, DH_BUCKETS, HashTable, MH_BUCKETS, SH_BUCKETS};
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
-use weir_abi::pool::POOL_PLACES;
+use weir_abi::pool::{POOL_ADDRESSES, POOL_PLACES};
 use weir_abi::service::{
-    AVAILABLE, DestinationAddress, FORWARD_FULL_NAT, FORWARD_NAT, OBSERVED, PRESENT, SCHEDULER_DH,
-    SCHEDULER_MH, SCHEDULER_RR, SCHEDULER_SH,
+    AVAILABLE, DestinationAddress, FORWARD_FULL_NAT, FORWARD_NAT, FORWARD_OTHER_FAMILY, OBSERVED,
+    PRESENT, SCHEDULER_DH, SCHEDULER_MH, SCHEDULER_RR, SCHEDULER_SH,
 };
-use weir_abi::settings::{Settings, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION};
+use weir_abi::settings::{Settings, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 
@@ -57,6 +57,10 @@ pub struct Setup {
     /// FULLNAT: the addresses of the director's that stand for clients, and how many ports they have if
     /// not all.
     pub full_nat: (Vec<IpAddr>, u32),
+    /// FULLNAT to real servers of the other family: the director's addresses of that family.
+    pub others: Vec<IpAddr>,
+    /// The same without any address.
+    pub without_others: bool,
     /// FULLNAT without any address.
     pub empty_pool: bool,
     /// Checks that go the way of the traffic: their protocol, virtual address and port, own port, and who
@@ -106,8 +110,10 @@ impl Setup {
                 record.address.store(DestinationAddress {
                     address: words(*address),
                     port: address.port().to_be(),
-                    family: key.family,
-                    forwarding: if self.full_nat.0.is_empty() {
+                    family: family_number(*address),
+                    forwarding: if family_number(*address) != key.family {
+                        FORWARD_OTHER_FAMILY
+                    } else if self.full_nat.0.is_empty() {
                         FORWARD_NAT
                     } else {
                         FORWARD_FULL_NAT
@@ -118,7 +124,7 @@ impl Setup {
                 slot += 1;
                 bench.put_address(AddressKey {
                     address: words(*address),
-                    family: key.family.into(),
+                    family: family_number(*address).into(),
                 });
             }
             let record = &bench.services()[number as usize];
@@ -195,6 +201,30 @@ impl Setup {
         record.pool_length.store(length as u32);
         record.pool_ports.store(*ports);
         record.pool_hand.store(0);
+        self.fill_others(bench, service);
+    }
+
+    /// The addresses of the other family that stand for clients, from the last place on downwards.
+    fn fill_others<B: Bench>(&self, bench: &B, service: u32) {
+        let last = service * POOL_PLACES + POOL_ADDRESSES - 1;
+        for (number, address) in (0..).zip(&self.others) {
+            let place = &bench.pools()[(last - number) as usize];
+            for (cell, word) in place.words.iter().zip(words(SocketAddr::new(*address, 0))) {
+                cell.store(word);
+            }
+        }
+        if !self.others.is_empty() {
+            let uses = &bench.settings().uses;
+            uses.store(uses.load() | USE_OTHER_FAMILY);
+        }
+        let record = &bench.services()[service as usize];
+        let length = if self.without_others {
+            0
+        } else {
+            self.others.len()
+        };
+        record.pool_others.store(length as u32);
+        record.pool_others_hand.store(0);
     }
 
     fn fill_settings(&self, settings: &Settings) {
@@ -245,10 +275,14 @@ pub fn service_key(protocol: u8, address: SocketAddr) -> ServiceKey {
         address: words(address),
         port: address.port().to_be(),
         protocol,
-        family: match Family::of(address.ip()) {
-            Family::V4 => FAMILY_V4,
-            Family::V6 => FAMILY_V6,
-        },
+        family: family_number(address),
+    }
+}
+
+fn family_number(address: SocketAddr) -> u8 {
+    match Family::of(address.ip()) {
+        Family::V4 => FAMILY_V4,
+        Family::V6 => FAMILY_V6,
     }
 }
 

@@ -7,7 +7,7 @@ use weir_abi::connection::{Endpoints, INACTIVE, LIVE, Local, NO_OUTPUT, Word};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::{FlowBucket, FlowEntry};
 use weir_abi::keys::{Direction, Flow, FlowValue};
-use weir_abi::service::{FORWARD_FULL_NAT, Observed};
+use weir_abi::service::{FORWARD_FULL_NAT, FORWARD_OTHER_FAMILY, FORWARD_TWIN, Observed};
 use weir_abi::tick::{Tick, Ticks};
 
 use crate::bench::Bench;
@@ -92,6 +92,16 @@ pub struct Connection {
     pub seconds: i64,
 }
 
+impl Connection {
+    /// Between the families: its twin, in the same slot, knows the real server and what stands for the client.
+    fn see_twin<const N: usize>(&mut self, twin: Option<Endpoints<[u32; N]>>) {
+        let twin = twin.expect("a connection between the families has a twin");
+        assert_eq!(twin.forwarding, FORWARD_TWIN);
+        self.server = socket(&twin.server, twin.server_port);
+        self.local = Some(socket(&twin.client, twin.client_port));
+    }
+}
+
 type Flows = BTreeMap<(SocketAddr, SocketAddr, u8), (u32, bool)>;
 
 /// What lies in a flow table.
@@ -130,27 +140,37 @@ impl Snapshot {
         let mut connections = BTreeMap::new();
         for (slot, record) in (0..).zip(bench.connections4()) {
             let seen = Word(record.word.load());
-            if seen.is_live() {
-                let found = connection(
+            let endpoints = record.endpoints.load();
+            if seen.is_live() && endpoints.forwarding != FORWARD_TWIN {
+                let mut found = connection(
                     seen,
-                    record.endpoints.load(),
+                    endpoints,
                     record.local.load(),
                     record.destination.load(),
                     now,
                 );
+                if endpoints.forwarding == FORWARD_OTHER_FAMILY {
+                    let twin = bench.connections6().get(record.twin.load() as usize);
+                    found.see_twin(twin.map(|twin| twin.endpoints.load()));
+                }
                 connections.insert((Family::V4, slot), found);
             }
         }
         for (slot, record) in (0..).zip(bench.connections6()) {
             let seen = Word(record.word.load());
-            if seen.is_live() {
-                let found = connection(
+            let endpoints = record.endpoints.load();
+            if seen.is_live() && endpoints.forwarding != FORWARD_TWIN {
+                let mut found = connection(
                     seen,
-                    record.endpoints.load(),
+                    endpoints,
                     record.local.load(),
                     record.destination.load(),
                     now,
                 );
+                if endpoints.forwarding == FORWARD_OTHER_FAMILY {
+                    let twin = bench.connections4().get(record.twin.load() as usize);
+                    found.see_twin(twin.map(|twin| twin.endpoints.load()));
+                }
                 connections.insert((Family::V6, slot), found);
             }
         }
@@ -217,9 +237,15 @@ impl Snapshot {
         let answered = local.unwrap_or(client);
         self.flows
             .insert((server, answered, protocol), (slot, true));
-        let usage = self.usage.get_mut(&family).expect("both families");
-        usage.0 += 1;
-        usage.1 = usage.1.max(slot + 1);
+        let with_twin = Family::of(server.ip());
+        for family in [family]
+            .into_iter()
+            .chain((with_twin != family).then_some(with_twin))
+        {
+            let usage = self.usage.get_mut(&family).expect("both families");
+            usage.0 += 1;
+            usage.1 = usage.1.max(slot + 1);
+        }
         let server = &mut self.destinations[destination as usize];
         server.inactive += 1;
         server.counters.connections += 1;
@@ -257,7 +283,13 @@ impl Snapshot {
                 self.flows.remove(&key);
             }
         }
-        self.usage.get_mut(&family).expect("both families").0 -= 1;
+        let with_twin = Family::of(server.ip());
+        for family in [family]
+            .into_iter()
+            .chain((with_twin != family).then_some(with_twin))
+        {
+            self.usage.get_mut(&family).expect("both families").0 -= 1;
+        }
         let server = &mut self.destinations[connection.destination as usize];
         if connection.flags & INACTIVE == 0 {
             server.active -= 1;

@@ -115,6 +115,15 @@ impl Udp {
 }
 
 impl Ports {
+    /// Those ports, as they lie.
+    #[inline(always)]
+    pub const fn new(source: u16, destination: u16) -> Self {
+        Self {
+            source: Be16::from_raw(source),
+            destination: Be16::from_raw(destination),
+        }
+    }
+
     /// Source port as it lies.
     #[inline(always)]
     pub fn source(&self) -> u16 {

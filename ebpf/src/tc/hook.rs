@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::helpers::{
     bpf_clone_redirect, bpf_csum_update, bpf_l4_csum_replace, bpf_skb_adjust_room,
-    bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data,
+    bpf_skb_change_head, bpf_skb_change_proto, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data,
     bpf_skb_store_bytes,
 };
 use aya_ebpf::programs::TcContext;
@@ -22,7 +22,7 @@ use weir_wire::bytes::Be32;
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::gre::GRE;
-use weir_wire::packet::Packet;
+use weir_wire::packet::{Header, Packet};
 use weir_wire::transport::{Tcp, UDP, Udp};
 
 use super::packet::{Frame, Way};
@@ -258,6 +258,43 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
                 core::ptr::from_ref(&byte).cast(),
                 1,
                 0,
+            )
+        };
+        if failed == 0 { Ok(()) } else { Err(Refused) }
+    }
+
+    #[inline(always)]
+    fn change_family(&mut self, family: u8, removed: usize, added: usize) -> Result<(), Refused> {
+        // BPF_ADJ_ROOM_MAC; a segment's pieces stay as large as they are.
+        const AFTER_LINK: u32 = 1;
+        const FIXED_SIZE: u64 = 1;
+        // What the kernel makes of one header the other's.
+        let (ether_type, more) = if family == FAMILY_V6 {
+            (0x86ddu16, 20)
+        } else {
+            (0x0800, -20)
+        };
+        let rest = added as i32 - removed as i32 - more;
+        // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the calls.
+        let changed = unsafe {
+            bpf_skb_change_proto(self.skb, ether_type.to_be(), 0) == 0
+                && (rest == 0 || bpf_skb_adjust_room(self.skb, rest, AFTER_LINK, FIXED_SIZE) == 0)
+        };
+        self.pull((Ethernet::LENGTH + added + Tcp::LENGTH) as u32);
+        if changed { Ok(()) } else { Err(Refused) }
+    }
+
+    #[inline(always)]
+    fn put<T: Header>(&mut self, offset: usize, header: &T) -> Result<(), Refused> {
+        const RECOMPUTE_CHECKSUM: u64 = 1;
+        // SAFETY: the context is a live `__sk_buff`, and the header so many bytes; pointers are taken anew after.
+        let failed = unsafe {
+            bpf_skb_store_bytes(
+                self.skb,
+                offset as u32,
+                core::ptr::from_ref(header).cast(),
+                size_of::<T>() as u32,
+                RECOMPUTE_CHECKSUM,
             )
         };
         if failed == 0 { Ok(()) } else { Err(Refused) }

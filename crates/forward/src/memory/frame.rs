@@ -160,11 +160,14 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             Part::Related if XDP => Reason::Icmp,
             Part::Fragment if XDP => Reason::Fragment,
             Part::Application4 | Part::Application6 if XDP => Reason::Application,
+            Part::Cross4 | Part::Cross6 if XDP => Reason::OtherFamily,
             Part::Seldom4
             | Part::Seldom6
             | Part::Carry4
             | Part::Carry6
             | Part::Tunnelled
+            | Part::CrossError4
+            | Part::CrossError6
             | Part::Check
                 if XDP =>
             {
@@ -179,6 +182,10 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::Carry4
             | Part::Carry6
             | Part::Tunnelled
+            | Part::Cross4
+            | Part::Cross6
+            | Part::CrossError4
+            | Part::CrossError6
             | Part::Check => part::run(self, tables, part),
         }
     }
@@ -291,6 +298,27 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
 
     fn put_byte(&mut self, offset: usize, byte: u8) -> Result<(), Refused> {
         *self.frame.get_mut(offset).ok_or(Refused)? = byte;
+        Ok(())
+    }
+
+    fn change_family(&mut self, _family: u8, removed: usize, added: usize) -> Result<(), Refused> {
+        let at = Ethernet::LENGTH;
+        if self.frame.len() < at + removed {
+            return Err(Refused);
+        }
+        let room = std::iter::repeat_n(0, added);
+        self.frame.splice(at..at + removed, room);
+        Ok(())
+    }
+
+    fn put<T: Header>(&mut self, offset: usize, header: &T) -> Result<(), Refused> {
+        let place = self.frame.get_mut(offset..).ok_or(Refused)?;
+        let place = place.get_mut(..size_of::<T>()).ok_or(Refused)?;
+        // SAFETY: a header is bytes only, and so many of them.
+        let bytes = unsafe {
+            core::slice::from_raw_parts(core::ptr::from_ref(header).cast::<u8>(), size_of::<T>())
+        };
+        place.copy_from_slice(bytes);
         Ok(())
     }
 
