@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use weir_abi::fragment::AddressKey;
 use weir_abi::keys::FAMILY_V4;
-use weir_abi::service::{Destination, FORWARD_FULL_NAT, FORWARD_NAT, PRESENT, Service};
+use weir_abi::service::{
+    Destination, FORWARD_FULL_NAT, FORWARD_NAT, FORWARD_OTHER_FAMILY, PRESENT, Service,
+};
 
 use crate::tables::Tables;
 
@@ -34,7 +36,7 @@ fn server_address(record: &Destination) -> Option<AddressKey> {
     }
     let server = record.address.load();
     match server.forwarding {
-        FORWARD_NAT | FORWARD_FULL_NAT => Some(AddressKey {
+        FORWARD_NAT | FORWARD_FULL_NAT | FORWARD_OTHER_FAMILY => Some(AddressKey {
             address: match server.family {
                 FAMILY_V4 => [server.address[0], 0, 0, 0],
                 _v6 => server.address,

@@ -11,7 +11,7 @@ use weir_abi::connection::{
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6};
 use weir_abi::service::{
     Destination, FORWARD_BYPASS, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_LOCAL, FORWARD_NAT,
-    FORWARD_TUNNEL,
+    FORWARD_OTHER_FAMILY, FORWARD_TUNNEL,
 };
 use weir_abi::shared::{Shared, Shared32, Shared64};
 use weir_abi::tick::{Tick, Ticks};
@@ -81,7 +81,7 @@ impl Method {
             FORWARD_TUNNEL => Self::Tunnel,
             FORWARD_DIRECT => Self::Direct,
             FORWARD_BYPASS => Self::Bypass,
-            FORWARD_FULL_NAT => Self::FullNat,
+            FORWARD_FULL_NAT | FORWARD_OTHER_FAMILY => Self::FullNat,
             _ => return None,
         })
     }
@@ -107,7 +107,7 @@ pub fn describe6(
     Some(with_server(view, &record.destination, destinations))
 }
 
-/// A real server of the other address family, behind a tunnel, has no room in the connection's
+/// A real server of the other address family, behind a tunnel or by FULLNAT, has no room in the connection's
 /// record: its own says where it is.
 fn with_server(
     view: ConnectionView,

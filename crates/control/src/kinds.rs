@@ -1,6 +1,6 @@
 //! How many services there are of the kinds that packets look for only where there are any.
 
-use weir_abi::settings::{Settings, USE_FULL_NAT, USE_OWN_TIMEOUTS};
+use weir_abi::settings::{Settings, USE_FULL_NAT, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS};
 use weir_abi::shared::Shared32;
 use weir_config::model::{Protocol, Service, ServiceKey, ServiceTimeouts};
 
@@ -25,11 +25,14 @@ pub(crate) fn uncount(settings: &Settings, key: &ServiceKey) {
 /// A service is about to want that.
 pub(crate) fn note_uses(settings: &Settings, wanted: &Service) {
     let has_timeouts = wanted.timeouts != ServiceTimeouts::default();
-    let has_addresses = !wanted.local_addresses.is_empty();
+    let addresses = &wanted.local_addresses;
+    let has_addresses = addresses.of(wanted.family()).next().is_some();
+    let has_others = addresses.of(wanted.family().other()).next().is_some();
     // Never taken back: connections outlive their services.
     for (what, is_wanted) in [
         (USE_OWN_TIMEOUTS, has_timeouts),
         (USE_FULL_NAT, has_addresses),
+        (USE_OTHER_FAMILY, has_others),
     ] {
         if is_wanted {
             note_use(settings, what, true);

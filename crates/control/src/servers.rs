@@ -269,17 +269,17 @@ impl Director {
     }
 }
 
-/// IPVS forwards between the families only through tunnels.
+/// IPVS forwards between the families only through tunnels. FULLNAT translates from one to the other.
 pub(crate) fn check_family<E>(key: &ServiceKey, server: &RealServer) -> Result<(), Error<E>> {
     match server.forwarding {
-        Forwarding::Tunnel(_) => return Ok(()),
-        Forwarding::Nat | Forwarding::Direct | Forwarding::FullNat => {}
+        Forwarding::Tunnel(_) | Forwarding::FullNat => return Ok(()),
+        Forwarding::Nat | Forwarding::Direct => {}
     }
     if Family::of(server.address.ip()) == key.family() {
         return Ok(());
     }
     Err(Error::Invalid(format!(
-        "real server {} and virtual service {key} are of different address families, which only tunnels can join",
+        "real server {} and virtual service {key} are of different address families, which only tunnels and fullnat can join",
         server.address
     )))
 }

@@ -74,6 +74,14 @@ impl Protocol {
 }
 
 impl Family {
+    /// The other one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
+
     /// The family of an address.
     pub const fn of(address: IpAddr) -> Self {
         match address {

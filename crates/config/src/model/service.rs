@@ -41,7 +41,7 @@ pub enum Refusal {
 }
 
 /// The director's addresses that stand for the clients' towards the real servers (FULLNAT): a few, in
-/// order, each once.
+/// order, each once. Towards real servers of a family stand those of that family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct LocalAddresses([Option<IpAddr>; LocalAddresses::MAX]);
 
@@ -90,13 +90,24 @@ impl LocalAddresses {
     /// How many there can be.
     pub const MAX: usize = 8;
 
-    /// Adds one at the end; false when it is there already or there is no room.
+    /// Adds one, those of IPv4 before those of IPv6; false when it is there already or there is no room.
     pub fn add(&mut self, address: IpAddr) -> bool {
-        if self.0.contains(&Some(address)) {
+        if self.0.contains(&Some(address)) || self.0[Self::MAX - 1].is_some() {
             return false;
         }
-        let free = self.0.iter_mut().find(|place| place.is_none());
-        free.map(|place| *place = Some(address)).is_some()
+        let place = self
+            .iter()
+            .filter(|before| before.is_ipv4() || address.is_ipv6())
+            .count();
+        self.0[place..].rotate_right(1);
+        self.0[place] = Some(address);
+        true
+    }
+
+    /// Those of a family, in order.
+    pub fn of(&self, family: Family) -> impl Iterator<Item = IpAddr> {
+        self.iter()
+            .filter(move |address| Family::of(*address) == family)
     }
 
     /// All, in order.

@@ -3,9 +3,9 @@
 use std::num::NonZeroU16;
 
 use weir_abi::service::{
-    Destination, DestinationAddress, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_NAT, FORWARD_TUNNEL,
-    TUNNEL_CHECKSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_IPIP, TUNNEL_REMOTE_CHECKSUM,
-    Tunnel as TableTunnel,
+    Destination, DestinationAddress, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_NAT,
+    FORWARD_OTHER_FAMILY, FORWARD_TUNNEL, TUNNEL_CHECKSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_IPIP,
+    TUNNEL_REMOTE_CHECKSUM, Tunnel as TableTunnel,
 };
 use weir_config::model::{Forwarding, GueChecksum, RealServer, Thresholds, Tunnel, Weight};
 
@@ -17,7 +17,12 @@ pub(crate) fn write_server(record: &Destination, server: &RealServer) {
         let source = record.tunnel.load().source;
         record.tunnel.store(tunnel(wanted, source));
     }
-    record.address.store(destination_address(server));
+    let mut address = destination_address(server);
+    let service = record.service_key.load().family;
+    if server.forwarding == Forwarding::FullNat && service != 0 && service != address.family {
+        address.forwarding = FORWARD_OTHER_FAMILY;
+    }
+    record.address.store(address);
     let thresholds = (server.thresholds.upper(), server.thresholds.lower());
     let before = (record.upper_threshold.load(), record.lower_threshold.load());
     if thresholds != before {
@@ -53,7 +58,7 @@ pub fn read_server(destination: &Destination) -> Option<RealServer> {
         FORWARD_NAT => Forwarding::Nat,
         FORWARD_DIRECT => Forwarding::Direct,
         FORWARD_TUNNEL => Forwarding::Tunnel(read_tunnel(destination.tunnel.load())?),
-        FORWARD_FULL_NAT => Forwarding::FullNat,
+        FORWARD_FULL_NAT | FORWARD_OTHER_FAMILY => Forwarding::FullNat,
         _ => return None,
     };
     let address = read_address(&address.address, address.port, address.family)?;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use weir_abi::service::FORWARD_OTHER_FAMILY;
 use weir_config::model::{
     Family, Netmask, Persistence, PrefixLength6, Scheduler, SchedulerFlags, Thresholds, Tunnel,
 };
@@ -9,6 +10,7 @@ use weir_config::model::{
 use super::*;
 use crate::Error;
 use crate::plan::{Change, plan};
+use crate::record;
 
 fn web() -> Service {
     service(WEB, Scheduler::RoundRobin)
@@ -128,6 +130,41 @@ fn only_tunnels_join_address_families() {
     let back = RealServer::new(A6.parse().unwrap(), Forwarding::Nat);
     let refused: Result<(), Error<Infallible>> = director.edit_server(tables, &key(WEB), back);
     assert!(matches!(refused, Err(Error::Invalid(_))));
+}
+
+#[test]
+fn fullnat_joins_address_families_by_addresses_of_both() {
+    let mut world = World::new(2, 4);
+    let mut web = service(WEB, Scheduler::RoundRobin);
+    web.local_addresses.add("10.0.0.1".parse().unwrap());
+    let World {
+        tables,
+        director,
+        now,
+    } = &mut world;
+    director.add_service(tables, web, *now).unwrap();
+    let server = RealServer::new(A6.parse().unwrap(), Forwarding::FullNat);
+    let refused = director
+        .add_server(tables, &key(WEB), server, *now)
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("of the real server's family"),
+        "{refused}"
+    );
+    for address in ["2001:db8::a", "10.0.0.2", "2001:db8::b"] {
+        assert!(web.local_addresses.add(address.parse().unwrap()));
+    }
+    director.edit_service(tables, web).unwrap();
+    assert_eq!(director.configuration(tables)[0].0, web);
+    director
+        .add_server(tables, &key(WEB), server, *now)
+        .unwrap();
+    let record = &tables.destinations()[0];
+    assert_eq!(record.address.load().forwarding, FORWARD_OTHER_FAMILY);
+    assert_eq!(record::read_server(record), Some(server));
+    // As long as it is there, its addresses are needed.
+    let fewer = service(WEB, Scheduler::RoundRobin);
+    assert!(director.edit_service(tables, fewer).is_err());
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::diagnostic::Problem;
 use crate::model::health::{ServiceHealth, Sorry};
 use crate::model::{RealServer, Service, ServiceKey};
 use attributes::Attributes;
+use server::Families;
 
 const SERVICE: Keys = Keys {
     known: &[
@@ -96,19 +97,21 @@ fn service(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Vec<Placed<
     let listens = listens(&section, problems);
     let servers = server::servers(&section, forwarding, problems);
     attributes.check(&section, &listens, problems);
-    server::check_families(&listens, &servers, problems);
+    let families = Families::of(&listens, &servers);
+    server::check_families(&listens, &servers, families, problems);
     let health = OfService::read(&section, problems);
     let sorry = server::sorry(&section, forwarding, problems);
     if let Some((sorry, _)) = &sorry {
-        server::check_families(&listens, std::slice::from_ref(sorry), problems);
+        server::check_families(&listens, std::slice::from_ref(sorry), families, problems);
     }
     listens
         .into_iter()
         .map(|listen| {
             let key = listen.value;
-            let found = server::real_servers(key, &servers, problems);
+            let found = server::real_servers(key, &servers, families, problems);
             let sorry = sorry.as_ref().and_then(|(sorry, inhibit)| {
-                let sorry = server::real_servers(key, std::slice::from_ref(sorry), problems);
+                let sorry =
+                    server::real_servers(key, std::slice::from_ref(sorry), families, problems);
                 sorry.first().map(|(server, _)| Sorry {
                     server: *server,
                     inhibit: *inhibit,

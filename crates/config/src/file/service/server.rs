@@ -278,13 +278,46 @@ fn thresholds(section: &Section<'_>, problems: &mut Problems) -> Thresholds {
     })
 }
 
-/// A real server needs a `listen` of its family; only tunnels go from one to the other.
-pub(super) fn check_families(listens: &[Listen], servers: &[Server], problems: &mut Problems) {
+/// Of which families the virtual services of a section are, and its real servers.
+#[derive(Clone, Copy)]
+pub(super) struct Families {
+    services: [bool; 2],
+    servers: [bool; 2],
+}
+
+impl Families {
+    /// Those of a section.
+    pub(super) fn of(listens: &[Listen], servers: &[Server]) -> Self {
+        let has = [Family::V4, Family::V6];
+        Self {
+            services: has.map(|family| listens.iter().any(|it| it.value.family() == family)),
+            servers: has.map(|family| servers.iter().any(|it| Family::of(it.address) == family)),
+        }
+    }
+
+    const fn has(families: [bool; 2], family: Family) -> bool {
+        match family {
+            Family::V4 => families[0],
+            Family::V6 => families[1],
+        }
+    }
+}
+
+/// A real server needs a `listen` of its family; only tunnels and FULLNAT go from one to the other.
+pub(super) fn check_families(
+    listens: &[Listen],
+    servers: &[Server],
+    families: Families,
+    problems: &mut Problems,
+) {
     if listens.is_empty() {
         return;
     }
     for server in servers {
-        if !listens.iter().any(|listen| suits(listen.value, server)) {
+        if !listens
+            .iter()
+            .any(|listen| suits(listen.value, server, families))
+        {
             let family = Family::of(server.address);
             problems.add(
                 server.span.clone(),
@@ -298,11 +331,16 @@ pub(super) fn check_families(listens: &[Listen], servers: &[Server], problems: &
     }
 }
 
-fn suits(service: ServiceKey, server: &Server) -> bool {
+/// FULLNAT goes to the other family where one of the two has nobody of its own.
+fn suits(service: ServiceKey, server: &Server, families: Families) -> bool {
+    let family = Family::of(server.address);
     match server.forwarding {
         Forwarding::Tunnel(_) => true,
-        Forwarding::Nat | Forwarding::Direct | Forwarding::FullNat => {
-            Family::of(server.address) == service.family()
+        Forwarding::Nat | Forwarding::Direct => family == service.family(),
+        Forwarding::FullNat => {
+            family == service.family()
+                || !Families::has(families.services, family)
+                || !Families::has(families.servers, service.family())
         }
     }
 }
@@ -311,6 +349,7 @@ fn suits(service: ServiceKey, server: &Server) -> bool {
 pub(super) fn real_servers<'a>(
     service: ServiceKey,
     servers: &'a [Server],
+    families: Families,
     problems: &mut Problems,
 ) -> Vec<(RealServer, &'a Server)> {
     let own_port = match service {
@@ -319,7 +358,10 @@ pub(super) fn real_servers<'a>(
     };
     let mut seen: HashMap<SocketAddr, &Server> = HashMap::new();
     let mut found = Vec::new();
-    for server in servers.iter().filter(|server| suits(service, server)) {
+    for server in servers
+        .iter()
+        .filter(|server| suits(service, server, families))
+    {
         let port = server.port.or(own_port).unwrap_or(0);
         if let Some(own_port) = own_port
             && server.forwarding.keeps_ports()
