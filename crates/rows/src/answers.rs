@@ -47,9 +47,13 @@ pub fn time_exceeded(packet: &Packet) -> Vec<u8> {
     icmp_error(packet, (11, 0), (3, 0), 0)
 }
 
-/// The frame that says that a packet is larger than that.
+/// The frame that says that a packet is larger than that: it has been taken a hop.
 pub fn told_too_big(packet: &Packet, mtu: u32) -> Vec<u8> {
-    icmp_error(packet, (3, 4), (2, 0), mtu)
+    let quoted = Packet {
+        hops: packet.hops - 1,
+        ..packet.clone()
+    };
+    icmp_error(&quoted, (3, 4), (2, 0), mtu)
 }
 
 /// The frame that says that its real server cannot be reached.
