@@ -8,7 +8,7 @@ use weir_abi::keys::{Direction, FAMILY_V4, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::tick::Tick;
 use weir_forward::begin::Begun;
-use weir_forward::connection::{self, Appeared, Named, Opener, TemplateOf, Terms};
+use weir_forward::connection::{self, Appeared, Made, Named, Opener, TemplateOf, Terms};
 use weir_forward::family::{Family, Flow, V4, V6};
 use weir_forward::flow_table::{self, Put};
 use weir_forward::meet::{self, Met};
@@ -161,7 +161,7 @@ macro_rules! functions {
             }
         }
 
-        /// The slot of the connection made, or a failure. `how` is [`ONLY_ONE`] and [`KEEPS_PORT`].
+        /// A [`Made`], or a failure. `how` is [`ONLY_ONE`] and [`KEEPS_PORT`].
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $make(
@@ -178,13 +178,22 @@ macro_rules! functions {
             };
             // SAFETY: as above.
             match unsafe { segment.as_ref() } {
-                Some(segment) => slot(connection::make::<$family, Maps>(
-                    &Maps,
-                    segment,
-                    destination,
-                    terms,
-                    Tick(now),
-                )),
+                Some(segment) => {
+                    let made = connection::make::<$family, Maps>(
+                        &Maps,
+                        segment,
+                        destination,
+                        terms,
+                        Tick(now),
+                    );
+                    match made {
+                        Ok(made) => {
+                            let Appeared { request, reply } = made.appeared;
+                            made.slot as u64 | put(request) << REQUEST | put(reply) << REPLY
+                        }
+                        Err(reason) => FAILED | reason as u64,
+                    }
+                }
                 None => FAILED,
             }
         }
@@ -317,6 +326,10 @@ const FAILED: u64 = 1 << 32;
 const ALONE: u32 = 0;
 const BESIDE: u32 = 1;
 const FULL: u32 = 2;
+
+/// Beside a slot: where a [`Put`] of its requests lies, and one of its replies.
+const REQUEST: u32 = 34;
+const REPLY: u32 = 36;
 
 /// Beside a slot: the template there says nothing any more.
 const OUTLIVED: u64 = 1 << 33;
@@ -511,7 +524,7 @@ pub fn make<F: Family>(
     destination: u32,
     terms: Terms,
     now: Tick,
-) -> Result<u32, Reason> {
+) -> Result<Made, Reason> {
     let segment = core::ptr::from_ref(segment);
     let Terms {
         control,
@@ -519,10 +532,17 @@ pub fn make<F: Family>(
         keeps_port,
     } = terms;
     let how = is_only as u32 * ONLY_ONE | keeps_port as u32 * KEEPS_PORT;
-    as_slot(if F::NUMBER == FAMILY_V4 {
+    let made = if F::NUMBER == FAMILY_V4 {
         weir_make4(segment.cast(), destination, control, how, now.0)
     } else {
         weir_make6(segment.cast(), destination, control, how, now.0)
+    };
+    Ok(Made {
+        slot: as_slot(made)?,
+        appeared: Appeared {
+            request: as_put((made >> REQUEST) as u32 & 3),
+            reply: as_put((made >> REPLY) as u32 & 3),
+        },
     })
 }
 

@@ -21,7 +21,7 @@ use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::shared::Shared32;
 use weir_abi::tick::Tick;
 use weir_forward::begin::Begun;
-use weir_forward::connection::{Appeared, Named, Opener, TemplateOf, Terms};
+use weir_forward::connection::{Appeared, Made, Named, Opener, TemplateOf, Terms};
 use weir_forward::family::{Family, Flow};
 use weir_forward::flow_table::Put;
 use weir_forward::meet::Met;
@@ -318,7 +318,7 @@ impl Tables for Maps {
         destination: u32,
         terms: Terms,
         now: Tick,
-    ) -> Result<u32, Reason> {
+    ) -> Result<Made, Reason> {
         calls::make::<F>(segment, destination, terms, now)
     }
 

@@ -10,7 +10,7 @@ use weir_abi::tick::Tick;
 
 use weir_wire::transport::{TCP, UDP};
 
-use crate::connection::{FTP, Terms};
+use crate::connection::{Appeared, FTP, Made, Terms};
 use crate::family::{Family, Record};
 use crate::flow_table::Put;
 use crate::parse::Segment;
@@ -39,29 +39,37 @@ pub fn begin<F: Family, T: Tables>(
         return Err(Reason::MartianSource);
     }
     let (destination, terms) = who_serves::<F, T>(tables, segment, service, now)?;
+    let slot = come_to_be::<F, T>(tables, segment, destination, terms, now)?;
+    let is_only = terms.is_only;
+    Ok(Begun { slot, is_only })
+}
+
+/// Makes a connection, counts it, and sees that no other is in its way.
+#[inline(always)]
+pub(crate) fn come_to_be<F: Family, T: Tables>(
+    tables: &T,
+    segment: &Segment<F::Address>,
+    destination: u32,
+    terms: Terms,
+    now: Tick,
+) -> Result<u32, Reason> {
     // In a full table it takes the place of one that has not proven to be anybody's.
-    let slot = match tables.make::<F>(segment, destination, terms, now) {
+    let made = match tables.make::<F>(segment, destination, terms, now) {
         Err(Reason::TableFull) if tables.evict::<F>() => {
             tables.make::<F>(segment, destination, terms, now)?
         }
         made => made?,
     };
     tables.count(destination, |counters| counters.connections += 1);
-    let begun = Begun {
-        slot,
-        is_only: terms.is_only,
-    };
-    // Nothing is to find a connection of one packet.
-    if terms.is_only {
-        return Ok(begun);
-    }
-    if let Err(reason) = appear::<F, T>(tables, slot) {
-        if let Some(record) = tables.connection::<F>(slot) {
-            tables.end::<F>(slot, Word(record.word().load()));
+    if made.appeared != Appeared::ALONE
+        && let Err(reason) = see_others::<F, T>(tables, made)
+    {
+        if let Some(record) = tables.connection::<F>(made.slot) {
+            tables.end::<F>(made.slot, Word(record.word().load()));
         }
         return Err(reason);
     }
-    Ok(begun)
+    Ok(made.slot)
 }
 
 /// The real server that a packet goes to, and on which terms.
@@ -123,10 +131,10 @@ fn bypasses<T: Tables>(tables: &T) -> bool {
     }
 }
 
-/// Lets packets find a connection that has been made.
+/// Sees who else has the flows of a connection that has been made.
 #[inline(always)]
-fn appear<F: Family, T: Tables>(tables: &T, slot: u32) -> Result<(), Reason> {
-    let appeared = tables.put_flows::<F>(slot);
+fn see_others<F: Family, T: Tables>(tables: &T, made: Made) -> Result<(), Reason> {
+    let Made { slot, appeared } = made;
     match appeared.request {
         Put::Alone => {}
         // Another processor may have made this very connection. It sees the same, so that of one

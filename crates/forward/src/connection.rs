@@ -26,6 +26,7 @@ use self::data::forget_speech;
 pub use self::data::{
     FTP, Named, Opener, fill_client_port, make_data, open_data, speaks_of_addresses,
 };
+use self::flows::appear;
 pub use self::flows::{Appeared, put_flows, put_replies, remove_flow, rival};
 pub use self::template::{TemplateOf, make_template, prolong};
 use crate::family::{Family, Flow, Record};
@@ -110,9 +111,18 @@ impl Terms {
     };
 }
 
-/// Makes the connection that a packet begins, as that packet leaves it, and says its slot. Nothing
-/// finds it yet: its flows are to be [put](put_flows). Without a real server ([`NONE`]) its packets
-/// go where they were going (`cache_bypass`).
+/// A connection that has been made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its slot.
+    pub slot: u32,
+    /// What came of putting its flows into their table: of one that ends with its first packet there
+    /// are none.
+    pub appeared: Appeared,
+}
+
+/// Makes the connection that a packet begins, as that packet leaves it, and puts its flows into their table.
+/// Without a real server ([`NONE`]) its packets go where they were going (`cache_bypass`).
 #[inline(always)]
 pub fn make<F: Family, T: Tables>(
     tables: &T,
@@ -120,7 +130,7 @@ pub fn make<F: Family, T: Tables>(
     slot: u32,
     terms: Terms,
     now: Tick,
-) -> Result<u32, Reason> {
+) -> Result<Made, Reason> {
     let Some(settings) = tables.settings() else {
         return Err(Reason::DestinationGone);
     };
@@ -193,8 +203,15 @@ pub fn make<F: Family, T: Tables>(
         occupy(destination, word);
     }
     F::live(settings).add(1);
-
-    Ok(connection)
+    let appeared = if terms.is_only {
+        Appeared::ALONE
+    } else {
+        appear::<F, T>(tables, settings, record, connection)
+    };
+    Ok(Made {
+        slot: connection,
+        appeared,
+    })
 }
 
 /// Counts a connection that a real server gets (`ip_vs_bind_dest`).

@@ -228,7 +228,7 @@ pub fn put<F: Family, T: Tables>(
         return Put::Full;
     }
     // Looked at after it is there: of two processors that put the same flow, one at least sees both.
-    if has_other(first, entry) || has_other(second, entry) {
+    if have_other(first, second, entry) {
         Put::Beside
     } else {
         Put::Alone
@@ -312,15 +312,21 @@ fn vacate(bucket: &FlowBucket, entry: FlowEntry) -> bool {
     false
 }
 
-/// Whether another entry has the same tag.
+/// Whether another entry of either bucket has the same tag.
 #[inline(always)]
-fn has_other(bucket: &FlowBucket, entry: FlowEntry) -> bool {
+fn have_other(first: &FlowBucket, second: &FlowBucket, entry: FlowEntry) -> bool {
     let mut at = 0;
     while at < BUCKET_ENTRIES {
-        if bucket.tag(at) == entry.tag() && bucket.entries[at].load() != entry.0 {
+        // In turn, so that both are at hand.
+        if is_other(first, at, entry) || is_other(second, at, entry) {
             return true;
         }
         at += 1;
     }
     false
+}
+
+#[inline(always)]
+fn is_other(bucket: &FlowBucket, at: usize, entry: FlowEntry) -> bool {
+    bucket.tag(at) == entry.tag() && bucket.entries[at].load() != entry.0
 }

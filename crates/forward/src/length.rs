@@ -372,6 +372,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     let found = &found;
     let endpoints = found.record.endpoints().load();
     let end = replacement(&endpoints, Direction::Request);
+    let delta = delta::<F>(&job.segment, end, Direction::Request);
     let Some(method) = method_of(endpoints.forwarding) else {
         return Reason::KernelRefused;
     };
@@ -382,9 +383,14 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     let route = match (method, destination) {
         (Method::Wrapped, Some(destination)) => route_outer(job, generation, destination),
         (Method::Wrapped, None)
-        | (Method::Translated | Method::FullyTranslated | Method::Unchanged, _) => {
-            route(job, found, Direction::Request, end, generation, destination)
-        }
+        | (Method::Translated | Method::FullyTranslated | Method::Unchanged, _) => route(
+            job,
+            found,
+            Direction::Request,
+            (end, delta),
+            generation,
+            (destination, is_available),
+        ),
     };
     // Asked before anything is written: what is left to the slower hook is left as it came.
     match route {
@@ -403,30 +409,35 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     if job.settings.uses(USE_OWN_TIMEOUTS) {
         connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
     }
-    // IPVS sees its own errors leave, from the VIP, and takes them for replies of connections whose real
-    // servers reply from there (`ip_vs_out_icmp`).
-    if is_available && matches!(method, Method::Unchanged | Method::Wrapped) {
-        job.error_counts = found.destination;
-    }
+    let is_plain = matches!(route, Route::Known) && job.segment.hops > 1;
     let is_local = matches!(route, Route::Unreachable) && is_local(destination);
-    if job.segment.hops <= 1 && !is_local {
-        return Reason::TimeExceeded;
-    }
-    let reason = match route {
-        Route::Known => Reason::Request,
-        Route::Unreachable if is_local => Reason::LocalServer,
-        // Rewritten, and left to the kernel, which fragments what it forwards.
-        Route::TooBig(_) if job.segment.is_fragmentable() => match method {
-            Method::Translated | Method::FullyTranslated => Reason::ToBeFragmented,
-            Method::Unchanged | Method::Wrapped => return Reason::NotFragmented,
-        },
-        Route::TooBig(mtu) => {
-            job.mtu = mtu;
-            return Reason::TooBig;
+    let reason = if is_plain {
+        Reason::Request
+    } else {
+        // IPVS sees its own errors leave, from the VIP, and takes them for replies of connections whose
+        // real servers reply from there (`ip_vs_out_icmp`).
+        if is_available && matches!(method, Method::Unchanged | Method::Wrapped) {
+            job.error_counts = found.destination;
         }
-        Route::ForwardingDisabled => return Reason::ForwardingDisabled,
-        Route::Unreachable | Route::NoNeighbour | Route::NotTransmittable => {
-            return Reason::HostUnreachable;
+        if job.segment.hops <= 1 && !is_local {
+            return Reason::TimeExceeded;
+        }
+        match route {
+            Route::Known => Reason::Request,
+            Route::Unreachable if is_local => Reason::LocalServer,
+            // Rewritten, and left to the kernel, which fragments what it forwards.
+            Route::TooBig(_) if job.segment.is_fragmentable() => match method {
+                Method::Translated | Method::FullyTranslated => Reason::ToBeFragmented,
+                Method::Unchanged | Method::Wrapped => return Reason::NotFragmented,
+            },
+            Route::TooBig(mtu) => {
+                job.mtu = mtu;
+                return Reason::TooBig;
+            }
+            Route::ForwardingDisabled => return Reason::ForwardingDisabled,
+            Route::Unreachable | Route::NoNeighbour | Route::NotTransmittable => {
+                return Reason::HostUnreachable;
+            }
         }
     };
     if method == Method::Wrapped && !is_local {
@@ -436,10 +447,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     job.has_local = method == Method::FullyTranslated;
     // Read again, so that it takes no stack while the way is asked for.
     let end = replacement(&found.record.endpoints().load(), Direction::Request);
-    let (transport, delta) = (
-        job.transport(),
-        delta::<F>(&job.segment, end, Direction::Request),
-    );
+    let transport = job.transport();
     match send(
         job,
         method,
@@ -473,7 +481,16 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
     let generation = job.settings.routes_generation.load();
     let destination = job.tables.destination(found.destination);
     let is_available = is_available(destination);
-    match route(job, found, Direction::Reply, end, generation, destination) {
+    let delta = delta::<F>(&job.segment, end, Direction::Reply);
+    let route = route(
+        job,
+        found,
+        Direction::Reply,
+        (end, delta),
+        generation,
+        (destination, is_available),
+    );
+    match route {
         Route::Known => {}
         Route::NoNeighbour => return Reason::NoNeighbour,
         Route::NotTransmittable => return Reason::NotTransmittable,
@@ -493,10 +510,7 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
     if job.settings.uses(USE_OWN_TIMEOUTS) {
         connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
     }
-    let (transport, delta) = (
-        job.transport(),
-        delta::<F>(&job.segment, end, Direction::Reply),
-    );
+    let transport = job.transport();
     match send(
         job,
         Method::Translated,
@@ -551,11 +565,10 @@ pub(crate) fn route<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
     found: &Found<'_, F>,
     direction: Direction,
-    end: End<F::Address>,
+    (end, delta): (End<F::Address>, u16),
     generation: u32,
-    destination: Option<&Destination>,
+    (destination, is_available): (Option<&Destination>, bool),
 ) -> Route {
-    let is_available = is_available(destination);
     let to_server = match direction {
         Direction::Request => destination.map(|destination| &destination.hop),
         Direction::Reply => None,
@@ -564,7 +577,7 @@ pub(crate) fn route<F: Translate, H: Hook, T: Tables>(
         && let Some((link, mtu)) = way_to_server(job, hop, generation)
     {
         if is_available {
-            learn(job, found, direction, end, generation, (link, mtu));
+            learn(job, found, direction, delta, generation, (link, mtu));
         }
         return Route::Known;
     }
@@ -575,7 +588,7 @@ pub(crate) fn route<F: Translate, H: Hook, T: Tables>(
         Route::Known => {
             // Nothing of a removed real server is remembered: each packet of its asks.
             if is_available && let Some((link, mtu)) = job.hook.learnt() {
-                learn(job, found, direction, end, generation, (link, mtu));
+                learn(job, found, direction, delta, generation, (link, mtu));
                 if let Some(hop) = to_server {
                     hop.remember(link, HopTerms::new(generation, mtu, 0));
                 }
@@ -612,7 +625,7 @@ pub(crate) fn learn<F: Translate, H: Hook, T: Tables>(
     job: &Job<'_, F, H, T>,
     found: &Found<'_, F>,
     direction: Direction,
-    end: End<F::Address>,
+    delta: u16,
     generation: u32,
     (link, mtu): (Link, u16),
 ) {
@@ -626,7 +639,6 @@ pub(crate) fn learn<F: Translate, H: Hook, T: Tables>(
     {
         return;
     }
-    let delta = delta::<F>(&job.segment, end, direction);
     let hop = found.record.hop(direction);
     hop.remember(link, HopTerms::new(generation, mtu, delta));
 }

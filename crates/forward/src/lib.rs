@@ -10,6 +10,7 @@
 //!                       no  -> service -> schedule -> new connection -> as above
 //! ```
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(any(test, feature = "memory"))]
 extern crate std;

@@ -19,7 +19,7 @@ use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
 
 use crate::begin::Begun;
-use crate::connection::{self, Appeared, Named, Opener, TemplateOf, Terms};
+use crate::connection::{self, Appeared, Made, Named, Opener, TemplateOf, Terms};
 use crate::family::{Family, Flow};
 use crate::flow_table::{self, Put};
 use crate::meet::{self, Met};
@@ -209,7 +209,7 @@ pub trait Tables {
         destination: u32,
         terms: Terms,
         now: Tick,
-    ) -> Result<u32, Reason>
+    ) -> Result<Made, Reason>
     where
         Self: Sized,
     {

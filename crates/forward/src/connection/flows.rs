@@ -19,6 +19,14 @@ pub struct Appeared {
     pub reply: Put,
 }
 
+impl Appeared {
+    /// Nobody else has the same.
+    pub const ALONE: Self = Self {
+        request: Put::Alone,
+        reply: Put::Alone,
+    };
+}
+
 /// Puts the flows of a connection into their table.
 #[inline(always)]
 pub fn put_flows<F: Family, T: Tables>(tables: &T, slot: u32) -> Appeared {
@@ -28,6 +36,17 @@ pub fn put_flows<F: Family, T: Tables>(tables: &T, slot: u32) -> Appeared {
             reply: Put::Full,
         };
     };
+    appear::<F, T>(tables, settings, record, slot)
+}
+
+/// The same of that connection.
+#[inline(always)]
+pub(super) fn appear<F: Family, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    record: &F::Record,
+    slot: u32,
+) -> Appeared {
     Appeared {
         request: put_flow::<F, T>(tables, settings, record, slot, Direction::Request),
         // Replies past the director are no affair of its; nor are a template's.

@@ -146,7 +146,7 @@ pub fn after(
         Direction::Reply => 1,
         Direction::Request => (replies_unseen as usize) << 1,
     };
-    let event = EVENTS[flags.0 as usize & 31] as usize & 7;
+    let event = EVENTS[super::not_sooner(flags.0) & 31] as usize & 7;
     let secure = (settings.secure_tcp.load() as usize & 1) << 2;
     NEXT[(rows | secure) & 7][event][state as usize & 15]
 }
