@@ -1,13 +1,15 @@
 //! What is thrown at Weir: [`packet`] takes bytes as a frame, [`operations`] as a list of what happens
-//! to a director, [`answers`] as what a real server answers to a health check. All panic when something
-//! is not as it must be.
+//! to a director, [`answers`] as what a real server answers to a health check, [`vrrp`] and [`bfd`] as what
+//! another router says. All panic when something is not as it must be.
 //!
 //! `cargo run --release -- --seconds 20 --seed 1` runs them on stable; with nightly and cargo-fuzz
 //! they are libFuzzer's targets. What was ever found lies in `regressions/`, a file each.
 
 mod answers;
+mod routers;
 
 pub use answers::{WELL, answers};
+pub use routers::{bfd, controls, vrrp, advertisements};
 
 use weir_abi::sysctl::Sysctl;
 use weir_abi::connection::INACTIVE;

@@ -28,6 +28,20 @@ fn main() {
         mutate(&mut data, &mut random);
         data
     });
+    let mut random = Random(seed | 1);
+    let said = weir_fuzz::advertisements();
+    run("vrrp", seconds, weir_fuzz::vrrp, || {
+        let mut data = said[random.below(said.len())].clone();
+        mutate(&mut data, &mut random);
+        data
+    });
+    let mut random = Random(seed | 1);
+    let said = weir_fuzz::controls();
+    run("bfd", seconds, weir_fuzz::bfd, || {
+        let mut data = said[random.below(said.len())].clone();
+        mutate(&mut data, &mut random);
+        data
+    });
 }
 
 /// The number after an option.

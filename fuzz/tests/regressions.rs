@@ -13,6 +13,8 @@ fn stay_fixed() {
             Some(("packet", _)) => weir_fuzz::packet,
             Some(("operations", _)) => weir_fuzz::operations,
             Some(("answers", _)) => weir_fuzz::answers,
+            Some(("vrrp", _)) => weir_fuzz::vrrp,
+            Some(("bfd", _)) => weir_fuzz::bfd,
             _ => continue,
         };
         let text = fs::read_to_string(&path).expect("a text");

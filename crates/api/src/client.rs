@@ -293,6 +293,11 @@ impl Client {
         self.get("/v1/vrrp")
     }
 
+    /// Which neighbours BFD reaches, and why not the others.
+    pub fn bfd(&self) -> Result<types::Bfd, Error> {
+        self.get("/v1/bfd")
+    }
+
     /// The real servers in maintenance.
     pub fn maintenance(&self) -> Result<types::Maintenance, Error> {
         self.get("/v1/maintenance")

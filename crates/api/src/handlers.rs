@@ -45,6 +45,7 @@ pub fn router(director: Arc<dyn Management>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/counters", get(counters))
         .route("/v1/vrrp", get(vrrp))
+        .route("/v1/bfd", get(bfd))
         .route("/v1/connections", get(connections))
         .route(
             "/v1/services",
@@ -129,6 +130,13 @@ async fn counters(State(director): Director) -> Result<Answer<types::Totals>, Re
     responses((status = 200, body = types::Vrrp), (status = "4XX", body = ErrorBody)))]
 async fn vrrp(State(director): Director) -> Result<Answer<types::Vrrp>, Refusal> {
     ask(director, |d| d.vrrp()).await
+}
+
+/// Which neighbours BFD reaches, and why not the others.
+#[utoipa::path(get, path = "/v1/bfd",
+    responses((status = 200, body = types::Bfd), (status = "4XX", body = ErrorBody)))]
+async fn bfd(State(director): Director) -> Result<Answer<types::Bfd>, Refusal> {
+    ask(director, |d| d.bfd()).await
 }
 
 /// All services with their real servers.

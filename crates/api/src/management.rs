@@ -61,6 +61,8 @@ pub trait Management: Send + Sync + 'static {
     fn audit(&self, limit: usize) -> Result<types::Audit, Error>;
     /// What VRRP's instances and groups are, and why.
     fn vrrp(&self) -> Result<types::Vrrp, Error>;
+    /// Which neighbours BFD reaches, and why not the others.
+    fn bfd(&self) -> Result<types::Bfd, Error>;
     /// The real servers in maintenance.
     fn maintenance(&self) -> Result<types::Maintenance, Error>;
     /// Puts real servers into maintenance, or takes them back.

@@ -38,6 +38,7 @@ use crate::handlers;
         handlers::settings::set_marks,
         handlers::settings::drain,
         handlers::vrrp,
+        handlers::bfd,
         handlers::plan,
         handlers::apply,
         handlers::health::all,
@@ -74,7 +75,7 @@ mod tests {
             .filter_map(|p| p.as_object())
             .map(|p| p.len())
             .sum();
-        assert_eq!(operations, 38, "{paths:#?}");
+        assert_eq!(operations, 39, "{paths:#?}");
         assert!(document["components"]["schemas"]["Status"].is_object());
     }
 }

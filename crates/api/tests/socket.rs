@@ -144,6 +144,14 @@ impl Management for Fake {
         Ok(types::Vrrp {
             instances: Vec::new(),
             groups: Vec::new(),
+            strangers: 0,
+        })
+    }
+
+    fn bfd(&self) -> Result<types::Bfd, Error> {
+        Ok(types::Bfd {
+            sessions: Vec::new(),
+            strangers: [("length".to_owned(), 1)].into(),
         })
     }
 

@@ -7,10 +7,11 @@
 pub mod packet;
 mod session;
 mod sessions;
+mod view;
 
 pub use packet::{Diagnostic, State};
-pub use session::{Refusal, SessionView};
 pub use sessions::{Action, Datagram, Event, Received, Sessions};
+pub use view::{Refusal, Refusals, SessionView, Transition};
 
 /// The port of single hops (RFC 5881, 4).
 pub const PORT: u16 = 3784;

@@ -1,57 +1,18 @@
 //! One session (RFC 5880, 6.8).
 
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use weir_config::model::vrrp::BfdInstance;
 
-use crate::packet::{Control, Diagnostic, Malformed, State};
+use crate::packet::{Control, Diagnostic, State};
 use crate::sessions::{Action, Datagram};
+use crate::view::{Refusal, Refusals, SessionView, Transition};
 use crate::{MULTIHOP_PORT, Name, PORT};
 
-/// Why a packet is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It is not right by itself.
-    Malformed(Malformed),
-    /// It has come from further away than allowed (RFC 5881, 5).
-    HopLimit(u8),
-    /// No session of ours has that number, or that neighbour.
-    Stranger,
-    /// It does not say our number, and is neither Down nor AdminDown.
-    Unanswered,
-}
-
-/// A session as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionView {
-    /// Its name.
-    pub name: Name,
-    /// With whom.
-    pub neighbour: IpAddr,
-    /// What it is.
-    pub state: State,
-    /// Since when.
-    pub since: Duration,
-    /// Why it was last not Up.
-    pub diagnostic: Diagnostic,
-    /// What the neighbour is, if it was heard.
-    pub remote_state: Option<State>,
-    /// Why the neighbour was last not Up.
-    pub remote_diagnostic: Diagnostic,
-    /// From one packet of ours to the next.
-    pub send_interval: Option<Duration>,
-    /// How long nothing may be heard.
-    pub detection_time: Option<Duration>,
-    /// Packets sent.
-    pub sent: u64,
-    /// Packets taken.
-    pub received: u64,
-    /// Packets not taken.
-    pub refused: u64,
-    /// Times it was Up.
-    pub times_up: u64,
-}
+/// So many changes are remembered.
+const REMEMBERED: usize = 16;
 
 /// What the neighbour says.
 #[derive(Clone, Copy, Debug)]
@@ -85,10 +46,13 @@ pub(crate) struct Session {
     /// It is down then unless something is heard.
     expires_at: Option<Duration>,
     last_sent: Option<Duration>,
+    last_received: Option<Duration>,
     sent: u64,
     received: u64,
-    pub(crate) refused: u64,
+    pub(crate) refused: Refusals,
     times_up: u64,
+    /// The last one first.
+    transitions: VecDeque<Transition>,
     /// Others were told last that it is up.
     told_up: bool,
 }
@@ -111,10 +75,12 @@ impl Session {
             sends_at: (!wanted.passive).then_some(now),
             expires_at: None,
             last_sent: None,
+            last_received: None,
             sent: 0,
             received: 0,
-            refused: 0,
+            refused: Refusals::default(),
             times_up: 0,
+            transitions: VecDeque::new(),
             told_up: false,
         }
     }
@@ -166,6 +132,7 @@ impl Session {
             return Err(Refusal::Unanswered);
         }
         self.received += 1;
+        self.last_received = Some(now);
         self.remote = Some(Remote {
             number: control.mine,
             state: control.state,
@@ -210,6 +177,7 @@ impl Session {
 
     fn enter(&mut self, to: State, why: Diagnostic, now: Duration, actions: &mut Vec<Action>) {
         let was_up = self.is_up();
+        self.record(to, why, now);
         self.state = to;
         self.since = now;
         self.diagnostic = why;
@@ -241,6 +209,18 @@ impl Session {
         // The neighbour should know at once.
         if self.state == State::Init || was_up {
             self.sends_at = Some(now);
+        }
+    }
+
+    fn record(&mut self, to: State, why: Diagnostic, now: Duration) {
+        if self.state != to {
+            self.transitions.push_front(Transition {
+                at: now,
+                from: self.state,
+                to,
+                why,
+            });
+            self.transitions.truncate(REMEMBERED);
         }
     }
 
@@ -282,6 +262,7 @@ impl Session {
     /// Held down no more.
     pub(crate) fn let_up(&mut self, now: Duration) {
         if self.state == State::AdminDown {
+            self.record(State::Down, Diagnostic::NONE, now);
             self.state = State::Down;
             self.since = now;
             self.sends_at = (!self.wanted.passive).then_some(now);
@@ -381,6 +362,10 @@ impl Session {
         SessionView {
             name: self.name.clone(),
             neighbour: self.wanted.neighbour,
+            multihop: self.wanted.multihop,
+            passive: self.wanted.passive,
+            number: self.number,
+            remote_number: self.remote.map(|remote| remote.number),
             state: self.state,
             since: self.since,
             diagnostic: self.diagnostic,
@@ -390,10 +375,14 @@ impl Session {
                 .map_or(Diagnostic::NONE, |remote| remote.diagnostic),
             send_interval: self.send_interval(),
             detection_time: self.detection_time(),
+            expires: self.expires_at,
+            last_received: self.last_received,
+            last_sent: self.last_sent,
             sent: self.sent,
             received: self.received,
             refused: self.refused,
             times_up: self.times_up,
+            transitions: self.transitions.iter().copied().collect(),
         }
     }
 }

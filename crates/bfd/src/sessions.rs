@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use weir_config::model::vrrp::BfdInstance;
 
 use crate::packet::{Control, Diagnostic, LENGTH};
-use crate::session::{Refusal, Session, SessionView};
+use crate::session::Session;
+use crate::view::{Refusal, Refusals, SessionView};
 use crate::{MULTIHOP_PORT, Name};
 
 /// What happens.
@@ -73,7 +74,7 @@ pub struct Datagram {
 pub struct Sessions {
     sessions: Vec<Session>,
     seed: u64,
-    strangers: u64,
+    strangers: Refusals,
     stopped: bool,
 }
 
@@ -83,7 +84,7 @@ impl Sessions {
         let mut all = Self {
             sessions: Vec::new(),
             seed,
-            strangers: 0,
+            strangers: Refusals::default(),
             stopped: false,
         };
         for wanted in wanted {
@@ -152,13 +153,14 @@ impl Sessions {
             Ok(_) | Err(_) => sessions.find(|session| session.is_with(received.source, multihop)),
         };
         let Some(session) = session else {
-            self.strangers += 1;
-            return Err(control.err().unwrap_or(Refusal::Stranger));
+            let refusal = control.err().unwrap_or(Refusal::Stranger);
+            self.strangers.count(refusal);
+            return Err(refusal);
         };
         let heard =
             control.and_then(|control| session.hear(&control, received.hop_limit, now, actions));
-        if heard.is_err() {
-            session.refused += 1;
+        if let Err(refusal) = heard {
+            session.refused.count(refusal);
         }
         heard
     }
@@ -231,7 +233,7 @@ impl Sessions {
     }
 
     /// Packets that were about no session of ours.
-    pub const fn strangers(&self) -> u64 {
+    pub const fn strangers(&self) -> Refusals {
         self.strangers
     }
 }

@@ -1,5 +1,6 @@
 //! What `weir.toml` says of VRRP and BFD: read, refused, and written again.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use weir_config::file::{Config, parse};
 use weir_config::model::vrrp::*;
 use weir_config::model::{
-    InterfaceName, Prefix, Protocol, Script, ScriptUser, ServiceKey, SyncDaemon, SyncRole,
+    InterfaceName, Prefix, Protocol, Script, ScriptUser, Service, ServiceKey, SyncDaemon, SyncRole,
 };
 use weir_config::save::save;
 
@@ -38,6 +39,11 @@ fn refused(text: &str, expected: &[&str]) {
 fn what_an_operator_writes() {
     let vrrp = read(
         r#"
+[[service]]
+listen    = ["tcp 192.0.2.10:80"]
+scheduler = "wrr"
+forward   = "nat"
+
 [[track.script]]
 name    = "nginx"
 command = "/usr/lib/weir/check-nginx"
@@ -219,7 +225,7 @@ interface = "eth0"
 router_id = 51
 addresses = ["192.0.2.10", "2001:db8::10"]
 authentication = { password = "x" }
-track     = { scripts = ["chek"] }
+track     = { scripts = ["chek"], services = ["tcp 192.0.2.10:80"] }
 
 [[vrrp.instance]]
 name      = "a"
@@ -237,6 +243,7 @@ members = ["a", "a", "c"]
             "2001:db8::10 is of the other family",
             "version 3 has no such authentication",
             "there is no script `chek`",
+            "there is no service `tcp 192.0.2.10:80`",
             "there is another instance `a`",
             "eth0 has another instance of this number",
             "who begins as Active takes over",
@@ -628,6 +635,7 @@ impl Dice {
     fn vrrp(&mut self) -> Vrrp {
         let mut vrrp = Vrrp {
             startup_delay: self.time(),
+            delay_after_boot: self.time(),
             announcement_interval: self.time(),
             realtime_priority: self.roll(100) as u8,
             static_addresses: self.some(2, |dice| dice.address(true)),
@@ -711,8 +719,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn what_is_written_is_read(seed in any::<u64>()) {
+        let vrrp = Dice(seed).vrrp();
+        let of_instances = vrrp.instances.iter().map(|one| &one.tracking);
+        let tracking = of_instances.chain(vrrp.groups.iter().map(|one| &one.tracking));
+        let keys: BTreeSet<ServiceKey> = tracking
+            .flat_map(|tracking| tracking.services.iter().map(|(key, _)| *key))
+            .collect();
         let config = Config {
-            vrrp: Dice(seed).vrrp(),
+            services: keys.into_iter().map(|key| (Service::new(key), Vec::new())).collect(),
+            vrrp,
             ..Config::default()
         };
         let text = save(&config);

@@ -353,3 +353,34 @@ pub struct Counters {
     /// An HMAC trailer that was seen before.
     pub auth_ext_replay: u64,
 }
+
+impl Counters {
+    /// All of them by keepalived's names.
+    pub const fn each(&self) -> [(&'static str, u64); 23] {
+        [
+            ("advert_rcvd", self.advert_rcvd),
+            ("advert_sent", self.advert_sent),
+            ("become_master", self.become_master),
+            ("release_master", self.release_master),
+            ("packet_len_err", self.packet_len_err),
+            ("advert_interval_err", self.advert_interval_err),
+            ("ip_ttl_err", self.ip_ttl_err),
+            ("invalid_type_rcvd", self.invalid_type_rcvd),
+            ("addr_list_err", self.addr_list_err),
+            ("invalid_authtype", self.invalid_authtype),
+            ("authtype_mismatch", self.authtype_mismatch),
+            ("auth_failure", self.auth_failure),
+            ("pri_zero_rcvd", self.pri_zero_rcvd),
+            ("pri_zero_sent", self.pri_zero_sent),
+            ("vers_err", self.vers_err),
+            ("chk_err", self.chk_err),
+            ("unknown_source", self.unknown_source),
+            ("auth_ext_missing", self.auth_ext_missing),
+            ("auth_ext_malformed", self.auth_ext_malformed),
+            ("auth_ext_unknown_key", self.auth_ext_unknown_key),
+            ("auth_ext_invalid_hmac", self.auth_ext_invalid_hmac),
+            ("auth_ext_stale", self.auth_ext_stale),
+            ("auth_ext_replay", self.auth_ext_replay),
+        ]
+    }
+}

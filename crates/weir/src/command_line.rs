@@ -9,9 +9,9 @@ use clap::{Parser, Subcommand};
 use crate::exit::{self, Code, Outcome};
 use crate::verbs::ipvsadm::Program;
 use crate::verbs::{
-    apply, audit, check, connections, counters, detach, drain, drift, events, get, health, history,
-    import, ipvsadm, maintenance, plan, probe, proc, realserver, rollback, run, services, set,
-    status, vrrp,
+    apply, audit, bfd, check, connections, counters, detach, drain, drift, events, get, health,
+    history, import, ipvsadm, maintenance, plan, probe, proc, realserver, rollback, run, services,
+    set, status, vrrp,
 };
 
 /// The Linux Virtual Server, as one program: a director's daemon and its command line
@@ -51,6 +51,7 @@ enum Verb {
     },
     Status(status::Arguments),
     Vrrp(vrrp::Arguments),
+    Bfd(bfd::Arguments),
     Services(services::Arguments),
     Health(health::Arguments),
     Connections(connections::Arguments),
@@ -111,6 +112,7 @@ fn run_verb(verb: Verb) -> Result<ExitCode, exit::Failure> {
         Verb::IpvsadmRestore { arguments } => Ok(ipvsadm::run(Program::Restore, &arguments)),
         Verb::Status(arguments) => done(status::run(&arguments)),
         Verb::Vrrp(arguments) => done(vrrp::run(&arguments)),
+        Verb::Bfd(arguments) => done(bfd::run(&arguments)),
         Verb::Services(arguments) => done(services::run(&arguments)),
         Verb::Health(arguments) => done(health::run(&arguments)),
         Verb::Connections(arguments) => done(connections::run(&arguments)),

@@ -342,6 +342,10 @@ impl<P: Plane> Management for Daemon<P> {
         Ok(self.describe_vrrp())
     }
 
+    fn bfd(&self) -> Result<types::Bfd, api::Error> {
+        Ok(self.describe_bfd())
+    }
+
     fn maintenance(&self) -> Result<types::Maintenance, api::Error> {
         Ok(self.list_maintenance())
     }

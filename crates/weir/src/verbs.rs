@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod audit;
+pub mod bfd;
 pub mod check;
 pub mod connections;
 pub mod counters;

@@ -1,5 +1,6 @@
 //! What travels: services, real servers, connections, counters, timeouts.
 
+mod bfd;
 mod health;
 mod history;
 mod service;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use weir_config as config;
 
+pub use bfd::{Bfd, BfdRemote, BfdSession, BfdTransition};
 pub use health::{
     CheckHealth, CheckResult, Health, HealthSummary, ServerHealth, ServiceHealth, SorryServer,
 };

@@ -13,6 +13,9 @@ pub struct Vrrp {
     pub instances: Vec<VrrpInstance>,
     /// The groups.
     pub groups: Vec<VrrpGroup>,
+    /// Packets of VRRP that were about none of the instances, or too short to be about any.
+    #[serde(default)]
+    pub strangers: u64,
 }
 
 /// An instance.

@@ -223,6 +223,10 @@ pub fn parse(text: &str, name: &str) -> Result<Config, Vec<Diagnostic>> {
             services.push((one.service, one.servers));
             health.extend(one.health);
         }
+        let keys = services
+            .iter()
+            .map(|(service, _): &(Service, _)| service.key);
+        let vrrp = vrrp::vrrp(&file, keys.collect(), &mut problems);
         config = Config {
             director: sections::director(&file, &mut problems),
             tables: sections::tables(&file, &mut problems),
@@ -231,7 +235,7 @@ pub fn parse(text: &str, name: &str) -> Result<Config, Vec<Diagnostic>> {
             marks: mark::marks(&file, &mut problems),
             services,
             health,
-            vrrp: vrrp::vrrp(&file, &mut problems),
+            vrrp,
             notifications: notifications::notifications(&file, &mut problems),
         };
     }

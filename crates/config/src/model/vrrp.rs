@@ -46,6 +46,8 @@ pub struct Vrrp {
     pub sync_daemon: Option<FollowingSync>,
     /// All instances wait so long before they begin (`vrrp_startup_delay`).
     pub startup_delay: core::time::Duration,
+    /// They begin no sooner than so long after the machine did (`vrrp_delay_after_boot`).
+    pub delay_after_boot: core::time::Duration,
     /// Gratuitous ARP and NA between two packets of one interface, at least.
     pub announcement_interval: core::time::Duration,
     /// The real-time priority of the thread that keeps it (`vrrp_rt_priority`); 0 is none.

@@ -148,7 +148,7 @@ const VRRP: &[Keyword] = &[
     needless("disable_local_igmp", "the kernel's setting stays as it is"),
     needless("dynamic_interfaces", "interfaces may always come and go"),
     takes("vrrp_startup_delay", "SECONDS"),
-    needless("vrrp_delay_after_boot", "say `vrrp_startup_delay` instead"),
+    takes("vrrp_delay_after_boot", "SECONDS"),
     needless("log_unknown_vrids", "unknown virtual routers are counted"),
     needless("vrrp_rx_bufs_policy", "the kernel's sizes of buffers do"),
     needless(

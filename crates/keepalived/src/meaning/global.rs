@@ -36,6 +36,7 @@ pub(super) struct Globals {
     pub(super) groups: (Option<IpAddr>, Option<IpAddr>),
     pub(super) realtime_priority: u8,
     pub(super) startup_delay: Duration,
+    pub(super) delay_after_boot: Duration,
     pub(super) vmac_prefix: Option<String>,
     pub(super) default_interface: Option<InterfaceName>,
     pub(super) mail: Option<bool>,
@@ -69,6 +70,7 @@ impl Default for Globals {
             groups: (None, None),
             realtime_priority: 0,
             startup_delay: Duration::ZERO,
+            delay_after_boot: Duration::ZERO,
             vmac_prefix: None,
             default_interface: None,
             mail: None,
@@ -192,6 +194,10 @@ impl Globals {
             "vrrp_startup_delay" => {
                 let delay = troubles.seconds(node, 6, Duration::ZERO..=LONG);
                 set(&mut self.startup_delay, delay);
+            }
+            "vrrp_delay_after_boot" => {
+                let delay = troubles.seconds(node, 6, Duration::ZERO..=LONG);
+                set(&mut self.delay_after_boot, delay);
             }
             "vrrp_rt_priority" => {
                 let number = troubles.number(node, 1..=99);

@@ -175,6 +175,7 @@ fn vrrp(nodes: &[Node], globals: &Globals, troubles: &mut Troubles) -> Vrrp {
         announcement_interval,
         realtime_priority: globals.realtime_priority,
         startup_delay: globals.startup_delay,
+        delay_after_boot: globals.delay_after_boot,
     }
 }
 

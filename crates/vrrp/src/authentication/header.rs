@@ -39,8 +39,6 @@ pub(crate) fn sign(packet: &mut [u8], ip_header: usize, key: &[u8; 8], unicast: 
 /// What is wrong with a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// It does not protect VRRP.
-    OtherProtocol,
     /// The digest.
     Digest,
     /// The security parameters index is not the sender's address.
@@ -64,9 +62,6 @@ pub(crate) fn verify(
     let Some(header) = header else {
         return Err(Wrong::Digest);
     };
-    if header[0] != PROTOCOL {
-        return Err(Wrong::OtherProtocol);
-    }
     let right = digest(packet, ip_header, key, unicast);
     if !super::same(&header[DIGEST], &right) {
         return Err(Wrong::Digest);

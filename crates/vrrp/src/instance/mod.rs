@@ -428,11 +428,7 @@ impl Instance {
     /// Why a packet was refused, in the counters and once in words.
     fn refuse(&mut self, from: IpAddr, refusal: Refusal, context: &mut Context<'_>) {
         let (counter, kind, text) = packet::explain(refusal, &mut self.counters, &self.wanted);
-        if let Some(counter) = counter {
-            *counter += 1;
-        }
-        if !text.is_empty() {
-            self.complain(kind, format!("packet from {from} refused: {text}"), context);
-        }
+        *counter += 1;
+        self.complain(kind, format!("packet from {from} refused: {text}"), context);
     }
 }

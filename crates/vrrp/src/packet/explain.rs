@@ -6,84 +6,82 @@ use super::{Refusal, number};
 use crate::authentication::{header, trailer};
 use crate::view::Counters;
 
-/// The counter if there is one, a kind (each kind is complained of once), and the words.
+/// The counter, a kind (each kind is complained of once), and the words.
 pub(crate) fn explain<'a>(
     refusal: Refusal,
     counters: &'a mut Counters,
     wanted: &Instance,
-) -> (Option<&'a mut u64>, &'static str, String) {
+) -> (&'a mut u64, &'static str, String) {
     let ours = number(wanted.version);
     let seconds = wanted.interval.as_secs();
     match refusal {
         Refusal::Length => (
-            Some(&mut counters.packet_len_err),
+            &mut counters.packet_len_err,
             "length",
             "its length is not what it says".to_owned(),
         ),
         Refusal::HopLimit(limit) => (
-            Some(&mut counters.ip_ttl_err),
+            &mut counters.ip_ttl_err,
             "hop limit",
             format!("its hop limit is {limit}"),
         ),
         Refusal::Version(theirs) => (
-            Some(&mut counters.vers_err),
+            &mut counters.vers_err,
             "version",
             format!("it is of version {theirs}, ours is {ours}"),
         ),
         Refusal::Type(kind) => (
-            Some(&mut counters.invalid_type_rcvd),
+            &mut counters.invalid_type_rcvd,
             "type",
             format!("it is of type {kind}, not an advertisement"),
         ),
         Refusal::Interval(theirs) => (
-            Some(&mut counters.advert_interval_err),
+            &mut counters.advert_interval_err,
             "interval",
             format!("its interval is {theirs} s, ours is {seconds} s"),
         ),
         Refusal::Checksum => (
-            Some(&mut counters.chk_err),
+            &mut counters.chk_err,
             "checksum",
             "its checksum is wrong".to_owned(),
         ),
         Refusal::Reach => (
-            Some(&mut counters.addr_list_err),
+            &mut counters.addr_list_err,
             "reach",
             "one of us speaks multicast, the other unicast".to_owned(),
         ),
         Refusal::NotPeer => (
-            Some(&mut counters.unknown_source),
+            &mut counters.unknown_source,
             "peer",
             "it is not a peer".to_owned(),
         ),
         Refusal::InvalidAuthentication(kind) => (
-            Some(&mut counters.invalid_authtype),
+            &mut counters.invalid_authtype,
             "authentication",
             format!("there is no authentication type {kind}"),
         ),
         Refusal::OtherAuthentication => (
-            Some(&mut counters.authtype_mismatch),
+            &mut counters.authtype_mismatch,
             "authentication",
             "its authentication is of another type than ours".to_owned(),
         ),
         Refusal::Password => (
-            Some(&mut counters.auth_failure),
+            &mut counters.auth_failure,
             "password",
             "its password is wrong".to_owned(),
         ),
         Refusal::Header(wrong) => (
-            Some(&mut counters.auth_failure),
+            &mut counters.auth_failure,
             "header",
             match wrong {
                 header::Wrong::Digest => "its HMAC-MD5 is wrong: another password?",
                 header::Wrong::Index => "its security parameters index is not its address",
                 header::Wrong::Sequence => "its sequence number has been seen",
-                header::Wrong::OtherProtocol => "it is not VRRP",
             }
             .to_owned(),
         ),
-        Refusal::NotVrrp => (None, "header", String::new()),
         Refusal::TrailerMissing => (
-            Some(&mut counters.auth_ext_missing),
+            &mut counters.auth_ext_missing,
             "trailer missing",
             "it has no HMAC".to_owned(),
         ),
@@ -94,7 +92,7 @@ pub(crate) fn explain<'a>(
 fn explain_trailer(
     wrong: trailer::Wrong,
     counters: &mut Counters,
-) -> (Option<&mut u64>, &'static str, String) {
+) -> (&mut u64, &'static str, String) {
     let (counter, kind, text) = match wrong {
         trailer::Wrong::Malformed => (
             &mut counters.auth_ext_malformed,
@@ -122,5 +120,5 @@ fn explain_trailer(
             "its HMAC has been seen",
         ),
     };
-    (Some(counter), kind, text.to_owned())
+    (counter, kind, text.to_owned())
 }

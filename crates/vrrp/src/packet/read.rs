@@ -54,8 +54,6 @@ pub(crate) enum Refusal {
     OtherAuthentication,
     Password,
     Header(header::Wrong),
-    /// The authentication header protects something else: nobody's fault.
-    NotVrrp,
     TrailerMissing,
     Trailer(trailer::Wrong),
 }
@@ -101,6 +99,8 @@ impl<'a> Addressed<'a> {
             return None;
         }
         let start = match protocol {
+            // It may protect something else than VRRP.
+            HEADER_PROTOCOL if bytes.get(ip_header) != Some(&PROTOCOL) => return None,
             HEADER_PROTOCOL => ip_header + header::LENGTH,
             _ => ip_header,
         };
@@ -328,7 +328,6 @@ fn authentication_2(
             );
             match verified {
                 Ok(sequence) => Ok(Some(sequence)),
-                Err(header::Wrong::OtherProtocol) => Err(Refusal::NotVrrp),
                 Err(wrong) => Err(Refusal::Header(wrong)),
             }
         }

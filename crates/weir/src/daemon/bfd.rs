@@ -1,6 +1,8 @@
 //! BFD at work: a thread of its own with the sessions' timers and sockets, so that nothing delays a packet whose absence
 //! is taken for a failure. What follows is decided by `bfd`.
 
+mod listing;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -9,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use bfd::{Action, Datagram, Event, SOURCE_PORTS, SessionView, Sessions};
+use bfd::{Action, Datagram, Event, Refusals, SOURCE_PORTS, SessionView, Sessions};
 use config::model::Family;
 use config::model::vrrp::BfdInstance;
 use host::clock::monotonic;
@@ -40,8 +42,17 @@ pub type OnChange = Box<dyn Fn(&str, bool, &str) + Send>;
 #[derive(Debug)]
 enum Command {
     Reload(Vec<BfdInstance>),
-    View(oneshot::Sender<Vec<SessionView>>),
+    View(oneshot::Sender<View>),
     Stop,
+}
+
+/// All sessions as they are.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The sessions.
+    pub sessions: Vec<SessionView>,
+    /// Packets that were about none of them.
+    pub strangers: Refusals,
 }
 
 /// The daemon's BFD sessions.
@@ -78,7 +89,7 @@ impl Bfd {
     }
 
     /// The sessions as they are.
-    pub fn view(&self) -> Vec<SessionView> {
+    pub fn view(&self) -> View {
         let (answer, answered) = oneshot::channel();
         let _ = self.commands.send(Command::View(answer));
         answered.blocking_recv().unwrap_or_default()
@@ -150,7 +161,10 @@ impl Keeper {
                     Some(Command::Reload(wanted)) => self.reload(wanted),
                     Some(Command::View(answer)) => {
                         // Whoever asked may have gone.
-                        let _ = answer.send(self.sessions.views());
+                        let _ = answer.send(View {
+                            sessions: self.sessions.views(),
+                            strangers: self.sessions.strangers(),
+                        });
                     }
                     Some(Command::Stop) | None => {
                         self.handle(&Event::Stop);

@@ -60,6 +60,8 @@ pub struct View {
     pub groups: Vec<GroupView>,
     /// What is configured.
     pub wanted: Wanted,
+    /// Packets that were about none of the instances.
+    pub strangers: u64,
 }
 
 /// Who hears of changes, beside the log: who it is, what it was and is, and why.

@@ -58,6 +58,12 @@ fn render(vrrp: &Vrrp) -> String {
         text += &changes(&group.transitions);
         parts.push(text);
     }
+    if vrrp.strangers > 0 {
+        parts.push(format!(
+            "{} packets were about none of these instances\n",
+            vrrp.strangers
+        ));
+    }
     parts.join("\n")
 }
 
@@ -186,7 +192,7 @@ fn changes(transitions: &[VrrpTransition]) -> String {
 }
 
 /// As precisely as somebody wants to read it.
-fn seconds(seconds: f64) -> String {
+pub(super) fn seconds(seconds: f64) -> String {
     if seconds < 0.001 {
         "0 s".to_owned()
     } else if seconds < 1.0 {
@@ -238,6 +244,7 @@ mod tests {
         let vrrp = Vrrp {
             instances: vec![one],
             groups: Vec::new(),
+            strangers: 3,
         };
         let expected = "\
 VI_1: Fault for 1 min, group VG
@@ -248,6 +255,8 @@ VI_1: Fault for 1 min, group VG
   addresses  192.0.2.10
   packets    7 sent, 0 taken; refused: ip_ttl_err 2
   1 min ago  Active -> Fault  interface eth1 is down
+
+3 packets were about none of these instances
 ";
         assert_eq!(render(&vrrp), expected);
     }

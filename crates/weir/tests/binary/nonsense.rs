@@ -155,6 +155,7 @@ fn the_document_names_every_path_and_every_path_is_there() {
         [
             "/v1/apply",
             "/v1/audit",
+            "/v1/bfd",
             "/v1/connections",
             "/v1/counters",
             "/v1/drift",

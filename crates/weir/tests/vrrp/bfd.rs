@@ -14,7 +14,7 @@ use super::link::{self, Link, Side};
 const LONG: Duration = Duration::from_secs(60);
 
 fn wait_for(bfd: &Bfd, what: &str, is: impl Fn(&weir_bfd::SessionView) -> bool) {
-    let done = until(what, LONG, || bfd.view().first().is_some_and(&is));
+    let done = until(what, LONG, || bfd.view().sessions.first().is_some_and(&is));
     if done.is_err() {
         panic!("not {what}: {:#?}", bfd.view());
     }
@@ -67,7 +67,11 @@ fn sessions_with_keepalived_come_up_and_notice_its_end() {
         // It ends, and says so or is silent.
         keepalived.terminate().expect("it ends");
         wait_for(&bfd, "down", |session| session.state == State::Down);
-        let diagnostic = bfd.view().first().map(|session| session.diagnostic);
+        let diagnostic = bfd
+            .view()
+            .sessions
+            .first()
+            .map(|session| session.diagnostic);
         assert!(
             [Some(Diagnostic::EXPIRED), Some(Diagnostic::SIGNALLED)].contains(&diagnostic),
             "{diagnostic:?}"

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::reader::{Placed, Problems, suggestion_of};
+use crate::model::ServiceKey;
 use crate::model::vrrp::Vrrp;
 
 /// What there is to refer to.
@@ -11,6 +12,7 @@ pub(super) struct Known {
     pub(super) files: Vec<String>,
     pub(super) processes: Vec<String>,
     pub(super) sessions: Vec<String>,
+    pub(super) services: Vec<ServiceKey>,
     pub(super) instances: Vec<String>,
     pub(super) groups: Vec<String>,
     /// Interface, number, family and, of unicast, the first peer.
@@ -20,8 +22,9 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn of(vrrp: &Vrrp) -> Self {
+    pub(super) fn of(vrrp: &Vrrp, services: Vec<ServiceKey>) -> Self {
         Self {
+            services,
             scripts: vrrp.scripts.iter().map(|it| it.name.clone()).collect(),
             files: vrrp.files.iter().map(|it| it.name.clone()).collect(),
             processes: vrrp.processes.iter().map(|it| it.name.clone()).collect(),

@@ -17,7 +17,7 @@ use toml::de::DeValue;
 
 use super::reader::{Keys, Placed, Problems, Section};
 use crate::model::vrrp::{FollowingSync, Vrrp};
-use crate::model::{InterfaceName, SyncDaemon, SyncRole};
+use crate::model::{InterfaceName, ServiceKey, SyncDaemon, SyncRole};
 
 const VRRP: Keys = Keys {
     known: &[
@@ -29,6 +29,7 @@ const VRRP: Keys = Keys {
         "sync_daemon",
         "strict",
         "startup_delay",
+        "delay_after_boot",
         "announcement_interval",
         "realtime_priority",
     ],
@@ -57,8 +58,8 @@ const INTERFACE: &str = "expected 1 to 15 characters, no space and no `/`";
 /// As long as anything may take.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// What all of it comes to.
-pub(super) fn vrrp(file: &Section<'_>, problems: &mut Problems) -> Vrrp {
+/// What all of it comes to; `services` are those of the file.
+pub(super) fn vrrp(file: &Section<'_>, services: Vec<ServiceKey>, problems: &mut Problems) -> Vrrp {
     let value = file.get("vrrp");
     let section = value.and_then(|value| Section::of_value(value, "[vrrp]", &VRRP, problems));
     let value = file.get("track");
@@ -79,6 +80,9 @@ pub(super) fn vrrp(file: &Section<'_>, problems: &mut Problems) -> Vrrp {
     vrrp.startup_delay = section
         .duration("startup_delay", none..=LONGEST, problems)
         .unwrap_or(none);
+    vrrp.delay_after_boot = section
+        .duration("delay_after_boot", none..=LONGEST, problems)
+        .unwrap_or(none);
     vrrp.announcement_interval = section
         .duration("announcement_interval", none..=LONGEST, problems)
         .unwrap_or(none);
@@ -87,7 +91,7 @@ pub(super) fn vrrp(file: &Section<'_>, problems: &mut Problems) -> Vrrp {
     vrrp.static_addresses = address::addresses(&section, "addresses", problems);
     vrrp.static_routes = address::routes(&section, problems);
     vrrp.static_rules = address::rules(&section, problems);
-    let mut known = checks::Known::of(&vrrp);
+    let mut known = checks::Known::of(&vrrp, services);
     vrrp.instances = instance::instances(&section, &mut known, problems);
     vrrp.sync_daemon = section
         .get("sync_daemon")

@@ -257,7 +257,9 @@ pub(super) fn tracking(section: &Section<'_>, known: &Known, problems: &mut Prob
         }),
         processes: entries(&track, "processes", LIST, problems, process),
         bfd: entries(&track, "bfd", LIST, problems, session),
-        services: entries(&track, "services", LIST, problems, tracked_service),
+        services: entries(&track, "services", LIST, problems, |value, problems| {
+            tracked_service(value, known, problems)
+        }),
         own_interface_ignored: !own_interface,
     }
 }
@@ -329,12 +331,20 @@ fn tracked_interface(
 
 fn tracked_service(
     value: &Spanned<DeValue<'_>>,
+    known: &Known,
     problems: &mut Problems,
 ) -> Option<(ServiceKey, Weighting)> {
     let (name, section) = named(value, &TRACKED, problems)?;
     let weighting = section.and_then(|section| weighting(&section, problems));
     match listen(name.value) {
-        Ok(key) => Some((key, weighting.unwrap_or(Weighting::FAULT))),
+        Ok(key) => {
+            if !known.services.contains(&key) {
+                let message = format!("there is no service `{}`", name.value);
+                let expected = "expected one that a [[service]] of this file listens on";
+                problems.add(name.span, message, expected);
+            }
+            Some((key, weighting.unwrap_or(Weighting::FAULT)))
+        }
         Err((message, expected)) => {
             problems.add(name.span, message, expected);
             None

@@ -104,6 +104,7 @@ impl Differing {
 fn own(vrrp: &Vrrp) -> Entries {
     let mut own = Differing(Entries::new());
     own.time("startup_delay", vrrp.startup_delay, Duration::ZERO);
+    own.time("delay_after_boot", vrrp.delay_after_boot, Duration::ZERO);
     own.time(
         "announcement_interval",
         vrrp.announcement_interval,

@@ -113,7 +113,7 @@ impl Keeper {
                 });
             }),
         )?;
-        let mut router = Router::new(&wanted, now(), &earlier);
+        let mut router = Router::new(&late(&wanted, monotonic()), now(), &earlier);
         router.tell_priorities(notifications.priority_changes);
         teller.configure(&wanted);
         Ok(Self {
@@ -267,6 +267,7 @@ impl Keeper {
                     instances: self.router.instances(),
                     groups: self.router.groups(),
                     wanted: self.wanted.clone(),
+                    strangers: self.router.strangers(),
                 });
             }
             // Seen before.
@@ -505,6 +506,15 @@ fn prefer(priority: u8, teller: &Teller) {
     }
 }
 
+/// With the delay that is left so long after the machine began, which is when the monotonic clock was 0.
+fn late(wanted: &Wanted, since_boot: Duration) -> Wanted {
+    let left = wanted.delay_after_boot.saturating_sub(since_boot);
+    Wanted {
+        startup_delay: wanted.startup_delay.max(left),
+        ..wanted.clone()
+    }
+}
+
 fn now() -> Moment {
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Moment {
@@ -554,6 +564,32 @@ async fn forward(mut receiver: Receiver, interface: Arc<str>, to: mpsc::Sender<H
         };
         if to.send(heard).await.is_err() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// keepalived takes the longer one of the two delays.
+    #[test]
+    fn the_delay_after_the_boot_passes_with_the_machine() {
+        let seconds = Duration::from_secs;
+        for (startup, after_boot, since_boot, expected) in [
+            (0, 60, 10, 50),
+            (0, 60, 100, 0),
+            (20, 60, 50, 20),
+            (20, 60, 10, 50),
+            (20, 0, 10, 20),
+        ] {
+            let wanted = Wanted {
+                startup_delay: seconds(startup),
+                delay_after_boot: seconds(after_boot),
+                ..Wanted::default()
+            };
+            let late = late(&wanted, seconds(since_boot));
+            assert_eq!(late.startup_delay, seconds(expected));
         }
     }
 }

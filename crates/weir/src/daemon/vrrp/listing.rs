@@ -1,12 +1,11 @@
 //! The router as the management API shows it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::types;
 use config::model::vrrp::{Instance, Version};
 use host::clock::monotonic;
-use vrrp::view::{Counters, GroupView, InstanceView, Transition};
+use vrrp::view::{GroupView, InstanceView, Transition};
 use weir_api as api;
 use weir_config as config;
 use weir_host as host;
@@ -23,6 +22,7 @@ impl<P: Plane> Daemon<P> {
             || types::Vrrp {
                 instances: Vec::new(),
                 groups: Vec::new(),
+                strangers: 0,
             },
             |view| describe(&view, monotonic()),
         )
@@ -38,6 +38,7 @@ fn describe(view: &View, now: Duration) -> types::Vrrp {
     types::Vrrp {
         instances: instances.collect(),
         groups: view.groups.iter().map(|one| group(one, now)).collect(),
+        strangers: view.strangers,
     }
 }
 
@@ -89,7 +90,10 @@ fn instance(view: &InstanceView, wanted: &Instance, now: Duration) -> types::Vrr
             })
             .collect(),
         transitions: transitions(&view.transitions, now),
-        counters: counters(&view.counters),
+        counters: {
+            let each = view.counters.each().into_iter();
+            each.map(|(name, count)| (name.to_owned(), count)).collect()
+        },
     }
 }
 
@@ -116,34 +120,4 @@ fn transitions(all: &[Transition], now: Duration) -> Vec<types::VrrpTransition> 
         why: one.why.to_string(),
     };
     all.iter().map(one).collect()
-}
-
-fn counters(counters: &Counters) -> BTreeMap<String, u64> {
-    [
-        ("advert_rcvd", counters.advert_rcvd),
-        ("advert_sent", counters.advert_sent),
-        ("become_master", counters.become_master),
-        ("release_master", counters.release_master),
-        ("packet_len_err", counters.packet_len_err),
-        ("advert_interval_err", counters.advert_interval_err),
-        ("ip_ttl_err", counters.ip_ttl_err),
-        ("invalid_type_rcvd", counters.invalid_type_rcvd),
-        ("addr_list_err", counters.addr_list_err),
-        ("invalid_authtype", counters.invalid_authtype),
-        ("authtype_mismatch", counters.authtype_mismatch),
-        ("auth_failure", counters.auth_failure),
-        ("pri_zero_rcvd", counters.pri_zero_rcvd),
-        ("pri_zero_sent", counters.pri_zero_sent),
-        ("vers_err", counters.vers_err),
-        ("chk_err", counters.chk_err),
-        ("unknown_source", counters.unknown_source),
-        ("auth_ext_missing", counters.auth_ext_missing),
-        ("auth_ext_malformed", counters.auth_ext_malformed),
-        ("auth_ext_unknown_key", counters.auth_ext_unknown_key),
-        ("auth_ext_invalid_hmac", counters.auth_ext_invalid_hmac),
-        ("auth_ext_stale", counters.auth_ext_stale),
-        ("auth_ext_replay", counters.auth_ext_replay),
-    ]
-    .map(|(name, count)| (name.to_owned(), count))
-    .into()
 }
