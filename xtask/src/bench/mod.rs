@@ -24,6 +24,7 @@ mod snapshot;
 mod statistics;
 mod table;
 mod upgrade;
+mod vrrp;
 
 pub use record::{Bench, Better, Case, Goal};
 
@@ -61,6 +62,7 @@ const SCENARIOS: &[Scenario] = &[
     checks::SCENARIO,
     upgrade::SCENARIO,
     failover::SCENARIO,
+    vrrp::SCENARIO,
 ];
 
 /// What the command line says.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ impl Side {
 
 pub struct Link {
     lab: Lab,
+    switch: Namespace,
     weir: Namespace,
     keepalived: Namespace,
     client: Namespace,
@@ -121,6 +123,7 @@ impl Link {
         let client = port("client", 9);
         Self {
             lab,
+            switch,
             weir,
             keepalived,
             client,
@@ -135,9 +138,22 @@ impl Link {
         self.weir_with(wanted, Notifications::default())
     }
 
+    /// At whichever place.
+    pub fn weir_at(&self, side: Side, instance: Instance) -> Router {
+        let wanted = Wanted {
+            instances: vec![instance],
+            ..Wanted::default()
+        };
+        self.weir_with_at(side, wanted, Notifications::default())
+    }
+
     pub fn weir_with(&self, wanted: Wanted, notifications: Notifications) -> Router {
-        let memory = self.lab.directory().join("weir.vrrp");
-        let started = self.weir.enter(|| {
+        self.weir_with_at(Side::Weir, wanted, notifications)
+    }
+
+    fn weir_with_at(&self, side: Side, wanted: Wanted, notifications: Notifications) -> Router {
+        let memory = self.lab.directory().join(format!("{side:?}.vrrp"));
+        let started = self.namespace(side).enter(|| {
             Vrrp::start(
                 wanted,
                 notifications,
@@ -164,11 +180,16 @@ impl Link {
     }
 
     pub fn keepalived(&self, conf: &str) -> Keepalived {
+        self.keepalived_at(Side::Keepalived, conf)
+    }
+
+    /// At whichever place.
+    pub fn keepalived_at(&self, side: Side, conf: &str) -> Keepalived {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let at = |name: &str| self.lab.directory().join(format!("{name}.{number}"));
         fs::write(at("keepalived.conf"), conf).expect("a file");
-        let mut command = self.keepalived.command("keepalived");
+        let mut command = self.namespace(side).command("keepalived");
         command.args(["--dont-fork", "--vrrp", "--log-console", "--log-detail"]);
         for (option, name) in [
             ("--use-file", "keepalived.conf"),
@@ -219,6 +240,21 @@ impl Link {
         self.namespace(side)
             .ip("link set eth0 down")
             .expect("a link");
+    }
+
+    /// Takes its cable out at the other end.
+    pub fn cut_at_switch(&self, side: Side) {
+        let port = match side {
+            Side::Weir => "weir",
+            Side::Keepalived => "keepalived",
+        };
+        let line = format!("link set {port} nomaster");
+        self.switch.ip(&line).expect("a port");
+    }
+
+    /// A program of the client's.
+    pub fn client_command(&self, program: &str) -> Command {
+        self.client.command(program)
     }
 
     /// Waits until the client finds the address there.

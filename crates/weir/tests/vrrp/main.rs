@@ -1,6 +1,7 @@
 //! The VRRP router beside keepalived, on one link of namespaces. Needs root, `ip` and `keepalived`.
 
 mod bfd;
+mod gap;
 mod link;
 
 use std::fs;
