@@ -1,6 +1,6 @@
 //! Rows of ICMP errors about connections: from the network and from real servers, to either side.
 
-mod case;
+pub(crate) mod case;
 mod quoted;
 
 use std::net::SocketAddr;

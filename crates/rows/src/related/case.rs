@@ -13,7 +13,7 @@ use crate::setup::Setup;
 
 /// Whom an error goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum To {
+pub(crate) enum To {
     /// The client: it is about a request.
     Client,
     /// The real server: it is about a reply.
@@ -21,10 +21,10 @@ pub(super) enum To {
 }
 
 impl To {
-    pub(super) const BOTH: [Self; 2] = [Self::Client, Self::Server];
+    pub(crate) const BOTH: [Self; 2] = [Self::Client, Self::Server];
 
     /// The link that it comes in by.
-    pub(super) const fn from(self) -> Link {
+    pub(crate) const fn from(self) -> Link {
         match self {
             Self::Client => Link::Inside,
             Self::Server => Link::Outside,
@@ -32,7 +32,7 @@ impl To {
     }
 
     /// The link that it leaves by.
-    pub(super) const fn link(self) -> Link {
+    pub(crate) const fn link(self) -> Link {
         match self {
             Self::Client => Link::Outside,
             Self::Server => Link::Inside,
@@ -42,19 +42,19 @@ impl To {
 
 /// An ICMP error.
 #[derive(Clone)]
-pub(super) struct Error {
-    pub(super) source: IpAddr,
-    pub(super) destination: IpAddr,
-    pub(super) hops: u8,
+pub(crate) struct Error {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) hops: u8,
     /// IPv4 only.
-    pub(super) options: Vec<u8>,
-    pub(super) kind: (u8, u8),
-    pub(super) information: u32,
-    pub(super) quoted: Vec<u8>,
+    pub(crate) options: Vec<u8>,
+    pub(crate) kind: (u8, u8),
+    pub(crate) information: u32,
+    pub(crate) quoted: Vec<u8>,
 }
 
 impl Error {
-    fn network(&self) -> Vec<u8> {
+    pub(crate) fn network(&self) -> Vec<u8> {
         let mut error = vec![self.kind.0, self.kind.1, 0, 0];
         error.extend(self.information.to_be_bytes());
         error.extend(&self.quoted);
@@ -90,7 +90,7 @@ impl Error {
     }
 
     /// Its frame, for the director's station on a link.
-    pub(super) fn frame(&self, link: Link) -> Vec<u8> {
+    pub(crate) fn frame(&self, link: Link) -> Vec<u8> {
         let mut frame = Vec::new();
         frame.extend(link.station());
         frame.extend(link.neighbour());
@@ -103,7 +103,7 @@ impl Error {
         frame
     }
 
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.network().len() as u64
     }
 }
@@ -111,27 +111,27 @@ impl Error {
 /// A case: the packet that was sent, as it came to where the error was made and as who hears of it
 /// sent it, and the error about it.
 #[derive(Clone)]
-pub(super) struct Case {
-    pub(super) family: Family,
-    pub(super) to: To,
-    pub(super) arrived: Packet,
-    pub(super) sent: Packet,
-    pub(super) source: IpAddr,
-    pub(super) hops: u8,
-    pub(super) options: Vec<u8>,
-    pub(super) kind: (u8, u8),
-    pub(super) information: u32,
+pub(crate) struct Case {
+    pub(crate) family: Family,
+    pub(crate) to: To,
+    pub(crate) arrived: Packet,
+    pub(crate) sent: Packet,
+    pub(crate) source: IpAddr,
+    pub(crate) hops: u8,
+    pub(crate) options: Vec<u8>,
+    pub(crate) kind: (u8, u8),
+    pub(crate) information: u32,
     /// How many bytes of the transport are quoted.
-    pub(super) quoted: usize,
+    pub(crate) quoted: usize,
 }
 
 impl Case {
-    pub(super) fn new(family: Family, to: To) -> Self {
+    pub(crate) fn new(family: Family, to: To) -> Self {
         Self::about(family, to, Transport::Tcp(ACK))
     }
 
     /// About a packet of the first client's connection with the first real server.
-    pub(super) fn about(family: Family, to: To, transport: Transport) -> Self {
+    pub(crate) fn about(family: Family, to: To, transport: Transport) -> Self {
         let (client, server, vip) = (
             family.client(1, PORT),
             family.server(1, 8080),
@@ -163,14 +163,14 @@ impl Case {
     }
 
     /// The same packet changed in the same way where it was sent and where it arrived.
-    pub(super) fn with(mut self, change: impl Fn(&mut Packet)) -> Self {
+    pub(crate) fn with(mut self, change: impl Fn(&mut Packet)) -> Self {
         change(&mut self.arrived);
         change(&mut self.sent);
         self
     }
 
     /// Where the quoted packet's transport begins.
-    pub(super) fn transport(&self) -> usize {
+    pub(crate) fn transport(&self) -> usize {
         let fixed = match self.family {
             Family::V4 => 20,
             Family::V6 => 40,
@@ -184,7 +184,7 @@ impl Case {
     }
 
     /// As it comes.
-    pub(super) fn error(&self) -> Error {
+    pub(crate) fn error(&self) -> Error {
         Error {
             source: self.source,
             destination: match self.to {
@@ -200,7 +200,7 @@ impl Case {
     }
 
     /// As it goes on.
-    pub(super) fn out(&self) -> Error {
+    pub(crate) fn out(&self) -> Error {
         let mut quoted = self.sent.network();
         // The transport's checksum is that of the packet that arrived.
         let (offset, length) = match self.arrived.transport {
@@ -226,7 +226,7 @@ impl Case {
     }
 
     /// The error goes on, and is counted.
-    pub(super) fn goes_on(&self) -> Expected {
+    pub(crate) fn goes_on(&self) -> Expected {
         let (length, to) = (self.error().length(), self.to);
         let reason = match to {
             To::Client => Reason::IcmpToClient,
@@ -244,11 +244,11 @@ impl Case {
     }
 
     /// A step: it comes, and TC does that. XDP leaves it to TC.
-    pub(super) fn step(&self, tc: Expected) -> Step {
+    pub(crate) fn step(&self, tc: Expected) -> Step {
         arrival(self.to.from(), self.error().frame(self.to.from()), tc)
     }
 
-    pub(super) fn row(&self, name: impl std::fmt::Display, tc: Expected) -> Row {
+    pub(crate) fn row(&self, name: impl std::fmt::Display, tc: Expected) -> Row {
         let mut steps = handshake(self.family);
         steps.push(self.step(tc));
         Row::new(
@@ -259,7 +259,7 @@ impl Case {
     }
 }
 
-pub(super) fn arrival(link: Link, frame: Vec<u8>, tc: Expected) -> Step {
+pub(crate) fn arrival(link: Link, frame: Vec<u8>, tc: Expected) -> Step {
     Step::Arrival(Arrival {
         after: 0,
         link,
