@@ -149,10 +149,7 @@ impl Case {
     }
 
     fn checksum_at(&self) -> usize {
-        match self.arrived.transport {
-            Transport::Tcp(_) => 16,
-            _udp => 6,
-        }
+        if self.arrived.protocol() == TCP { 16 } else { 6 }
     }
 
     /// It goes on, and says that.
