@@ -149,7 +149,11 @@ impl Case {
     }
 
     fn checksum_at(&self) -> usize {
-        if self.arrived.protocol() == TCP { 16 } else { 6 }
+        if self.arrived.protocol() == TCP {
+            16
+        } else {
+            6
+        }
     }
 
     /// It goes on, and says that.
