@@ -468,6 +468,10 @@ impl Dice {
                 };
                 (key, dice.weighting())
             }),
+            addresses: self.some(2, |dice| TrackedAddress {
+                address: dice.v4(),
+                interface: dice.maybe(Self::interface),
+            }),
             own_interface_ignored: self.is(),
         }
     }

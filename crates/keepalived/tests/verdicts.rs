@@ -32,6 +32,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "keepalived -t leaves the service out in silence; Weir says that it is not there",
     ),
     (
+        "static-track-group-unknown-instance",
+        "keepalived leaves the name out in silence; Weir says that it is not there",
+    ),
+    (
         "check-misc-without-program",
         "keepalived -t says nothing and leaves the check out when it runs; Weir says that it does",
     ),

@@ -390,6 +390,28 @@ impl Weighed<'_> {
                 Fault::Quorum(name.clone()),
             );
         }
+        self.addresses(tracking);
+    }
+
+    fn addresses(&mut self, tracking: &Tracking) {
+        for tracked in &tracking.addresses {
+            let address = tracked.address;
+            let up = match &tracked.interface {
+                Some(interface) => {
+                    let there = self.facts.addresses_of(interface.as_str());
+                    there.contains(&address)
+                }
+                None => self
+                    .facts
+                    .addresses
+                    .values()
+                    .flatten()
+                    .any(|one| *one == address),
+            };
+            let fault = Fault::Address(address);
+            let weighting = Weighting::Fault { reverse: false };
+            self.one("address", &address.to_string(), Some(up), weighting, fault);
+        }
     }
 
     /// Something that is up, down or not known yet.

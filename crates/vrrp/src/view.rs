@@ -108,6 +108,8 @@ pub enum Fault {
     Bfd(String),
     /// A service has no quorum.
     Quorum(String),
+    /// An address that it depends on is not there.
+    Address(IpAddr),
     /// Another member of its group.
     Member(Name),
 }
@@ -127,6 +129,7 @@ impl fmt::Display for Fault {
             Self::Process(name) => write!(formatter, "process {name} has no quorum"),
             Self::Bfd(name) => write!(formatter, "BFD session {name} is down"),
             Self::Quorum(service) => write!(formatter, "service {service} has no quorum"),
+            Self::Address(address) => write!(formatter, "the address {address} is not there"),
             Self::Member(name) => write!(formatter, "{name} of its group is in Fault"),
         }
     }
@@ -276,7 +279,7 @@ pub struct PeerView {
 /// What a tracker says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackerView {
-    /// interface, script, file, process, bfd, service.
+    /// interface, script, file, process, bfd, service, address.
     pub kind: &'static str,
     /// Its name.
     pub name: String,

@@ -88,7 +88,7 @@ pub struct VrrpPeer {
 /// What a tracker says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VrrpTracker {
-    /// `interface`, `script`, `file`, `process`, `bfd` or `service`.
+    /// `interface`, `script`, `file`, `process`, `bfd`, `service` or `address`.
     pub kind: String,
     /// Its name.
     pub name: String,

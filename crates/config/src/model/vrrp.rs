@@ -15,8 +15,8 @@ pub use instance::{
 };
 pub use strict::Violation;
 pub use track::{
-    BfdInstance, TrackedBfd, TrackedFile, TrackedInterface, TrackedProcess, TrackedScript,
-    Tracking, VrrpFile, VrrpProcess, VrrpScript, Weighting,
+    BfdInstance, TrackedAddress, TrackedBfd, TrackedFile, TrackedInterface, TrackedProcess,
+    TrackedScript, Tracking, VrrpFile, VrrpProcess, VrrpScript, Weighting,
 };
 
 use super::SyncRole;

@@ -35,10 +35,7 @@ pub(super) const TOP: &[Keyword] = &[
 ];
 
 const TRACK_GROUP: Block = Block {
-    keywords: &[&[needless_lines(
-        "group",
-        "a static address that somebody removes changes no instance",
-    )]],
+    keywords: &[&[lines("group", "")]],
 };
 
 const GLOBAL_DEFS: Block = Block {

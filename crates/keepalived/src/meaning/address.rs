@@ -152,8 +152,8 @@ fn take(
         "no_track" => found.untracked = true,
         "use_vmac" if !is_static => found.on_vmac = true,
         "track_group" if is_static => {
+            // Looked at where the groups are known.
             words.value(option, troubles);
-            track_group(option, troubles);
         }
         _ => troubles.wrong(
             option,
@@ -163,8 +163,8 @@ fn take(
 }
 
 pub(super) fn track_group(option: &Word, troubles: &mut Troubles) {
-    let message = "`track_group` has no effect in Weir";
-    let why = "what is static and somebody removes changes no instance";
+    let message = "`track_group` of a route or a rule has no effect in Weir";
+    let why = "only addresses that somebody removes change instances";
     troubles.note(option.place, message, why);
 }
 

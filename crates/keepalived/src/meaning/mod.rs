@@ -11,6 +11,7 @@ mod instance;
 mod route;
 mod server;
 mod service;
+mod static_group;
 mod strict;
 mod track;
 mod values;
@@ -127,7 +128,7 @@ fn vrrp(nodes: &[Node], globals: &Globals, troubles: &mut Troubles) -> Vrrp {
     };
     let instance_nodes = of(&["vrrp_instance"]);
     let mut followed = None;
-    let instances = each(&instance_nodes, troubles, |node, troubles| {
+    let mut instances = each(&instance_nodes, troubles, |node, troubles| {
         let (instance, sync) = instance::instance(node, globals, &known, troubles)?;
         if let Some(interface) = sync {
             followed.get_or_insert((interface, instance.name.clone()));
@@ -140,10 +141,15 @@ fn vrrp(nodes: &[Node], globals: &Globals, troubles: &mut Troubles) -> Vrrp {
     });
     let default = globals.default_interface.as_ref();
     let lines = |names: &[&str]| of(names).into_iter().flat_map(|node| &node.lines);
-    let addresses = lines(&["static_ipaddress"]);
-    let static_addresses = addresses
-        .filter_map(|line| address::address(line, default, true, troubles))
-        .collect();
+    let mut static_addresses = Vec::new();
+    let groups_of_static = static_group::groups(&of(&["track_group"]), &instances, troubles);
+    for line in lines(&["static_ipaddress"]) {
+        let Some(found) = address::address(line, default, true, troubles) else {
+            continue;
+        };
+        static_group::track(line, &found, &groups_of_static, &mut instances, troubles);
+        static_addresses.push(found);
+    }
     let routes = lines(&["static_routes"]);
     let static_routes = routes
         .filter_map(|line| route::route(line, troubles))

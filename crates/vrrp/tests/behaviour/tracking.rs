@@ -3,13 +3,15 @@
 use std::num::NonZeroU32;
 
 use weir_config::model::vrrp::{
-    TrackedFile, TrackedProcess, TrackedScript, Vrrp, VrrpFile, VrrpProcess, VrrpScript, Weighting,
+    TrackedAddress, TrackedFile, TrackedProcess, TrackedScript, Vrrp, VrrpFile, VrrpProcess,
+    VrrpScript, Weighting,
 };
 use weir_config::model::{Protocol, Script, ServiceKey};
 use weir_vrrp::view::{Fault, Reason};
 use weir_vrrp::{Event, State};
 
 use crate::network::Link;
+use crate::network::configuration::{instance, interface, of_one};
 use crate::support::{SECOND, changed, of_priority, settled, why};
 
 /// RFC 9568, 6.4.2: interfaces that go down; keepalived: weight 0 is Fault.
@@ -250,4 +252,37 @@ fn sessions_and_quorums_are_tracked() {
     assert_eq!(link.state(one, "v"), State::Backup);
     link.tell(one, &Event::Quorum { service, up: false });
     assert_eq!(link.state(one, "v"), State::Fault);
+}
+
+/// keepalived's static addresses with a `track_group`.
+#[test]
+fn an_address_that_goes_is_a_fault() {
+    let address: std::net::IpAddr = "192.0.2.77".parse().expect("an address");
+    for place in [None, Some("eth1")] {
+        let mut one = instance("v", 51);
+        one.tracking.addresses.push(TrackedAddress {
+            address,
+            interface: place.map(interface),
+        });
+        let mut link = Link::new(1);
+        let at = link.add(&of_one(one), &["192.0.2.1"]);
+        link.run(SECOND * 5, |_| {});
+        assert_eq!(link.view(at, "v").faults, [Fault::Address(address)]);
+        let own: std::net::IpAddr = "192.0.2.1".parse().expect("an address");
+        for (there, state) in [
+            (&[address][..], State::Active),
+            (&[][..], State::Fault),
+            (&[own, address], State::Active),
+        ] {
+            link.tell(
+                at,
+                &Event::Addresses {
+                    interface: "eth1",
+                    addresses: there,
+                },
+            );
+            link.run(SECOND * 5, |_| {});
+            assert_eq!(link.state(at, "v"), state, "{place:?}: {there:?}");
+        }
+    }
 }

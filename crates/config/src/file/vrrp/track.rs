@@ -10,10 +10,12 @@ use toml::de::DeValue;
 use super::super::address::listen;
 use super::super::reader::{Keys, Placed, Problems, Section, text};
 use super::checks::Known;
-use super::{INTERFACE, LONGEST, entries, or_problem, require, sections, truth};
+use super::{
+    ADDRESS, INTERFACE, LONGEST, address, entries, interface, or_problem, require, sections, truth,
+};
 use crate::model::vrrp::{
-    TrackedBfd, TrackedFile, TrackedInterface, TrackedProcess, TrackedScript, Tracking, VrrpFile,
-    VrrpProcess, VrrpScript, Weighting,
+    TrackedAddress, TrackedBfd, TrackedFile, TrackedInterface, TrackedProcess, TrackedScript,
+    Tracking, VrrpFile, VrrpProcess, VrrpScript, Weighting,
 };
 use crate::model::{InterfaceName, ServiceKey};
 
@@ -59,6 +61,7 @@ const TRACK: Keys = Keys {
         "processes",
         "bfd",
         "services",
+        "addresses",
         "own_interface",
     ],
     later: &[],
@@ -72,6 +75,12 @@ const TRACKED_FILE: Keys = Keys {
     later: &[],
 };
 const LIST: &str = "expected a list of names, or of { name = \"...\", weight = 10 }";
+const ADDRESSES: &str =
+    "expected a list of addresses, or of { address = \"192.0.2.1\", interface = \"eth1\" }";
+const TRACKED_ADDRESS: Keys = Keys {
+    known: &["address", "interface"],
+    later: &[],
+};
 const NAME: &str = "expected `name = \"...\"`";
 /// From one run of a script to the next.
 pub(crate) const SCRIPT_INTERVAL: Duration = Duration::from_secs(1);
@@ -260,6 +269,7 @@ pub(super) fn tracking(section: &Section<'_>, known: &Known, problems: &mut Prob
         services: entries(&track, "services", LIST, problems, |value, problems| {
             tracked_service(value, known, problems)
         }),
+        addresses: entries(&track, "addresses", ADDRESSES, problems, tracked_address),
         own_interface_ignored: !own_interface,
     }
 }
@@ -350,4 +360,28 @@ fn tracked_service(
             None
         }
     }
+}
+
+fn tracked_address(
+    value: &Spanned<DeValue<'_>>,
+    problems: &mut Problems,
+) -> Option<TrackedAddress> {
+    if let DeValue::String(text) = value.get_ref() {
+        let text = Placed {
+            value: text.as_ref(),
+            span: value.span(),
+        };
+        let address = or_problem(text.value.parse().ok(), "address", &text, ADDRESS, problems)?;
+        return Some(TrackedAddress {
+            address,
+            interface: None,
+        });
+    }
+    let section = Section::of_value(value, "an address", &TRACKED_ADDRESS, problems)?;
+    require(&section, &[("address", ADDRESS)], problems);
+    let interface = interface(&section, "interface", problems);
+    Some(TrackedAddress {
+        address: address(&section, "address", problems)?,
+        interface,
+    })
 }

@@ -22,6 +22,8 @@ pub struct Tracking {
     pub bfd: Vec<TrackedBfd>,
     /// Services of ours whose quorum counts.
     pub services: Vec<(ServiceKey, Weighting)>,
+    /// Addresses that must be there, whoever has put them (keepalived's static ones with a `track_group`).
+    pub addresses: Vec<TrackedAddress>,
     /// Whether the state of the instance's own interface does not matter (`dont_track_primary`).
     pub own_interface_ignored: bool,
 }
@@ -93,6 +95,15 @@ pub struct TrackedBfd {
     pub name: String,
     /// What follows.
     pub weighting: Option<Weighting>,
+}
+
+/// An address that must be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackedAddress {
+    /// Which.
+    pub address: IpAddr,
+    /// Where; nothing is on any interface.
+    pub interface: Option<InterfaceName>,
 }
 
 /// A script that is run again and again (`vrrp_script`).

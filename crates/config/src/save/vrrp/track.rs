@@ -106,6 +106,17 @@ pub(super) fn tracking(tracking: &Tracking) -> Entries {
         .iter()
         .map(|(key, is)| usual(&listen(*key), *is));
     entries.list("services", &services.collect::<Vec<_>>());
+    let addresses = tracking.addresses.iter().map(|it| {
+        let address = it.address.to_string();
+        match &it.interface {
+            None => raw::value(address),
+            Some(interface) => raw::table(&vec![
+                ("address", raw::value(address)),
+                ("interface", raw::value(interface.as_str())),
+            ]),
+        }
+    });
+    entries.list("addresses", &addresses.collect::<Vec<_>>());
     if tracking.own_interface_ignored {
         entries.0.push(("own_interface", raw::value(false)));
     }
