@@ -8,6 +8,7 @@ use weir_abi::keys::{Direction, FAMILY_V4, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::tick::Tick;
 use weir_forward::begin::Begun;
+use weir_forward::call::template;
 use weir_forward::connection::{self, Appeared, Made, Named, Opener, TemplateOf, Terms};
 use weir_forward::family::{Family, Flow, V4, V6};
 use weir_forward::flow_table::{self, Put};
@@ -22,7 +23,7 @@ use crate::tables::Maps;
 /// The functions of one family.
 macro_rules! functions {
     ($family:ty, $address:ty, $meet:ident, $mark:ident, $find_template:ident,
-     $give_up:ident, $template:ident, $fill:ident, $make_data:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $put_replies:ident, $rival:ident,
+     $give_up:ident, $template:ident, $call_template:ident, $find_call:ident, $give_call:ident, $fill:ident, $make_data:ident, $begin:ident, $pick:ident, $make:ident, $put:ident, $put_replies:ident, $rival:ident,
      $remove:ident, $search:ident, $evict:ident, $end:ident,
      $stop_waiting:ident) => {
         /// 1 if the data connection in the slot has that port of the client's now.
@@ -125,6 +126,63 @@ macro_rules! functions {
                 )),
                 None => FAILED,
             }
+        }
+
+        /// The slot of the template of the call that has been read, or a failure.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $call_template(
+            flow: *const Flow<$address>,
+            service: u32,
+            chosen: u32,
+            now: u32,
+        ) -> u64 {
+            // SAFETY: null, or a flow.
+            match unsafe { flow.as_ref() } {
+                Some(flow) => slot(template::call_template::<$family, Maps>(
+                    &Maps,
+                    flow,
+                    service,
+                    chosen,
+                    Tick(now),
+                )),
+                None => FAILED,
+            }
+        }
+
+        /// A [`Template`], or [`ANOTHER`] beside the number of a reason.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $find_call(
+            flow: *const Flow<$address>,
+            service: u32,
+            chosen: u32,
+            now: u32,
+        ) -> u64 {
+            // SAFETY: null, or a flow.
+            let found = match unsafe { flow.as_ref() } {
+                Some(flow) => template::find_call::<$family, Maps>(
+                    &Maps,
+                    flow,
+                    service,
+                    chosen,
+                    Tick(now),
+                ),
+                None => Ok(Template::Nothing),
+            };
+            match found {
+                Ok(Template::Holds(slot)) => slot as u64,
+                Ok(Template::Outlived(slot)) => OUTLIVED | slot as u64,
+                Ok(Template::Nothing) => FAILED,
+                Err(reason) => ANOTHER | reason as u64,
+            }
+        }
+
+        /// Gives a new template its call: anything, or a failure.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $give_call(own: u32) -> u64 {
+            slot(template::give_call::<$family, Maps>(&Maps, own).map(|()| own))
         }
 
         /// The slot of the connection begun, or a failure.
@@ -276,6 +334,9 @@ functions!(
     weir_find_template4,
     weir_give_up4,
     weir_template4,
+    weir_call_template4,
+    weir_find_call4,
+    weir_give_call4,
     weir_fill4,
     weir_make_data4,
     weir_begin4,
@@ -298,6 +359,9 @@ functions!(
     weir_find_template6,
     weir_give_up6,
     weir_template6,
+    weir_call_template6,
+    weir_find_call6,
+    weir_give_call6,
     weir_fill6,
     weir_make_data6,
     weir_begin6,
@@ -333,6 +397,8 @@ const REPLY: u32 = 36;
 
 /// Beside a slot: the template there says nothing any more.
 const OUTLIVED: u64 = 1 << 33;
+/// Beside the number of a reason: another call's template is in the way.
+const ANOTHER: u64 = 1 << 34;
 /// Beside a slot: the connection ends with its first packet.
 const ONLY: u64 = 1 << 33;
 const ONLY_ONE: u32 = 1;
@@ -469,6 +535,11 @@ pub fn find_template<F: Family>(flow: &Flow<F::Address>, service: u32, now: Tick
     } else {
         weir_find_template6(flow.cast(), service, now.0)
     };
+    as_template(template)
+}
+
+#[inline(always)]
+fn as_template(template: u64) -> Template {
     if template & FAILED != 0 {
         Template::Nothing
     } else if template & OUTLIVED != 0 {
@@ -499,6 +570,50 @@ pub fn make_template<F: Family>(
     } else {
         weir_template6(flow.cast(), of.service, of.destination, now.0)
     })
+}
+
+#[inline(always)]
+pub fn call_template<F: Family>(
+    flow: &Flow<F::Address>,
+    service: u32,
+    chosen: u32,
+    now: Tick,
+) -> Result<u32, Reason> {
+    let flow = core::ptr::from_ref(flow);
+    as_slot(if F::NUMBER == FAMILY_V4 {
+        weir_call_template4(flow.cast(), service, chosen, now.0)
+    } else {
+        weir_call_template6(flow.cast(), service, chosen, now.0)
+    })
+}
+
+#[inline(always)]
+pub fn find_call<F: Family>(
+    flow: &Flow<F::Address>,
+    service: u32,
+    chosen: u32,
+    now: Tick,
+) -> Result<Template, Reason> {
+    let flow = core::ptr::from_ref(flow);
+    let template = if F::NUMBER == FAMILY_V4 {
+        weir_find_call4(flow.cast(), service, chosen, now.0)
+    } else {
+        weir_find_call6(flow.cast(), service, chosen, now.0)
+    };
+    if template & ANOTHER != 0 {
+        return Err(reason(template));
+    }
+    Ok(as_template(template))
+}
+
+#[inline(always)]
+pub fn give_call<F: Family>(slot: u32) -> Result<(), Reason> {
+    as_slot(if F::NUMBER == FAMILY_V4 {
+        weir_give_call4(slot)
+    } else {
+        weir_give_call6(slot)
+    })
+    .map(drop)
 }
 
 #[inline(always)]

@@ -3,6 +3,7 @@
 use aya_ebpf::bindings::bpf_timer;
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, SkStorage, Stack};
 use aya_ebpf::macros::btf_map;
+use weir_abi::call::{CALLS as MOST_CALLS, CallId, CallKey};
 use weir_abi::check::{CHECKS, CheckKey, CheckWay, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
@@ -74,9 +75,9 @@ pub static POOLS: Array<PoolAddress, 1, SHARED> = Array::new();
 #[btf_map(name = "server_index")]
 pub static SERVER_INDEX: HashMap<ServerKey, u32, 1, 1> = HashMap::new();
 #[btf_map(name = "parts_xdp")]
-pub static PARTS_XDP: ProgramArray<16> = ProgramArray::new();
+pub static PARTS_XDP: ProgramArray<32> = ProgramArray::new();
 #[btf_map(name = "parts_tc")]
-pub static PARTS_TC: ProgramArray<16> = ProgramArray::new();
+pub static PARTS_TC: ProgramArray<32> = ProgramArray::new();
 #[btf_map(name = "handover")]
 pub static HANDOVER: PerCpuArray<Handover, 1> = PerCpuArray::new();
 #[btf_map(name = "fragments")]
@@ -88,5 +89,8 @@ pub static HELD: Array<Held, { PLACES as usize }> = Array::new();
 pub static CHECK_WAYS: SkStorage<CheckWay> = SkStorage::new();
 #[btf_map(name = "check_replies")]
 pub static CHECK_REPLIES: LruHashMap<CheckKey, Checked, { CHECKS as usize }> = LruHashMap::new();
+#[btf_map(name = "calls")]
+pub static CALLS: HashMap<CallKey, CallId, { MOST_CALLS as usize }, NOT_PREALLOCATED> =
+    HashMap::new();
 #[btf_map(name = "addresses")]
 pub static ADDRESSES: HashMap<AddressKey, u32, 1, 1> = HashMap::new();

@@ -4,6 +4,7 @@ use core::ffi::c_void;
 use core::ops::ControlFlow;
 
 use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_loop};
+use weir_abi::call::{CallId, CallKey};
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
@@ -242,6 +243,25 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn call_id(&self, key: &CallKey) -> Option<&CallId> {
+        let id = maps::CALLS.get_ptr(key)?;
+        // SAFETY: made of cells; the memory is the map's for as long as this program runs, and where it is
+        // another call's meanwhile, who reads finds another.
+        Some(unsafe { &*id })
+    }
+
+    #[inline(always)]
+    fn remember_call(&self, key: &CallKey, id: &CallId) -> bool {
+        maps::CALLS.insert(key, id, 0).is_ok()
+    }
+
+    #[inline(always)]
+    fn forget_call(&self, key: &CallKey) {
+        // What is not there need not be removed.
+        let _ = maps::CALLS.remove(key);
+    }
+
+    #[inline(always)]
     fn count_reason(&self, reason: Reason) {
         count_reason(reason);
     }
@@ -289,6 +309,33 @@ impl Tables for Maps {
         now: Tick,
     ) -> Result<Begun, Reason> {
         calls::begin::<F>(segment, service, now)
+    }
+
+    #[inline(always)]
+    fn call_template<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        service: u32,
+        chosen: u32,
+        now: Tick,
+    ) -> Result<u32, Reason> {
+        calls::call_template::<F>(flow, service, chosen, now)
+    }
+
+    #[inline(always)]
+    fn find_call<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        service: u32,
+        chosen: u32,
+        now: Tick,
+    ) -> Result<Template, Reason> {
+        calls::find_call::<F>(flow, service, chosen, now)
+    }
+
+    #[inline(always)]
+    fn give_call<F: Family>(&self, slot: u32) -> Result<(), Reason> {
+        calls::give_call::<F>(slot)
     }
 
     #[inline(always)]

@@ -17,6 +17,9 @@ use self::packet::Frame;
 use crate::link_header;
 use crate::tables::{Maps, count_reason};
 
+/// As much of a message as is read where it lies; what comes after is read all the same.
+const LONGEST_MESSAGE: u32 = 1600;
+
 /// An ICMP error with link header and tags, where it quotes a whole packet of the usual size.
 const LONGEST_ERROR: u32 = 1600;
 
@@ -125,6 +128,14 @@ pub fn weir_tc_cross4(context: TcContext) -> i32 {
 
 #[classifier]
 #[inline(always)]
+pub fn weir_tc_call4(context: TcContext) -> i32 {
+    let mut frame = Frame::<false>::new(&context);
+    frame.pull(LONGEST_MESSAGE);
+    part::run(&mut frame, &Maps, Part::Call4)
+}
+
+#[classifier]
+#[inline(always)]
 pub fn weir_tc_cross6(context: TcContext) -> i32 {
     part::run(&mut Frame::<false>::new(&context), &Maps, Part::Cross6)
 }
@@ -132,21 +143,21 @@ pub fn weir_tc_cross6(context: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_cross_error4(context: TcContext) -> i32 {
-    part::run(
-        &mut Frame::<false>::new(&context),
-        &Maps,
-        Part::CrossError4,
-    )
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::CrossError4)
 }
 
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_cross_error6(context: TcContext) -> i32 {
-    part::run(
-        &mut Frame::<false>::new(&context),
-        &Maps,
-        Part::CrossError6,
-    )
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::CrossError6)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_call6(context: TcContext) -> i32 {
+    let mut frame = Frame::<false>::new(&context);
+    frame.pull(LONGEST_MESSAGE);
+    part::run(&mut frame, &Maps, Part::Call6)
 }
 
 /// At the egress hook, where there are checks that go the way of the traffic, or real servers by NAT that are

@@ -202,7 +202,9 @@ impl Hook for Frame {
             | Part::Cross6
             | Part::CrossError4
             | Part::CrossError6
-            | Part::Check => XDP_PASS,
+            | Part::Check
+            | Part::Call4
+            | Part::Call6 => XDP_PASS,
         }
     }
 
@@ -357,7 +359,12 @@ impl Hook for Frame {
     #[inline(always)]
     fn put<T: Header>(&mut self, offset: usize, header: &T) -> Result<(), Refused> {
         // SAFETY: a header is bytes only, which both are.
-        unsafe { core::ptr::write(self.header_mut::<T>(offset).ok_or(Refused)?, core::ptr::read(header)) };
+        unsafe {
+            core::ptr::write(
+                self.header_mut::<T>(offset).ok_or(Refused)?,
+                core::ptr::read(header),
+            )
+        };
         Ok(())
     }
 

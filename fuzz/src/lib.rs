@@ -1,6 +1,6 @@
 //! What is thrown at Weir: [`packet`] takes bytes as a frame, [`operations`] as a list of what happens
-//! to a director, [`answers`] as what a real server answers to a health check, [`vrrp`] and [`bfd`] as what
-//! another router says. All panic when something is not as it must be.
+//! to a director, [`answers`] as what a real server answers to a health check, [`messages`] as a message of
+//! SIP, [`vrrp`] and [`bfd`] as what another router says. All panic when something is not as it must be.
 //!
 //! `cargo run --release -- --seconds 20 --seed 1` runs them on stable; with nightly and cargo-fuzz
 //! they are libFuzzer's targets. What was ever found lies in `regressions/`, a file each.
@@ -10,6 +10,19 @@ mod routers;
 
 pub use answers::{WELL, answers};
 pub use routers::{bfd, controls, vrrp, advertisements};
+
+/// Messages whose Call-ID is found.
+pub const MESSAGES: [&[u8]; 3] = [
+    b"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP c;branch=d\r\nFrom: <sip:e@f>;tag=g\r\nCall-ID: h@i\r\n\r\n",
+    b"x\ri:@\rCall-ID :\r\n\tj\r\n",
+    b"x\nI:\n k@\ni: l@m\n",
+];
+
+/// The packet path finds the Call-ID in a message that reading it as a whole finds.
+pub fn messages(data: &[u8]) {
+    let found = weir_rows::calls::reading::found(data).map(|(id, _)| id);
+    assert_eq!(found.as_deref(), weir_rows::calls::reading::call_id(data));
+}
 
 use weir_abi::sysctl::Sysctl;
 use weir_abi::connection::INACTIVE;

@@ -42,6 +42,16 @@ fn main() {
         mutate(&mut data, &mut random);
         data
     });
+    let mut random = Random(seed | 1);
+    run("messages", seconds, weir_fuzz::messages, || {
+        let mut data = weir_fuzz::MESSAGES[random.below(weir_fuzz::MESSAGES.len())].to_vec();
+        for _ in 0..random.below(4) {
+            mutate(&mut data, &mut random);
+            let more = weir_fuzz::MESSAGES[random.below(weir_fuzz::MESSAGES.len())];
+            data.extend(&more[random.below(more.len())..]);
+        }
+        data
+    });
 }
 
 /// The number after an option.

@@ -15,6 +15,7 @@ fn stay_fixed() {
             Some(("answers", _)) => weir_fuzz::answers,
             Some(("vrrp", _)) => weir_fuzz::vrrp,
             Some(("bfd", _)) => weir_fuzz::bfd,
+            Some(("messages", _)) => weir_fuzz::messages,
             _ => continue,
         };
         let text = fs::read_to_string(&path).expect("a text");

@@ -1,5 +1,6 @@
 //! What one part of the packet path tells the part that goes on.
 
+use crate::call::Call;
 use crate::shared::{Shared32, Shared64};
 
 /// Of one processor, for the packet that it works on.
@@ -16,7 +17,8 @@ pub struct Handover {
     pub generation: Shared32,
     /// Which portion of its packet a fragment is.
     pub portion: Shared32,
-    /// For `application` and `nat64`: the packet's connection, and which way it goes ([`crate::keys::FlowValue`]).
+    /// For `application` and `nat64`: the packet's connection, and which way it goes
+    /// ([`crate::keys::FlowValue`]); or [`crate::call::ENTRY_CALL`], and all else is in `call`.
     pub entry: Shared32,
     /// For `nat64`: 1 where the packet has begun its connection.
     pub is_first: Shared32,
@@ -24,6 +26,8 @@ pub struct Handover {
     pub reserved: [Shared32; 9],
     /// For `application`: how far a payload has been read.
     pub listener: Listener,
+    /// For `call`: the call that the packet belongs to.
+    pub call: Call,
 }
 
 /// What is remembered while a payload is read byte by byte. It lies here, and not on the stack, for what the

@@ -12,6 +12,7 @@
     allow(internal_features)
 )]
 
+pub mod call;
 pub mod check;
 pub mod connection;
 pub mod counters;

@@ -40,6 +40,10 @@ pub const PROGRAM_TC_CROSS6: &str = "weir_tc_cross6";
 pub const PROGRAM_TC_CROSS_ERROR4: &str = "weir_tc_cross_error4";
 /// The same the other way.
 pub const PROGRAM_TC_CROSS_ERROR6: &str = "weir_tc_cross_error6";
+/// TC's part for calls of SIP over IPv4.
+pub const PROGRAM_TC_CALL4: &str = "weir_tc_call4";
+/// The same over IPv6.
+pub const PROGRAM_TC_CALL6: &str = "weir_tc_call6";
 /// At TC's egress hook: sends checks the way of the traffic.
 pub const PROGRAM_TC_EGRESS: &str = "weir_tc_egress";
 /// Starts the reaper's timer; run once by the daemon.
@@ -104,8 +108,11 @@ pub const MAP_CHECK_REPLIES: &str = "check_replies";
 /// Socket -> [`crate::check::CheckWay`]. Not pinned: it goes with the daemon, as its sockets do.
 pub const MAP_CHECK_WAYS: &str = "check_ways";
 
+/// [`crate::call::CallKey`] -> [`crate::call::CallId`].
+pub const MAP_CALLS: &str = "calls";
+
 /// All maps but `check_ways`, each pinned under its name.
-pub const MAPS: [&str; 27] = [
+pub const MAPS: [&str; 28] = [
     MAP_SETTINGS,
     MAP_SERVICES,
     MAP_SERVICE_INDEX,
@@ -133,4 +140,5 @@ pub const MAPS: [&str; 27] = [
     MAP_HELD,
     MAP_ADDRESSES,
     MAP_CHECK_REPLIES,
+    MAP_CALLS,
 ];

@@ -137,6 +137,8 @@ reasons! {
     LocalReply = 43, "local-reply", Passed;
     /// Of a connection between the address families: another part of the path translates it.
     OtherFamily = 44, "other-family", Passed;
+    /// For a service that persists by Call-ID, and without one that counts.
+    NoCallId = 45, "no-call-id", Dropped;
 }
 
 impl Reason {
@@ -188,6 +190,7 @@ impl Reason {
             | Self::DropRate
             | Self::NotFragmented
             | Self::PortsExhausted
+            | Self::NoCallId
             | Self::Reset
             | Self::Refused => true,
         }

@@ -115,6 +115,9 @@ pub const USE_LOCAL_REPLIES: u32 = 16;
 /// Of [`Settings::uses`]: addresses for FULLNAT to real servers of the other family.
 pub const USE_OTHER_FAMILY: u32 = 32;
 
+/// Of [`Settings::uses`]: services whose connections persist by the Call-ID of SIP.
+pub const USE_CALLS: u32 = 128;
+
 /// A cell for each sysctl.
 #[derive(Debug, Clone)]
 #[repr(transparent)]

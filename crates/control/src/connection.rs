@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{Ordering, fence};
 
 use weir_abi::connection::{
-    Connection4, Connection6, Endpoints, INACTIVE, TEMPLATE, Word, template_protocol,
+    Connection4, Connection6, Endpoints, INACTIVE, Local, TEMPLATE, Word, template_protocol,
 };
 use weir_abi::keys::{FAMILY_V4, FAMILY_V6};
 use weir_abi::service::{
@@ -38,6 +38,8 @@ pub struct ConnectionView {
     pub method: Method,
     /// Whether it is no connection but what a persistent service remembers of a client.
     pub template: bool,
+    /// Whether it is a template of a call (SIP), whose Call-ID is kept beside.
+    pub call: bool,
     /// Counted in ActiveConn, not in InActConn.
     pub active: bool,
     /// Whole seconds until it ends unless a packet comes.
@@ -94,6 +96,7 @@ pub fn describe4(
     now: Tick,
 ) -> Option<ConnectionView> {
     let view = describe(&record.word, &record.endpoints, FAMILY_V4, now)?;
+    let view = with_client(view, &record.local, FAMILY_V4)?;
     Some(with_server(view, &record.destination, destinations))
 }
 
@@ -104,7 +107,23 @@ pub fn describe6(
     now: Tick,
 ) -> Option<ConnectionView> {
     let view = describe(&record.word, &record.endpoints, FAMILY_V6, now)?;
+    let view = with_client(view, &record.local, FAMILY_V6)?;
     Some(with_server(view, &record.destination, destinations))
+}
+
+/// A call's template has hashes where others have the client's network, which it keeps elsewhere.
+fn with_client<const WORDS: usize>(
+    view: ConnectionView,
+    local: &Shared<Local<[u32; WORDS]>>,
+    family: u8,
+) -> Option<ConnectionView> {
+    if !view.call {
+        return Some(view);
+    }
+    Some(ConnectionView {
+        client: record::read_address(&local.load().address, 0, family)?,
+        ..view
+    })
 }
 
 /// A real server of the other address family, behind a tunnel or by FULLNAT, has no room in the connection's
@@ -184,6 +203,7 @@ fn view<const WORDS: usize>(
         },
         method: Method::of_number(endpoints.forwarding)?,
         template,
+        call: template && endpoints.client_port != 0,
         active: !template && word.flags() & INACTIVE == 0,
         seconds_left: seconds_left(word.expires(), now),
     })

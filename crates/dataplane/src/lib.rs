@@ -49,7 +49,7 @@ pub use pins::{Removed, detach, other_layouts};
 
 use addresses::Addresses;
 use memory::Shared;
-use tables::{CountersRow, KeyRow, LocalityKeyRow, LocalityRow, ServerRow};
+use tables::{CallIdRow, CallRow, CountersRow, KeyRow, LocalityKeyRow, LocalityRow, ServerRow};
 
 /// How many entries the tables hold. Nothing is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,7 @@ pub struct Dataplane {
     marks: Shared<MarkRecord>,
     pools: Shared<PoolAddress>,
     localities: Mutex<HashMap<MapData, LocalityKeyRow, LocalityRow>>,
+    calls: Mutex<HashMap<MapData, CallRow, CallIdRow>>,
     interface_index: Mutex<HashMap<MapData, u32, u32>>,
     counters: Mutex<PerCpuArray<MapData, CountersRow>>,
     addresses: Mutex<Addresses>,
@@ -160,6 +161,7 @@ impl Dataplane {
                 &mut object,
                 names::MAP_LOCALITIES,
             )?)?),
+            calls: Mutex::new(HashMap::try_from(take(&mut object, names::MAP_CALLS)?)?),
             interface_index: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_INTERFACE_INDEX,

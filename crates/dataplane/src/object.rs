@@ -70,7 +70,7 @@ pub fn load_decapsulation(directory: &Path) -> Result<Ebpf, Error> {
 const PARTS_XDP: [&str; 2] = [names::PROGRAM_XDP_LENGTH4, names::PROGRAM_XDP_LENGTH6];
 
 /// TC's parts.
-const PARTS_TC: [&str; 16] = [
+const PARTS_TC: [&str; 18] = [
     names::PROGRAM_TC_LENGTH4,
     names::PROGRAM_TC_LENGTH6,
     names::PROGRAM_TC_RELATED,
@@ -87,6 +87,8 @@ const PARTS_TC: [&str; 16] = [
     names::PROGRAM_TC_CROSS6,
     names::PROGRAM_TC_CROSS_ERROR4,
     names::PROGRAM_TC_CROSS_ERROR6,
+    names::PROGRAM_TC_CALL4,
+    names::PROGRAM_TC_CALL6,
 ];
 
 /// Lets the programs go on to their parts. Parts of an earlier daemon's programs are replaced.

@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 use aya::Pod;
 use aya::maps::{IterableMap as _, MapError, PerCpuValues};
 use aya::util::nr_cpus;
+use weir_abi::call::{CallId, CallKey};
 use weir_abi::counters::Counters;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
@@ -13,6 +14,7 @@ use weir_abi::mark::MarkRecord;
 use weir_abi::pool::PoolAddress;
 use weir_abi::service::{Destination, PRESENT, Service};
 use weir_abi::settings::Settings;
+use weir_abi::shared::{Shared32, Shared64};
 use weir_control::{LocalityUse, Tables};
 
 use crate::{Dataplane, Error, batch, lock};
@@ -48,6 +50,16 @@ row!(
     /// A locality, whose first two words are its epoch and its last use.
     LocalityRow,
     [u64; size_of::<Locality>() / 8]
+);
+row!(
+    /// A key of the calls.
+    CallRow,
+    CallKey
+);
+row!(
+    /// A Call-ID, whose first word is its length.
+    CallIdRow,
+    [u64; size_of::<CallId>() / 8]
 );
 row!(
     /// A value of the counters.
@@ -168,6 +180,16 @@ impl Tables for Dataplane {
 }
 
 impl Dataplane {
+    /// The Call-ID of a call's template.
+    pub fn call_id(&self, key: CallKey) -> Option<CallId> {
+        let CallIdRow([length, text @ ..]) = lock(&self.calls).get(&CallRow(key), 0).ok()?;
+        Some(CallId {
+            length: Shared32::new(length as u32),
+            padding: Shared32::new(0),
+            text: text.map(Shared64::new),
+        })
+    }
+
     /// What each processor has counted for the real servers that there are.
     pub fn processor_counters(&self) -> Result<Vec<Counters>, Error> {
         let mut sums = vec![Counters::default(); processors()?];

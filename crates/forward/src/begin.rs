@@ -4,12 +4,15 @@ use weir_abi::NONE;
 use weir_abi::connection::Word;
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
-use weir_abi::service::{ONE_PACKET, PERSISTENT, REFUSE_RESET, REFUSE_SILENTLY, Service};
+use weir_abi::service::{
+    ENGINE_SIP, ONE_PACKET, PERSISTENT, REFUSE_RESET, REFUSE_SILENTLY, Service,
+};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Tick;
 
 use weir_wire::transport::{TCP, UDP};
 
+use crate::call::known_template;
 use crate::connection::{Appeared, FTP, Made, Terms};
 use crate::family::{Family, Record};
 use crate::flow_table::Put;
@@ -87,9 +90,13 @@ fn who_serves<F: Family, T: Tables>(
     let mut terms = Terms::PLAIN;
     terms.is_only = flags & ONE_PACKET != 0 && flow.protocol as u8 == UDP;
     if flags & PERSISTENT != 0 {
-        let template = match persist::<F, T>(tables, flow, slot, now) {
-            Err(Reason::NoDestination) => return Err(refusal(service, flow.protocol as u8)),
-            found => found?,
+        let template = if service.engine.load() == ENGINE_SIP {
+            known_template(tables, slot, flow.protocol as u8)?
+        } else {
+            match persist::<F, T>(tables, flow, slot, now) {
+                Err(Reason::NoDestination) => return Err(refusal(service, flow.protocol as u8)),
+                found => found?,
+            }
         };
         let record = tables.connection::<F>(template).ok_or(Reason::Contended)?;
         terms.control = template;
@@ -115,7 +122,7 @@ fn who_serves<F: Family, T: Tables>(
 
 /// What is said to a client that no real server takes.
 #[inline(always)]
-fn refusal(service: &Service, protocol: u8) -> Reason {
+pub(crate) fn refusal(service: &Service, protocol: u8) -> Reason {
     match service.refusal.load() {
         REFUSE_RESET if protocol == TCP => Reason::Reset,
         REFUSE_SILENTLY => Reason::Refused,

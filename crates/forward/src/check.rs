@@ -14,10 +14,12 @@ use weir_abi::service::{FORWARD_DIRECT, FORWARD_TUNNEL, TUNNEL_GUE, Tunnel};
 use weir_wire::checksum::Delta;
 use weir_wire::transport::UDP;
 
+use crate::call::is_from_server;
 use crate::family::{Family, Flow, V4, V6};
 use crate::hook::{Hook, Refused};
 use crate::job::Job;
 use crate::parse::{Parsed, Portion, Segment, Transport, is_ipv6, parse};
+use crate::part::Part;
 use crate::related::parse::Quoted;
 use crate::related::{self, translate::TranslateErrors};
 use crate::tables::Tables;
@@ -108,16 +110,18 @@ fn redirect<F: Translate, H: Hook, T: Tables>(
     }
 }
 
-/// Decides about a packet that nobody else wants: whether it is the reply to a check.
+/// Decides about a packet that nobody else wants: whether it is the reply to a check, or a real server's own
+/// call.
 #[inline(always)]
 pub fn arrive<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
-    let arrived = if is_ipv6(hook, H::TAGS) {
-        arrive6(hook, tables)
+    let (arrived, call) = if is_ipv6(hook, H::TAGS) {
+        (arrive6(hook, tables), Part::Call6)
     } else {
-        arrive4(hook, tables)
+        (arrive4(hook, tables), Part::Call4)
     };
     match arrived {
         Ok(()) => hook.conclude(Reason::CheckReply),
+        Err(Reason::Application) => hook.go_on(tables, call),
         Err(reason) => hook.conclude(reason),
     }
 }
@@ -125,7 +129,12 @@ pub fn arrive<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn arrive4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Result<(), Reason> {
     match parse(hook, H::TAGS) {
-        Parsed::V4(segment) => restore::<V4, H, T>(hook, tables, segment).map(drop),
+        Parsed::V4(segment) => match restore::<V4, H, T>(hook, tables, segment) {
+            Err(Reason::NotOurs) if is_from_server::<V4, T>(tables, &segment.flow) => {
+                Err(Reason::Application)
+            }
+            restored => restored.map(drop),
+        },
         Parsed::V6(_) | Parsed::Pass(_) | Parsed::Seldom4 | Parsed::Seldom6 => Err(Reason::NotOurs),
     }
 }
@@ -134,7 +143,12 @@ fn arrive4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Result<(), Reason> {
 fn arrive6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Result<(), Reason> {
     match parse(hook, H::TAGS) {
         Parsed::V6(segment) => {
-            let delta = restore::<V6, H, T>(hook, tables, segment)?;
+            let delta = match restore::<V6, H, T>(hook, tables, segment) {
+                Err(Reason::NotOurs) if is_from_server::<V6, T>(tables, &segment.flow) => {
+                    return Err(Reason::Application);
+                }
+                restored => restored?,
+            };
             // IPv6's header has no checksum that would make up for the change.
             hook.tell_of_change(Delta::from_folded(delta));
             Ok(())

@@ -29,6 +29,7 @@ pub use self::data::{
 use self::flows::appear;
 pub use self::flows::{Appeared, put_flows, put_replies, remove_flow, rival};
 pub use self::template::{TemplateOf, make_template, prolong};
+use crate::call::template::forget;
 use crate::family::{Family, Flow, Record};
 use crate::flow_table;
 use crate::nat64::twin;
@@ -328,6 +329,9 @@ pub fn end<F: Family, T: Tables>(tables: &T, slot: u32, word: Word) -> bool {
     }
     if let Some(destination) = tables.destination(record.destination().load()) {
         vacate(destination, word);
+    }
+    if word.flags() & TEMPLATE != 0 {
+        forget::<F, T>(tables, slot);
     }
     if word.flags() & CONTROLLED != 0
         && let Some(control) = tables.connection::<F>(record.company().control.load())

@@ -36,23 +36,26 @@ use crate::waiting;
 /// Decides about one such packet.
 #[inline(always)]
 pub fn fragment<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
-    let (next, part) = if is_ipv6(hook, H::TAGS) {
-        (of_ipv6(hook, tables), Part::Carry6)
+    let (next, part, call) = if is_ipv6(hook, H::TAGS) {
+        (of_ipv6(hook, tables), Part::Carry6, Part::Call6)
     } else {
-        (of_ipv4(hook, tables), Part::Carry4)
+        (of_ipv4(hook, tables), Part::Carry4, Part::Call4)
     };
     match next {
         Next::Over(reason) => hook.conclude(reason),
         Next::GoesOn => hook.go_on(tables, part),
+        Next::IsCall => hook.go_on(tables, call),
     }
 }
 
 /// What comes next.
-enum Next {
+pub(crate) enum Next {
     /// Nothing.
     Over(Reason),
     /// It goes where its connection goes, which is handed over.
     GoesOn,
+    /// It begins a connection of a call: [`crate::call`].
+    IsCall,
 }
 
 /// Each family has a function of its own, because one frame with both would be larger than the stack
@@ -184,6 +187,7 @@ fn decide<F: Translate + Answer + Fragmented, H: Hook, T: Tables>(
         // One fragment with all of a packet: no other is like it.
         Portion::Whole => match connection_of(job, Lookup::Perhaps) {
             Ok(belongs) => goes_on(job, connection_in(job, &belongs)),
+            Err(Reason::Application) => Next::IsCall,
             Err(reason) => Next::Over(finish(job, Err(reason))),
         },
         Portion::First => first(job),
@@ -205,6 +209,18 @@ fn first<F: Translate + Answer + Fragmented, H: Hook, T: Tables>(
         NONE => connection_of(job, Lookup::Perhaps),
         slot => Ok(Belongs::Request(slot)),
     };
+    match belongs {
+        Err(Reason::Application) => Next::IsCall,
+        Ok(_) | Err(_) => settle_first(job, belongs),
+    }
+}
+
+/// The first fragment, of which is known whose it is.
+#[inline(always)]
+pub(crate) fn settle_first<F: Translate + Answer + Fragmented, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    belongs: Result<Belongs, Reason>,
+) -> Next {
     match belongs {
         Ok(belongs) => {
             let connection = connection_in(job, &belongs);

@@ -76,7 +76,8 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::PortsExhausted
         | Reason::Reset
         | Reason::Refused
-        | Reason::Contended => None,
+        | Reason::Contended
+        | Reason::NoCallId => None,
     }
 }
 

@@ -6,7 +6,7 @@ use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::Destination;
 use weir_abi::settings::{
-    Link, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS,
+    Link, USE_CALLS, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS,
 };
 use weir_wire::ethernet::Ethernet;
 use weir_wire::transport::TCP;
@@ -83,14 +83,14 @@ pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     hook.conclude(reason)
 }
 
-/// Whether a packet that nobody wants may be the reply to a check.
+/// Whether a packet that nobody wants may be the reply to a check, or a real server's own call.
 #[inline(always)]
 fn may_be_check<H: Hook, T: Tables>(tables: &T, reason: Reason) -> bool {
     if !H::CHECKS || reason != Reason::NotOurs {
         return false;
     }
     match tables.settings() {
-        Some(settings) => settings.uses(USE_CHECKS),
+        Some(settings) => settings.uses(USE_CHECKS | USE_CALLS),
         None => false,
     }
 }
@@ -257,23 +257,30 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
             Direction::Reply => Ok(Belongs::Reply(value.slot())),
         },
         Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
-        Met::Service(service) => {
-            let begun = job.tables.begin::<F>(&job.segment, service, job.now)?;
-            let uses = job.settings.uses.load();
-            if uses & (USE_FULL_NAT | USE_OBSERVATION) == 0 {
-                return Ok(Belongs::First(begun));
-            }
-            if uses & USE_FULL_NAT != 0 {
-                claim::<F, T>(job.tables, begun.slot)?;
-            }
-            if uses & USE_OBSERVATION != 0 {
-                let is_tcp = job.segment.flow.protocol as u8 == TCP;
-                observe::begun::<F, T>(job.tables, begun.slot, is_tcp && job.segment.is_new());
-            }
-            Ok(Belongs::First(begun))
-        }
+        Met::Service(service) => begin_with(job, service),
         Met::Nothing(reason) => Err(reason),
     }
+}
+
+/// Begins a connection of that service.
+#[inline(always)]
+pub(crate) fn begin_with<F: Translate, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    service: u32,
+) -> Result<Belongs, Reason> {
+    let begun = job.tables.begin::<F>(&job.segment, service, job.now)?;
+    let uses = job.settings.uses.load();
+    if uses & (USE_FULL_NAT | USE_OBSERVATION) == 0 {
+        return Ok(Belongs::First(begun));
+    }
+    if uses & USE_FULL_NAT != 0 {
+        claim::<F, T>(job.tables, begun.slot)?;
+    }
+    if uses & USE_OBSERVATION != 0 {
+        let is_tcp = job.segment.flow.protocol as u8 == TCP;
+        observe::begun::<F, T>(job.tables, begun.slot, is_tcp && job.segment.is_new());
+    }
+    Ok(Belongs::First(begun))
 }
 
 /// FTP's data connection that waits for this packet, from whatever port it comes.
@@ -344,7 +351,7 @@ fn with_local<F: Translate, H: Hook, T: Tables>(
 
 /// Ends a connection of one packet (`-o`) with that packet.
 #[inline(always)]
-fn end_at_once<F: Family, T: Tables>(tables: &T, slot: u32) {
+pub(crate) fn end_at_once<F: Family, T: Tables>(tables: &T, slot: u32) {
     if let Some(record) = tables.connection::<F>(slot) {
         tables.end::<F>(slot, Word(record.word().load()));
     }

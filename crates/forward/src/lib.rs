@@ -17,6 +17,7 @@ extern crate std;
 
 pub mod application;
 pub mod begin;
+pub mod call;
 pub mod carry;
 pub mod check;
 pub mod connection;

@@ -7,6 +7,8 @@ use core::cell::{Cell, RefCell};
 use core::ops::ControlFlow;
 use std::collections::{HashMap, HashSet};
 use std::vec::Vec;
+
+use weir_abi::call::{CallId, CallKey};
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
@@ -82,9 +84,16 @@ pub struct Memory {
     pub addresses: HashSet<AddressKey>,
     /// Who answers checks from which virtual address and port.
     pub checks: RefCell<HashMap<CheckKey, Checked>>,
+    /// Calls: places in `call_ids`.
+    pub calls: RefCell<HashMap<CallKey, usize>>,
+    /// Their Call-IDs.
+    pub call_ids: Vec<CallId>,
     /// Reasons that were counted beside the one of the packet itself.
     pub counted: RefCell<Vec<Reason>>,
 }
+
+/// How many calls are known.
+const CALLS: usize = 16;
 
 /// How many fragments can wait.
 const HELD: u32 = 32;
@@ -144,6 +153,8 @@ impl Memory {
             held: (0..HELD).map(|_| Held::default()).collect(),
             addresses: HashSet::new(),
             checks: RefCell::default(),
+            calls: RefCell::default(),
+            call_ids: std::vec![CallId::default(); CALLS],
             counted: RefCell::default(),
         }
     }
@@ -304,6 +315,30 @@ impl Tables for Memory {
 
     fn remember_checked(&self, key: &CheckKey, server: &Checked) {
         self.checks.borrow_mut().insert(*key, *server);
+    }
+
+    fn call_id(&self, key: &CallKey) -> Option<&CallId> {
+        let place = *self.calls.borrow().get(key)?;
+        self.call_ids.get(place)
+    }
+
+    fn remember_call(&self, key: &CallKey, id: &CallId) -> bool {
+        let mut calls = self.calls.borrow_mut();
+        let mut places = 0..self.call_ids.len();
+        let Some(place) = places.find(|place| !calls.values().any(|taken| taken == place)) else {
+            return false;
+        };
+        let copy = &self.call_ids[place];
+        copy.length.store(id.length.load());
+        for (to, from) in copy.text.iter().zip(&id.text) {
+            to.store(from.load());
+        }
+        calls.insert(*key, place);
+        true
+    }
+
+    fn forget_call(&self, key: &CallKey) {
+        self.calls.borrow_mut().remove(key);
     }
 
     fn count_reason(&self, reason: Reason) {

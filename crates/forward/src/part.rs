@@ -8,7 +8,7 @@ use weir_abi::reason::Reason;
 use crate::hook::Hook;
 use crate::length;
 use crate::tables::Tables;
-use crate::{application, carry, check, fragment, nat64, related, seldom, tunnelled};
+use crate::{application, call, carry, check, fragment, nat64, related, seldom, tunnelled};
 
 /// A part that others go on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,10 @@ pub enum Part {
     CrossError4 = 14,
     /// The same the other way.
     CrossError6 = 15,
+    /// Packets of IPv4 that begin connections of calls (SIP).
+    Call4 = 16,
+    /// The same of IPv6.
+    Call6 = 17,
 }
 
 /// Does one part's work.
@@ -68,6 +72,8 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Cross6 => nat64::cross6(hook, tables),
         Part::CrossError4 => nat64::error::cross4(hook, tables),
         Part::CrossError6 => nat64::error::cross6(hook, tables),
+        Part::Call4 => call::call4(hook, tables),
+        Part::Call6 => call::call6(hook, tables),
     }
 }
 
@@ -119,6 +125,7 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::IcmpDamaged
         | Reason::CheckRequest
         | Reason::CheckReply
-        | Reason::LocalReply => None,
+        | Reason::LocalReply
+        | Reason::NoCallId => None,
     }
 }

@@ -125,7 +125,7 @@ pub const fn template_port(key: &ServiceKey, port: u16) -> u16 {
 
 /// Whether a template still says something (`ip_vs_check_template`).
 #[inline(always)]
-fn holds<F: Family, T: Tables>(tables: &T, found: &Found<'_, F>, now: Tick) -> bool {
+pub(crate) fn holds<F: Family, T: Tables>(tables: &T, found: &Found<'_, F>, now: Tick) -> bool {
     let (Some(settings), Some(destination)) =
         (tables.settings(), tables.destination(found.destination))
     else {

@@ -2,6 +2,7 @@
 
 use core::ops::ControlFlow;
 
+use weir_abi::call::{CallId, CallKey};
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
@@ -19,6 +20,7 @@ use weir_abi::settings::{InterfaceRecord, Settings};
 use weir_abi::tick::Tick;
 
 use crate::begin::Begun;
+use crate::call::template;
 use crate::connection::{self, Appeared, Made, Named, Opener, TemplateOf, Terms};
 use crate::family::{Family, Flow};
 use crate::flow_table::{self, Put};
@@ -109,6 +111,12 @@ pub trait Tables {
     fn checked(&self, key: &CheckKey) -> Option<Checked>;
     /// Remembers it.
     fn remember_checked(&self, key: &CheckKey, server: &Checked);
+    /// The Call-ID of a template.
+    fn call_id(&self, key: &CallKey) -> Option<&CallId>;
+    /// Keeps a copy of a template's Call-ID; whether there is room.
+    fn remember_call(&self, key: &CallKey, id: &CallId) -> bool;
+    /// Forgets it.
+    fn forget_call(&self, key: &CallKey);
     /// Counts a packet by its reason.
     fn count_reason(&self, reason: Reason);
 
@@ -158,6 +166,42 @@ pub trait Tables {
         Self: Sized,
     {
         connection::make_template::<F, Self>(self, flow, of, now)
+    }
+
+    /// [`template::call_template`], as a function of its own.
+    fn call_template<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        service: u32,
+        chosen: u32,
+        now: Tick,
+    ) -> Result<u32, Reason>
+    where
+        Self: Sized,
+    {
+        template::call_template::<F, Self>(self, flow, service, chosen, now)
+    }
+
+    /// [`template::find_call`], as a function of its own.
+    fn find_call<F: Family>(
+        &self,
+        flow: &Flow<F::Address>,
+        service: u32,
+        chosen: u32,
+        now: Tick,
+    ) -> Result<Template, Reason>
+    where
+        Self: Sized,
+    {
+        template::find_call::<F, Self>(self, flow, service, chosen, now)
+    }
+
+    /// [`template::give_call`], as a function of its own.
+    fn give_call<F: Family>(&self, slot: u32) -> Result<(), Reason>
+    where
+        Self: Sized,
+    {
+        template::give_call::<F, Self>(self, slot)
     }
 
     /// [`connection::fill_client_port`], as a function of its own.

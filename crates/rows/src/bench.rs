@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use weir_abi::call::CallKey;
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::{Connection4, Connection6, Word};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
-use weir_abi::keys::ServiceKey;
+use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::pool::PoolAddress;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
@@ -54,6 +55,10 @@ pub trait Bench {
     fn destinations(&self) -> &[Destination];
     /// Lets packets find a service.
     fn put_service(&mut self, key: ServiceKey, slot: u32);
+    /// Lets a real server be known by what it sends.
+    fn put_server(&mut self, key: ServerKey, slot: u32);
+    /// The Call-ID of a call's template.
+    fn call_id(&self, key: CallKey) -> Option<Vec<u8>>;
     /// What a real server has counted.
     fn counters(&self, slot: u32) -> Counters;
     /// All slots of IPv4.

@@ -34,6 +34,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(crate::nat64::rows());
     rows.extend(crate::checks::rows());
     rows.extend(crate::observation::rows());
+    rows.extend(crate::calls::rows());
     rows
 }
 

@@ -1,6 +1,6 @@
 //! Rows of fragments. XDP leaves them all to TC.
 
-mod pieces;
+pub(crate) mod pieces;
 
 use std::net::SocketAddr;
 

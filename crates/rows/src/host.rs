@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
+use weir_abi::call::CallKey;
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
-use weir_abi::keys::ServiceKey;
+use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::pool::PoolAddress;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{INTERFACE_XDP_TRANSMIT, Link as HopLink, Settings};
@@ -17,6 +18,7 @@ use weir_abi::tick::{Tick, Ticks};
 use weir_forward::hook::Route;
 use weir_forward::memory::{BufferHook, Memory, Path};
 use weir_forward::reap;
+use weir_forward::tables::Tables as _;
 
 use crate::bench::{Bench, Hook, Verdict};
 use crate::network::{Link, SILENT, locate};
@@ -129,6 +131,12 @@ impl Bench for Host {
         for number in 0..reap::STEPS {
             reap::step(&self.memory, number, self.now);
         }
+    }
+    fn put_server(&mut self, key: ServerKey, slot: u32) {
+        self.memory.server_index.insert(key, slot);
+    }
+    fn call_id(&self, key: CallKey) -> Option<Vec<u8>> {
+        Some(self.memory.call_id(&key)?.bytes().collect())
     }
     fn counters(&self, slot: u32) -> Counters {
         self.memory.counters.borrow()[slot as usize]

@@ -6,6 +6,7 @@
 
 pub mod answers;
 pub mod bench;
+pub mod calls;
 pub mod cases;
 pub mod checks;
 pub mod forwarding;

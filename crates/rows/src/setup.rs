@@ -7,17 +7,21 @@ use weir_abi::NONE;
 use weir_abi::check::CheckKey;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::{BUCKETS_PER_PAGE, DH_BUCKETS, HashTable, MH_BUCKETS, SH_BUCKETS};
-use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServiceKey};
+use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServerKey, ServiceKey};
 use weir_abi::pool::{POOL_ADDRESSES, POOL_PLACES};
 use weir_abi::service::{
-    AVAILABLE, DestinationAddress, FORWARD_FULL_NAT, FORWARD_NAT, FORWARD_OTHER_FAMILY, OBSERVED,
-    PRESENT, SCHEDULER_DH, SCHEDULER_MH, SCHEDULER_RR, SCHEDULER_SH,
+    AVAILABLE, DestinationAddress, ENGINE_NONE, ENGINE_SIP, FORWARD_FULL_NAT, FORWARD_NAT,
+    FORWARD_OTHER_FAMILY, OBSERVED, PERSISTENT, PRESENT, SCHEDULER_DH, SCHEDULER_MH, SCHEDULER_RR,
+    SCHEDULER_SH,
 };
-use weir_abi::settings::{Settings, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY};
+use weir_abi::settings::{
+    Settings, USE_CALLS, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY,
+};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 
 use crate::bench::Bench;
+use crate::calls::TIMEOUT;
 use crate::network::Family;
 
 /// TCP's timeouts in seconds, by the kernel's numbers (NONE to LAST).
@@ -66,6 +70,8 @@ pub struct Setup {
     /// Checks that go the way of the traffic: their protocol, virtual address and port, own port, and who
     /// is checked.
     pub checks: Vec<(u8, SocketAddr, u16, IpAddr)>,
+    /// Connections persist by Call-ID, with that netmask.
+    pub calls: Option<[u32; 4]>,
     /// How real servers answer is observed.
     pub observed: bool,
     /// Room for that many connections only.
@@ -120,6 +126,17 @@ impl Setup {
                     },
                 });
                 record.service_key.store(key);
+                if self.calls.is_some() {
+                    bench.put_server(
+                        ServerKey {
+                            address: words(*address),
+                            port: address.port().to_be(),
+                            protocol: service.protocol,
+                            family: key.family,
+                        },
+                        slot,
+                    );
+                }
                 head = slot;
                 slot += 1;
                 bench.put_address(AddressKey {
@@ -139,6 +156,19 @@ impl Setup {
             record.key.store(key);
             let observed = if self.observed { OBSERVED } else { 0 };
             record.flags.store(PRESENT | observed);
+            record.engine.store(ENGINE_NONE);
+            if let Some(netmask) = self.calls {
+                record.flags.store(PRESENT | observed | PERSISTENT);
+                record.engine.store(ENGINE_SIP);
+                record
+                    .persistence_timeout
+                    .store(Ticks::from_seconds(TIMEOUT).0);
+                for (cell, word) in record.netmask.iter().zip(netmask) {
+                    cell.store(word);
+                }
+                let uses = &bench.settings().uses;
+                uses.store(uses.load() | USE_CALLS);
+            }
             self.fill_pool(bench, number);
             // What the rows before have left in the kernel's table is not this service's.
             let epoch = EPOCHS.fetch_add(1, Ordering::Relaxed);

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use weir_abi::connection::{Endpoints, INACTIVE, LIVE, Local, NO_OUTPUT, Word};
+use weir_abi::call::CallKey;
+use weir_abi::connection::{
+    Company, Endpoints, INACTIVE, LIVE, Local, NO_OUTPUT, TEMPLATE, TEMPLATE_ASSURED, Word,
+};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::{FlowBucket, FlowEntry};
-use weir_abi::keys::{Direction, Flow, FlowValue};
+use weir_abi::keys::{Direction, FAMILY_V4, FAMILY_V6, Flow, FlowValue};
 use weir_abi::service::{FORWARD_FULL_NAT, FORWARD_OTHER_FAMILY, FORWARD_TWIN, Observed};
 use weir_abi::tick::{Tick, Ticks};
 
@@ -18,6 +21,8 @@ use crate::network::Family;
 pub struct Snapshot {
     /// Live connections by family and slot.
     pub connections: BTreeMap<(Family, u32), Connection>,
+    /// Templates of calls by family and slot. They are not among the connections and flows.
+    pub calls: BTreeMap<(Family, u32), Call>,
     /// Flows: source, destination, protocol -> slot, and whether it is the reply's.
     pub flows: BTreeMap<(SocketAddr, SocketAddr, u8), (u32, bool)>,
     /// Live connections and slots ever used, by family.
@@ -102,6 +107,52 @@ impl Connection {
     }
 }
 
+/// The template of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The Call-ID.
+    pub id: String,
+    /// The client's network.
+    pub client: IpAddr,
+    /// The port of the VIP.
+    pub virtual_port: u16,
+    /// RIP and port.
+    pub server: SocketAddr,
+    /// The real server's slot.
+    pub destination: u32,
+    /// Whether a real server has answered a connection of it.
+    pub is_assured: bool,
+    /// How many connections it holds.
+    pub holds: u32,
+    /// Whole seconds until it ends.
+    pub seconds: i64,
+    /// How many entries of the flow table lead to it.
+    pub flows: usize,
+}
+
+impl Call {
+    /// A new one, of the service on port 80.
+    pub fn new(
+        id: &str,
+        client: IpAddr,
+        server: SocketAddr,
+        destination: u32,
+        seconds: u32,
+    ) -> Self {
+        Self {
+            id: id.to_owned(),
+            client,
+            virtual_port: 80,
+            server,
+            destination,
+            is_assured: false,
+            holds: 0,
+            seconds: seconds.into(),
+            flows: 1,
+        }
+    }
+}
+
 type Flows = BTreeMap<(SocketAddr, SocketAddr, u8), (u32, bool)>;
 
 /// What lies in a flow table.
@@ -137,11 +188,23 @@ impl Snapshot {
     /// As it is now.
     pub fn take<B: Bench>(bench: &B) -> Self {
         let now = bench.now();
-        let mut connections = BTreeMap::new();
+        let (mut connections, mut calls) = (BTreeMap::new(), BTreeMap::new());
         for (slot, record) in (0..).zip(bench.connections4()) {
             let seen = Word(record.word.load());
             let endpoints = record.endpoints.load();
-            if seen.is_live() && endpoints.forwarding != FORWARD_TWIN {
+            if seen.is_live() && seen.flags() & TEMPLATE != 0 {
+                let key = CallKey {
+                    slot,
+                    family: FAMILY_V4.into(),
+                };
+                let mut found = call(seen, endpoints, record.local.load(), &record.company, now);
+                found.destination = record.destination.load();
+                let id = bench.call_id(key).expect("the Call-ID of a template");
+                found.id = String::from_utf8(id).expect("text");
+                let of_it = entries(bench.flows4()).filter(|value| value.slot() == slot);
+                found.flows = of_it.count();
+                calls.insert((Family::V4, slot), found);
+            } else if seen.is_live() && endpoints.forwarding != FORWARD_TWIN {
                 let mut found = connection(
                     seen,
                     endpoints,
@@ -159,7 +222,19 @@ impl Snapshot {
         for (slot, record) in (0..).zip(bench.connections6()) {
             let seen = Word(record.word.load());
             let endpoints = record.endpoints.load();
-            if seen.is_live() && endpoints.forwarding != FORWARD_TWIN {
+            if seen.is_live() && seen.flags() & TEMPLATE != 0 {
+                let key = CallKey {
+                    slot,
+                    family: FAMILY_V6.into(),
+                };
+                let mut found = call(seen, endpoints, record.local.load(), &record.company, now);
+                found.destination = record.destination.load();
+                let id = bench.call_id(key).expect("the Call-ID of a template");
+                found.id = String::from_utf8(id).expect("text");
+                let of_it = entries(bench.flows6()).filter(|value| value.slot() == slot);
+                found.flows = of_it.count();
+                calls.insert((Family::V6, slot), found);
+            } else if seen.is_live() && endpoints.forwarding != FORWARD_TWIN {
                 let mut found = connection(
                     seen,
                     endpoints,
@@ -177,6 +252,9 @@ impl Snapshot {
         let mut flows = BTreeMap::new();
         for value in entries(bench.flows4()) {
             let record = &bench.connections4()[value.slot() as usize];
+            if Word(record.word.load()).flags() & TEMPLATE != 0 {
+                continue;
+            }
             insert_flow(
                 &mut flows,
                 value,
@@ -186,6 +264,9 @@ impl Snapshot {
         }
         for value in entries(bench.flows6()) {
             let record = &bench.connections6()[value.slot() as usize];
+            if Word(record.word.load()).flags() & TEMPLATE != 0 {
+                continue;
+            }
             insert_flow(
                 &mut flows,
                 value,
@@ -199,6 +280,7 @@ impl Snapshot {
         let destinations = (0..).zip(bench.destinations()).take(SLOTS);
         Self {
             connections,
+            calls,
             flows,
             usage: BTreeMap::from([(Family::V4, usage4), (Family::V6, usage6)]),
             destinations: destinations
@@ -253,8 +335,38 @@ impl Snapshot {
         self.connections.insert((family, slot), connection);
     }
 
+    /// A new template of a call.
+    pub fn begin_call(&mut self, family: Family, slot: u32, call: Call) {
+        let usage = self.usage.get_mut(&family).expect("both families");
+        usage.0 += 1;
+        usage.1 = usage.1.max(slot + 1);
+        self.memory[0] = u64::from(call.destination);
+        self.calls.insert((family, slot), call);
+    }
+
+    /// Another connection has the template of a call.
+    pub fn prolong_call(&mut self, family: Family, slot: u32, seconds: u32) {
+        let call = self.calls.get_mut(&(family, slot)).expect("a call");
+        call.seconds = seconds.into();
+    }
+
+    /// So many connections more or less have it.
+    pub fn hold_call(&mut self, family: Family, slot: u32, more: i32) {
+        let call = self.calls.get_mut(&(family, slot)).expect("a call");
+        call.holds = call.holds.wrapping_add_signed(more);
+    }
+
+    /// The template of a call ends.
+    pub fn end_call(&mut self, family: Family, slot: u32) {
+        self.calls.remove(&(family, slot)).expect("a call");
+        self.usage.get_mut(&family).expect("both families").0 -= 1;
+    }
+
     /// So many seconds go by.
     pub fn pass(&mut self, seconds: u32) {
+        for call in self.calls.values_mut() {
+            call.seconds -= i64::from(seconds);
+        }
         for connection in self.connections.values_mut() {
             connection.seconds -= i64::from(seconds);
         }
@@ -367,6 +479,27 @@ pub fn is_active(protocol: u8, state: u8) -> bool {
         6 => matches!(state, 1 | 2 | 3 | 10),
         132 => state == 8,
         _ => false,
+    }
+}
+
+fn call<const N: usize>(
+    word: Word,
+    endpoints: Endpoints<[u32; N]>,
+    local: Local<[u32; N]>,
+    company: &Company,
+    now: Tick,
+) -> Call {
+    let ticks = i64::from(word.expires().since(now)) - i64::from(Ticks::REFRESH.0);
+    Call {
+        id: String::new(),
+        client: socket(&local.address, 0).ip(),
+        virtual_port: u16::from_be(endpoints.virtual_port),
+        server: socket(&endpoints.server, endpoints.server_port),
+        destination: 0,
+        is_assured: word.state() == TEMPLATE_ASSURED,
+        holds: company.controls.load(),
+        seconds: ((ticks << 24) + 500_000_000).div_euclid(1_000_000_000),
+        flows: 0,
     }
 }
 

@@ -114,6 +114,10 @@ impl Plane for Kernel {
         self.0.processor_counters()
     }
 
+    fn call_id(&self, key: abi::call::CallKey) -> Option<abi::call::CallId> {
+        self.0.call_id(key)
+    }
+
     fn connections4(&self) -> &[Connection4] {
         self.0.connections4()
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 
+use abi::call::{CallId, CallKey};
 use abi::connection::{Connection4, Connection6};
 use abi::counters::Counters;
 use abi::fragment::AddressKey;
@@ -42,6 +43,8 @@ pub trait Plane: Tables<Error: Send + Sync + 'static> + Send + Sync + 'static {
     fn interface_state(&self, name: &str) -> io::Result<Option<State>>;
     /// What each processor has counted for the real servers that there are.
     fn processor_counters(&self) -> Result<Vec<Counters>, Self::Error>;
+    /// The Call-ID of a call's template.
+    fn call_id(&self, key: CallKey) -> Option<CallId>;
     /// All slots for connections of IPv4.
     fn connections4(&self) -> &[Connection4];
     /// All slots for connections of IPv6.

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
-use weir_abi::service::{AVAILABLE, OBSERVED, PRESENT};
-use weir_abi::settings::{USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS};
+use weir_abi::service::{AVAILABLE, ENGINE_NONE, OBSERVED, PRESENT};
+use weir_abi::settings::{
+    USE_CALLS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS,
+};
 
 use super::world::World;
 use crate::director::Director;
@@ -97,6 +99,7 @@ fn check_kinds(world: &World) {
         assert!(!has_timeouts || settings.uses(USE_OWN_TIMEOUTS));
         assert!(record.pool_length.load() == 0 || settings.uses(USE_FULL_NAT));
         assert!(record.pool_others.load() == 0 || settings.uses(USE_OTHER_FAMILY));
+        assert!(record.engine.load() == ENGINE_NONE || settings.uses(USE_CALLS));
         assert!(record.flags.load() & OBSERVED == 0 || settings.uses(USE_OBSERVATION));
     }
 }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use weir_abi::call::{CallId, CallKey};
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
@@ -177,6 +178,13 @@ impl<'a> Packets<'a> {
 }
 
 impl PacketTables for Packets<'_> {
+    fn call_id(&self, _key: &CallKey) -> Option<&CallId> {
+        None
+    }
+    fn remember_call(&self, _key: &CallKey, _id: &CallId) -> bool {
+        false
+    }
+    fn forget_call(&self, _key: &CallKey) {}
     fn fragment(&self, _: &FragmentKey) -> Option<&FragmentRecord> {
         None
     }

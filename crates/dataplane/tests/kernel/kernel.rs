@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, Stack};
+use weir_abi::call::CallKey;
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::{AddressKey, Held};
 use weir_abi::hash_table::BucketPage;
-use weir_abi::keys::ServiceKey;
+use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::names;
 use weir_abi::pool::PoolAddress;
 use weir_abi::reason::{Outcome, Reason};
@@ -56,6 +57,7 @@ pub struct Kernel {
     free6: Stack<MapData, u32>,
     reaper: Array<MapData, [u32; 6]>,
     services: Vec<ServiceKey>,
+    servers: Vec<ServerKey>,
     addresses: HashSet<AddressKey>,
     fragments: HashMap<MapData, [u32; 10], [u32; 6]>,
     checks: HashMap<MapData, CheckRow, Checked>,
@@ -148,6 +150,7 @@ impl Kernel {
             free6: Stack::try_from(directory.table(names::MAP_FREE6)).expect("slots"),
             reaper: Array::try_from(directory.table(names::MAP_REAPER)).expect("a timer"),
             services: Vec::new(),
+            servers: Vec::new(),
             addresses: HashSet::new(),
             fragments: HashMap::try_from(directory.table(names::MAP_FRAGMENTS)).expect("fragments"),
             checks: HashMap::try_from(directory.table(names::MAP_CHECK_REPLIES)).expect("checks"),
@@ -177,6 +180,9 @@ impl Kernel {
         }
         while self.free4.pop(0).is_ok() {}
         while self.free6.pop(0).is_ok() {}
+        for key in self.servers.drain(..) {
+            self.dataplane.remove_server(key).expect("a real server");
+        }
         for key in self.services.drain(..) {
             self.dataplane.remove_service(key).expect("a service");
         }
@@ -349,6 +355,15 @@ impl Bench for Kernel {
             .insert_service(key, slot)
             .expect("room for a service");
         self.services.push(key);
+    }
+    fn put_server(&mut self, key: ServerKey, slot: u32) {
+        self.dataplane
+            .insert_server(key, slot)
+            .expect("room for a real server");
+        self.servers.push(key);
+    }
+    fn call_id(&self, key: CallKey) -> Option<Vec<u8>> {
+        Some(self.dataplane.call_id(key)?.bytes().collect())
     }
     fn put_check(&mut self, key: CheckKey, server: Checked) {
         self.checks

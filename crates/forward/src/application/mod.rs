@@ -9,6 +9,7 @@ pub mod ftp;
 mod rewrite;
 pub mod sequence;
 
+use weir_abi::call::ENTRY_CALL;
 use weir_abi::connection::{SPEECH_ACTIVE, SPEECH_EXTENDED_PASSIVE, SPEECH_PASSIVE, Word};
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
@@ -21,6 +22,7 @@ use crate::icmp::Answer;
 use crate::job::Job;
 use crate::length::{answered, reply, request};
 use crate::parse::{Parsed, Segment, parse};
+use crate::part::Part;
 use crate::state::tcp::is_established;
 use crate::tables::Tables;
 use crate::translate::Translate;
@@ -35,6 +37,9 @@ pub fn application4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict 
     let Some(settings) = tables.settings() else {
         return hook.conclude(Reason::NotOurs);
     };
+    if entry(tables).0 == ENTRY_CALL {
+        return hook.go_on(tables, Part::Call4);
+    }
     let mut job = Job::<V4, H, T>::new(hook, tables, settings, Segment::default());
     let reason = match read4(&mut job) {
         Ok(()) => go_on4(&mut job),
@@ -49,6 +54,9 @@ pub fn application6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict 
     let Some(settings) = tables.settings() else {
         return hook.conclude(Reason::NotOurs);
     };
+    if entry(tables).0 == ENTRY_CALL {
+        return hook.go_on(tables, Part::Call6);
+    }
     let mut job = Job::<V6, H, T>::new(hook, tables, settings, Segment::default());
     let reason = match read6(&mut job) {
         Ok(()) => go_on6(&mut job),

@@ -169,6 +169,8 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::CrossError4
             | Part::CrossError6
             | Part::Check
+            | Part::Call4
+            | Part::Call6
                 if XDP =>
             {
                 Reason::PartMissing
@@ -186,7 +188,9 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::Cross6
             | Part::CrossError4
             | Part::CrossError6
-            | Part::Check => part::run(self, tables, part),
+            | Part::Check
+            | Part::Call4
+            | Part::Call6 => part::run(self, tables, part),
         }
     }
 

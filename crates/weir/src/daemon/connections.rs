@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use abi::call::CallKey;
+use abi::keys::{FAMILY_V4, FAMILY_V6};
 use abi::tick::Tick;
 use api::management::{ConnectionFilter, Cursor};
 use api::types;
-use config::model::Protocol;
+use config::model::{Engine, Protocol};
 use control::connection::{ConnectionView, describe4, describe6};
 use weir_abi as abi;
 use weir_api as api;
@@ -39,7 +41,8 @@ pub fn page<P: Plane>(
         if page.is_full() {
             return page.until(Some(Cursor::V4(slot as u32)));
         }
-        page.consider(describe4(record, plane.destinations(), now));
+        let view = describe4(record, plane.destinations(), now);
+        page.consider(view, || call_id(plane, slot, FAMILY_V4));
     }
 
     let records = used(plane.connections6(), settings.high_water6.load());
@@ -51,7 +54,8 @@ pub fn page<P: Plane>(
         if page.is_full() {
             return page.until(Some(Cursor::V6(slot as u32)));
         }
-        page.consider(describe6(record, plane.destinations(), now));
+        let view = describe6(record, plane.destinations(), now);
+        page.consider(view, || call_id(plane, slot, FAMILY_V6));
     }
     page.until(None)
 }
@@ -66,9 +70,10 @@ impl Page<'_> {
         self.connections.len() >= self.filter.limit
     }
 
-    fn consider(&mut self, view: Option<ConnectionView>) {
+    fn consider(&mut self, view: Option<ConnectionView>, call_id: impl FnOnce() -> Option<String>) {
         if let Some(view) = view.filter(|view| is_wanted(self.filter, view)) {
-            self.connections.push(connection(&view));
+            let call_id = if view.call { call_id() } else { None };
+            self.connections.push(connection(&view, call_id));
         }
     }
 
@@ -93,7 +98,16 @@ fn is_wanted(filter: &ConnectionFilter, view: &ConnectionView) -> bool {
             .is_none_or(|name| name == view.state.name())
 }
 
-fn connection(view: &ConnectionView) -> types::Connection {
+/// The Call-ID of a template. Its bytes are letters of Latin-1, as far as they are not ASCII.
+fn call_id<P: Plane>(plane: &P, slot: usize, family: u8) -> Option<String> {
+    let key = CallKey {
+        slot: slot as u32,
+        family: family.into(),
+    };
+    Some(plane.call_id(key)?.bytes().map(char::from).collect())
+}
+
+fn connection(view: &ConnectionView, call_id: Option<String>) -> types::Connection {
     let protocol = view.protocol.map_or("ip", Protocol::name);
     types::Connection {
         protocol: protocol.to_owned(),
@@ -106,7 +120,10 @@ fn connection(view: &ConnectionView) -> types::Connection {
         template: view.template,
         active: view.active,
         synced: false,
-        engine: None,
+        engine: call_id.map(|data| types::EngineData {
+            name: Engine::Sip.name().to_owned(),
+            data,
+        }),
     }
 }
 

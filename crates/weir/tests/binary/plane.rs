@@ -90,6 +90,10 @@ impl Plane for MemoryPlane {
         Ok(vec![one, Counters::default()])
     }
 
+    fn call_id(&self, _key: weir_abi::call::CallKey) -> Option<weir_abi::call::CallId> {
+        None
+    }
+
     fn connections4(&self) -> &[Connection4] {
         &self.connections4
     }
