@@ -129,7 +129,7 @@ impl Prober {
         talk.source = &check.source;
         talk.way = check.way;
         // Each on the heap, so that the whole is not as large as the largest of them.
-        match &check.kind {
+        let finding = match &check.kind {
             CheckKind::Tcp(tcp) => Box::pin(tcp::check(&mut talk, tcp)).await,
             CheckKind::Http(http) => Box::pin(http::check(&mut talk, http)).await,
             CheckKind::Smtp(smtp) => Box::pin(mail::check(&mut talk, smtp)).await,
@@ -143,7 +143,8 @@ impl Prober {
             CheckKind::Bfd(name) => Err(Fault::Ours(format!(
                 "BFD session {name} tells by itself and is not asked"
             ))),
-        }
+        };
+        talk.end(finding)
     }
 
     async fn figure<'a>(
@@ -154,7 +155,8 @@ impl Prober {
     ) -> Finding {
         let target = figure.target.unwrap_or(subject.server.address);
         let mut talk = Talk::new(self, subject, target, figure.pace.timeout, tell);
-        Box::pin(figure::ask(&mut talk, figure)).await
+        let finding = Box::pin(figure::ask(&mut talk, figure)).await;
+        talk.end(finding)
     }
 
     /// A number for a question, which the next one does not have.

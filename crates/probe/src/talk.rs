@@ -1,12 +1,14 @@
 //! One conversation: with whom, for how long, and what is told of it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use weir_config::model::health::{Source, Way};
 use weir_health::probe::Subject;
 
+use crate::tls::sessions::Sessions;
 use crate::{NO_SOURCE, Prober, Tell};
 
 /// All steps together may take so many times as long as one.
@@ -56,6 +58,8 @@ pub struct Talk<'a> {
     pub source: &'a Source,
     /// On which way.
     pub way: Way,
+    /// The sessions of TLS with whom it is, once there has been a handshake.
+    pub sessions: Option<Arc<Sessions>>,
     step: Duration,
     deadline: Instant,
     tell: Tell<'a>,
@@ -78,6 +82,7 @@ impl<'a> Talk<'a> {
             target,
             source: &NO_SOURCE,
             way: Way::Server,
+            sessions: None,
             step,
             deadline: begun + WHOLE * step,
             tell,
@@ -114,6 +119,14 @@ impl<'a> Talk<'a> {
                 WHOLE * self.step
             ))),
         }
+    }
+
+    /// The end of it. After a failure nothing of TLS is resumed.
+    pub fn end<T>(&self, finding: Result<T, Fault>) -> Result<T, Fault> {
+        if let (Err(Fault::Servers(_)), Some(sessions)) = (&finding, &self.sessions) {
+            sessions.failed();
+        }
+        finding
     }
 
     /// Tells of the step that has just been done.

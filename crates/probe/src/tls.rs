@@ -2,9 +2,11 @@
 
 mod anybody;
 mod pinned;
+pub mod sessions;
 pub mod words;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,18 +15,22 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use weir_config::model::health::Tls;
 
 use self::anybody::Anybody;
 use self::pinned::Pinned;
+use self::sessions::Sessions;
 use crate::stream::Stream;
 use crate::talk::{Fault, Talk};
 
 /// So many configurations are remembered; then those that are gone are forgotten with all others.
 const MANY: usize = 1024;
+/// And with so many servers sessions.
+const MANY_SERVERS: usize = 65_536;
 
 /// What is spoken in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,15 +49,21 @@ pub async fn handshake(
     name: Option<&str>,
     protocol: Protocol,
 ) -> Result<Stream, Fault> {
-    let configuration = talk.prober.tls.of(tls, protocol)?;
     let name = server_name(talk, tls, name)?;
+    let server = talk.prober.tls.server(tls, protocol, talk.target, &name)?;
+    server.sessions.begin(Instant::now());
+    talk.sessions = Some(server.sessions.clone());
     let greeting = async {
-        TlsConnector::from(configuration)
+        TlsConnector::from(server.configuration.clone())
             .connect(name, stream)
             .await
             .map_err(|error| words::of(&error))
     };
     let stream = talk.step("end of the TLS handshake", greeting).await?;
+    let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+    if !resumed {
+        server.sessions.was_whole(Instant::now());
+    }
     talk.tell("TLS handshake", || {
         let (_, session) = stream.get_ref();
         let version = session
@@ -63,7 +75,8 @@ pub async fn handshake(
             .negotiated_cipher_suite()
             .and_then(|suite| suite.suite().as_str())
             .unwrap_or("an unknown suite");
-        format!("{version}, {suite}")
+        let resumed = if resumed { ", resumed" } else { "" };
+        format!("{version}, {suite}{resumed}")
     });
     Ok(Stream::Tls(Box::new(stream)))
 }
@@ -84,10 +97,50 @@ fn server_name(
 /// What handshakes share.
 #[derive(Default)]
 pub struct Configurations {
-    made: Mutex<HashMap<(Tls, Protocol), Arc<ClientConfig>>>,
+    made: Mutex<HashMap<Wanted, Arc<ClientConfig>>>,
+    servers: Mutex<HashMap<(Wanted, SocketAddr, ServerName<'static>), Server>>,
+}
+
+/// What is wanted of a handshake, whoever it is with.
+type Wanted = (Tls, Protocol);
+
+/// What is remembered for handshakes with one server.
+#[derive(Clone)]
+struct Server {
+    configuration: Arc<ClientConfig>,
+    sessions: Arc<Sessions>,
 }
 
 impl Configurations {
+    /// Sessions are of one address each: that several servers have one name does not make them one.
+    fn server(
+        &self,
+        tls: &Tls,
+        protocol: Protocol,
+        target: SocketAddr,
+        name: &ServerName<'static>,
+    ) -> Result<Server, Fault> {
+        let key = ((tls.clone(), protocol), target, name.clone());
+        let known = |servers: &HashMap<_, Server>| servers.get(&key).cloned();
+        if let Some(known) = known(&self.servers.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(known);
+        }
+        let shared = self.of(tls, protocol)?;
+        let sessions = Arc::new(Sessions::default());
+        let mut configuration = ClientConfig::clone(&shared);
+        configuration.resumption = Resumption::store(sessions.clone());
+        let server = Server {
+            configuration: Arc::new(configuration),
+            sessions,
+        };
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if servers.len() >= MANY_SERVERS {
+            servers.clear();
+        }
+        servers.insert(key, server.clone());
+        Ok(server)
+    }
+
     fn of(&self, tls: &Tls, protocol: Protocol) -> Result<Arc<ClientConfig>, Fault> {
         // The name is no part of what is shared, but whether there is one.
         let mut key = tls.clone();
@@ -105,10 +158,12 @@ impl Configurations {
         Ok(configuration)
     }
 
-    /// Certificates are read anew.
+    /// Certificates are read anew, and shown anew.
     pub fn forget(&self) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.clear();
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.clear();
     }
 }
 
@@ -138,7 +193,7 @@ fn make(tls: &Tls, protocol: Protocol) -> Result<ClientConfig, Fault> {
             .map_err(|error| Fault::Ours(format!("{}: {error}", certificate.display())))?,
     };
     configuration.enable_sni = tls.server_name.is_some();
-    // Every check proves the certificate anew.
+    // Each server has sessions of its own.
     configuration.resumption = Resumption::disabled();
     if protocol == Protocol::Http2 {
         configuration.alpn_protocols = vec![b"h2".to_vec()];
