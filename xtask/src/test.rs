@@ -59,6 +59,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "vrrp",
         ];
         suite("VRRP", &mut cargo_test(&vrrp));
+        let keepers = [
+            "--package",
+            "weir-parity",
+            "--features",
+            "privileged",
+            "--test",
+            "keepers",
+        ];
+        suite(
+            "keepalived's checks",
+            cargo_test(&keepers).env("WEIR_BINARY", &weir),
+        );
         let namespaces = ["--package", "weir-lab", "--features", "privileged"];
         suite(
             "namespace",

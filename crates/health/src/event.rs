@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use weir_config::model::{Script, ServiceKey};
+use weir_config::model::ServiceKey;
 
 use crate::names;
 
@@ -141,58 +141,6 @@ impl EventKind {
     }
 }
 
-/// Somebody is to be told: by script, pipe or mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// The service.
-    pub service: ServiceKey,
-    /// Of what.
-    pub kind: NoticeKind,
-    /// Whether it or its quorum is up now.
-    pub up: bool,
-    /// Whether it is the first that is said of it (`rs_init_notifies`).
-    pub first: bool,
-    /// What is run.
-    pub script: Option<Script>,
-    /// Whether it is told by mail.
-    pub mail: bool,
-    /// Why.
-    pub reason: String,
-}
-
-/// Of what somebody is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoticeKind {
-    /// A real server.
-    Server(SocketAddr),
-    /// The service's quorum.
-    Quorum {
-        /// The weights that are up.
-        sum: u64,
-        /// The quorum.
-        quorum: u32,
-        /// Its hysteresis.
-        hysteresis: u32,
-    },
-}
-
-impl Notice {
-    /// The line that keepalived writes into its pipes.
-    pub fn line(&self) -> String {
-        let vs = names::service(&self.service);
-        let state = match self.up {
-            true => "UP",
-            false => "DOWN",
-        };
-        match self.kind {
-            NoticeKind::Server(server) => {
-                format!("RS {} {vs} {state}", names::server(&self.service, server))
-            }
-            NoticeKind::Quorum { .. } => format!("VS {vs} {state}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,18 +181,5 @@ mod tests {
         ] {
             assert_eq!(event.to_string(), expected);
         }
-        let notice = Notice {
-            service,
-            kind: NoticeKind::Server(address),
-            up: false,
-            first: false,
-            script: None,
-            mail: false,
-            reason: String::new(),
-        };
-        assert_eq!(
-            notice.line(),
-            "RS [10.0.0.11]:tcp:8080 [192.0.2.10]:tcp:80 DOWN"
-        );
     }
 }

@@ -9,6 +9,7 @@ mod check;
 mod event;
 mod fleet;
 pub mod names;
+mod notice;
 mod passive;
 pub mod probe;
 mod quorum;
@@ -19,6 +20,7 @@ pub mod verdict;
 pub mod view;
 mod weight;
 
-pub use event::{Event, EventKind, Notice, NoticeKind};
+pub use event::{Event, EventKind};
 pub use fleet::{Fleet, Output, Recall, Remembered, WantedServer, WantedService};
+pub use notice::{Notice, NoticeKind};
 pub use passive::Totals;

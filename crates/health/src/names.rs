@@ -12,11 +12,13 @@ pub fn service(key: &ServiceKey) -> String {
     }
 }
 
-/// `[10.0.0.11]:tcp:8080`. Those of a firewall mark are TCP's, as keepalived has them.
+/// `[10.0.0.11]:tcp:8080`. Those of a firewall mark have no protocol: keepalived says `none`.
 pub fn server(key: &ServiceKey, address: SocketAddr) -> String {
     match key {
         ServiceKey::Address { protocol, .. } => place(*protocol, address),
-        ServiceKey::FirewallMark { .. } => place(Protocol::Tcp, address),
+        ServiceKey::FirewallMark { .. } => {
+            format!("[{}]:none:{}", address.ip(), address.port())
+        }
     }
 }
 
@@ -36,6 +38,11 @@ mod tests {
             server(&key, "10.0.0.11:8080".parse().unwrap()),
             "[10.0.0.11]:tcp:8080"
         );
-        assert_eq!(service(&"fwmark:7".parse().unwrap()), "FWM 7");
+        let mark: ServiceKey = "fwmark:7".parse().unwrap();
+        assert_eq!(service(&mark), "FWM 7");
+        assert_eq!(
+            server(&mark, "10.0.0.11:80".parse().unwrap()),
+            "[10.0.0.11]:none:80"
+        );
     }
 }

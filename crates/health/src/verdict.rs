@@ -37,6 +37,8 @@ pub struct Reading {
 /// What was said of a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightWord {
+    /// The configured one, whatever was said before.
+    Configured,
     /// The weight (`misc_dynamic`: the exit code less 2).
     Is(u32),
     /// So many hundredths of the configured one (an agent's `75%`).

@@ -127,7 +127,10 @@ fn raw(policy: Option<&WeightPolicy>, configured: u32, said: &Said) -> Option<(u
         Some(WeightSource::Figure(figure)) => {
             let value = said.words.iter().find_map(|word| match word {
                 WeightWord::Figure(value) => Some(*value),
-                WeightWord::Is(_) | WeightWord::Percent(_) | WeightWord::Plus(_) => None,
+                WeightWord::Configured
+                | WeightWord::Is(_)
+                | WeightWord::Percent(_)
+                | WeightWord::Plus(_) => None,
             })?;
             by_figure(configured, figure.at, value)
         }
@@ -174,7 +177,7 @@ fn by_words(configured: u32, words: &[WeightWord]) -> Option<(u128, String)> {
                 sum += i128::from(*more) * i128::from(FINE);
                 reasons.push(format!("a file says {more:+}"));
             }
-            WeightWord::Figure(_) => {}
+            WeightWord::Configured | WeightWord::Figure(_) => {}
         }
     }
     let weight = u128::try_from(sum).unwrap_or(0);
@@ -261,11 +264,13 @@ mod tests {
 
     #[test]
     fn words_of_checks_are_taken_together_as_keepalived_does() {
-        use WeightWord::{Is, Percent, Plus};
+        use WeightWord::{Configured, Is, Percent, Plus};
         for (configured, said, expected) in [
             (10, vec![Is(3)], 3),
             (10, vec![Is(12), Is(15)], 17),
             (10, vec![Is(2), Is(3)], 0),
+            (10, vec![Configured], 10),
+            (10, vec![Is(3), Configured], 3),
             (10, vec![Percent(75)], 8),
             (10, vec![Percent(0)], 0),
             (10, vec![Plus(-4)], 6),

@@ -10,6 +10,7 @@
 pub mod batch;
 pub mod cell;
 pub mod director;
+pub mod keepers;
 pub mod listing;
 pub mod packet;
 pub mod random;

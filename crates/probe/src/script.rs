@@ -32,7 +32,8 @@ pub async fn check(talk: &mut Talk<'_>, check: &ScriptCheck) -> Finding {
         Ok((Outcome::Passed, reading))
     };
     match ending {
-        Ending::Exited(0) => passed(None),
+        // Dynamic, it also takes back what it said before.
+        Ending::Exited(0) => passed(check.dynamic.then_some(WeightWord::Configured)),
         Ending::Exited(code) if check.dynamic && code >= FIRST_WEIGHT => {
             passed(Some(WeightWord::Is(u32::from(code - FIRST_WEIGHT))))
         }

@@ -293,7 +293,8 @@ impl Worker {
             let Mail {
                 server, timeout, ..
             } = mail;
-            let sent = tokio::time::timeout(timeout, mail::send(&mail, &name, &subject, &body));
+            let host = host_name();
+            let sent = tokio::time::timeout(timeout, mail::send(&mail, &host, &subject, &body));
             match sent.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => complain(format!("mail by {server} was not sent: {error}")),
@@ -333,10 +334,12 @@ pub fn resolve(
 }
 
 fn router_name(notifications: &Notifications) -> String {
-    notifications.router_id.clone().unwrap_or_else(|| {
-        let name = rustix::system::uname();
-        name.nodename().to_string_lossy().into_owned()
-    })
+    notifications.router_id.clone().unwrap_or_else(host_name)
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }
 
 /// One of the places for what runs at one time.

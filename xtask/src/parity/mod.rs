@@ -6,6 +6,7 @@
 
 mod cells;
 mod document;
+mod keepers;
 mod mixed;
 
 use crate::{
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// Play only the mixed scenarios.
     #[arg(long)]
     mixed: bool,
+    /// Record what keepalived makes of real servers that fail and come back, for the tests of health checks.
+    #[arg(long, conflicts_with_all = ["cells", "mixed", "only"])]
+    keepers: bool,
     /// Play only these cells: scheduler/method/family/protocol/feature with `*` for anything, or one word of it such as
     /// `gue`; may be said more than once.
     #[arg(long, value_name = "PATTERN", conflicts_with = "mixed")]
@@ -72,12 +76,15 @@ const PARTS: usize = 2;
 
 /// Plays everything that is asked for, two machines at a time.
 pub fn run(mut arguments: Arguments) -> Result<()> {
+    if arguments.keepers {
+        return keepers::record(&arguments);
+    }
     let weir = match (arguments.itself, arguments.weir.take()) {
         (true, _) => None,
         (false, Some(weir)) => Some(weir),
         (false, None) => Some(build::run()?),
     };
-    let driver = driver()?;
+    let driver = driver("weir-parity")?;
     println!("parity");
     let mut tasks = Vec::new();
     if !arguments.mixed {
@@ -141,9 +148,17 @@ fn guest(arguments: &Arguments) -> Result<Guest> {
     })
 }
 
-fn driver() -> Result<PathBuf> {
+/// Builds a program that runs in the machine.
+fn driver(name: &str) -> Result<PathBuf> {
     let mut command = place::cargo();
-    command.args(["build", "--release", "--package", "weir-parity"]);
-    step::run("the program that plays the cells", &mut command)?;
-    Ok(place::target()?.join("release/weir-parity"))
+    command.args([
+        "build",
+        "--release",
+        "--package",
+        "weir-parity",
+        "--bin",
+        name,
+    ]);
+    step::run("the program that plays", &mut command)?;
+    Ok(place::target()?.join("release").join(name))
 }

@@ -17,6 +17,9 @@ use crate::passive::Seen;
 use crate::probe::{Question, Subject};
 use crate::{check, weight};
 
+/// What keepalived says of those that are wanted no more.
+const REMOVING: &str = "Removing";
+
 impl Fleet {
     /// Makes this all that is watched. `recall` tells of what is new here, and was there before the
     /// daemon began anew.
@@ -30,7 +33,7 @@ impl Fleet {
         let keys: HashSet<ServiceKey> = wanted.iter().map(|one| one.health.key).collect();
         let gone = self.by_key.keys().filter(|key| !keys.contains(key));
         for key in gone.copied().collect::<Vec<_>>() {
-            self.remove_service(&key);
+            self.remove_service(&key, out);
         }
         for one in wanted {
             match self.by_key.get(&one.health.key).copied() {
@@ -40,10 +43,11 @@ impl Fleet {
         }
     }
 
-    fn remove_service(&mut self, key: &ServiceKey) {
+    fn remove_service(&mut self, key: &ServiceKey, out: &mut Output) {
         let Some(slot) = self.by_key.remove(key) else {
             return;
         };
+        self.say_farewell(&self.services[slot], REMOVING, out);
         for server in self
             .services
             .remove(slot)
@@ -88,13 +92,22 @@ impl Fleet {
             let recalled = (recall.server)(&key, server.server.address);
             self.add_server(slot, *server, &settings, recalled, now, out);
         }
+        let told = out.notices.len();
         self.settle_service(slot, now, out);
+        // keepalived knows that it is the start.
+        for notice in &mut out.notices[told..] {
+            "Starting with quorum up".clone_into(&mut notice.cause);
+        }
         let service = &self.services[slot];
         // Without a quorum from the start: keepalived puts the sorry server in and says so.
         if quorum_up.is_none() && service.sorry_serves() {
             let sum = self.sum(service);
             let service = &mut self.services[slot];
             service.turn_quorum(false, sum, out);
+        } else if quorum_up.is_none() && service.keeps_sorry() {
+            // keepalived puts it in before it looks, and leaves it there.
+            self.services[slot].sorry_used = true;
+            self.enforce(slot, now, out);
         }
     }
 
@@ -133,6 +146,9 @@ impl Fleet {
         }
         for gone in old.into_values() {
             changed = true;
+            let key = self.services[slot].settings.key;
+            out.notices
+                .extend(self.servers[gone].farewell(key, REMOVING));
             self.remove_server(gone);
         }
         let service = &self.services[slot];
@@ -195,8 +211,7 @@ impl Fleet {
             };
         }
         if recalled.is_none() && !server.watches.is_empty() {
-            let key = self.services[service].settings.key;
-            out.notices.push(self.servers[slot].notice(key, true));
+            out.notices.push(self.server_notice(slot, true));
         }
         self.show_weight(slot, now, None);
     }

@@ -9,6 +9,7 @@ use weir_config::model::ServiceKey;
 
 use super::{Fleet, Kind, Outage, Output, Phase, Watch};
 use crate::event::{Event, EventKind};
+use crate::notice::Notice;
 use crate::passive::Totals;
 use crate::probe::{Probe, ProbeId};
 use crate::quorum::{self, Turn};
@@ -76,6 +77,7 @@ impl Fleet {
         if result == check::Heard::Passed {
             watch.passed = Some(at);
         }
+        let never_asked = !watch.state.known && !watch.state.up;
         let next = match watch.kind {
             Kind::Figure => check::Next {
                 changed: false,
@@ -120,6 +122,26 @@ impl Fleet {
         if next.changed || wishes || spoke || back {
             self.settle_server(server, now, out);
         }
+        if never_asked && result == check::Heard::Failed {
+            self.tell_it_never_came_up(server, now, out);
+        }
+    }
+
+    /// A real server that has to pass a check first has failed it: that is told once, as keepalived does.
+    fn tell_it_never_came_up(&mut self, slot: u32, now: Duration, out: &mut Output) {
+        let down = self.why_down(slot);
+        let server = &mut self.servers[slot];
+        if server.up || server.since.is_some() {
+            return;
+        }
+        server.since = Some(now);
+        server.reason = down.unwrap_or_default();
+        let notice = Notice {
+            // keepalived writes no mail of that.
+            mail: false,
+            ..self.server_notice(slot, false)
+        };
+        out.notices.push(notice);
     }
 
     /// A BFD session came up or went down.

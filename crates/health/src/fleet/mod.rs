@@ -21,7 +21,8 @@ use weir_config::model::{RealServer, ServiceKey};
 
 pub use show::Remembered;
 
-use crate::event::{Event, Notice};
+use crate::event::Event;
+use crate::notice::Notice;
 use crate::passive::Seen;
 use crate::probe::{Probe, Subject};
 use crate::random::Random;

@@ -4,10 +4,12 @@
 use std::mem;
 use std::time::Duration;
 
-use weir_config::model::{RealServer, Weight};
+use weir_config::model::{RealServer, ServiceKey, Weight};
 
 use super::{Fleet, Kind, Output, Server, Service};
-use crate::event::{Event, EventKind, Notice, NoticeKind};
+use crate::event::{Event, EventKind};
+use crate::notice::{self, Notice, NoticeKind};
+use crate::probe::Question;
 use crate::quorum::{self, Turn};
 use crate::timers::Due;
 use crate::verdict::Wish;
@@ -33,7 +35,8 @@ impl Fleet {
                 },
                 reason: server.reason.clone(),
             });
-            out.notices.push(server.notice(key, false));
+            let notice = self.server_notice(slot, false);
+            out.notices.push(notice);
         } else if let Some(reason) = down {
             server.reason = reason;
         }
@@ -41,8 +44,30 @@ impl Fleet {
         self.settle_service(service, now, out);
     }
 
+    /// That a real server is as it is, with the check that made it so.
+    pub(super) fn server_notice(&self, slot: u32, first: bool) -> Notice {
+        let server = &self.servers[slot];
+        let watches = server.watches.iter().map(|slot| &self.watches[*slot]);
+        let mut checks = watches.filter(|watch| watch.kind != Kind::Figure);
+        let decisive = match server.up {
+            // The one that spoke last.
+            true => checks.max_by_key(|watch| watch.last.as_ref().map(|last| last.at)),
+            false => checks.find(|watch| !watch.state.up),
+        };
+        let kind = decisive.and_then(|watch| match &watch.subject.question {
+            Question::Check(check) => Some(&check.kind),
+            Question::Figure(_) => None,
+        });
+        let cause = notice::cause(kind, server.up, &server.reason);
+        let key = self.services[server.service].settings.key;
+        Notice {
+            first,
+            ..server.notice(key, server.up, cause)
+        }
+    }
+
     /// Why a real server is down, if it is.
-    fn why_down(&self, slot: u32) -> Option<String> {
+    pub(super) fn why_down(&self, slot: u32) -> Option<String> {
         let server = &self.servers[slot];
         for watch in server.watches.iter().map(|slot| &self.watches[*slot]) {
             if watch.kind != Kind::Figure && !watch.state.up {
@@ -167,6 +192,11 @@ impl Service {
         self.settings.sorry.is_some() && !self.quorum_up
     }
 
+    /// Whether the sorry server stays with weight 0 while the others serve.
+    pub(super) fn keeps_sorry(&self) -> bool {
+        self.settings.sorry.is_some_and(|sorry| sorry.inhibit)
+    }
+
     /// The real servers in force, with the sorry server where it is one of them.
     pub(super) fn with_sorry(&self, mut in_force: Vec<RealServer>) -> Vec<RealServer> {
         let Some(sorry) = self.settings.sorry else {
@@ -224,10 +254,14 @@ impl Service {
                 false => event(Some(sorry.server.address), EventKind::SorryIn),
             }
         }
-        out.notices.push(self.quorum_notice(up, sum, ""));
+        let word = match up {
+            true => "Gained quorum",
+            false => "Lost quorum",
+        };
+        out.notices.push(self.quorum_notice(up, sum, word));
     }
 
-    pub(super) fn quorum_notice(&self, up: bool, sum: u64, reason: &str) -> Notice {
+    pub(super) fn quorum_notice(&self, up: bool, sum: u64, cause: &str) -> Notice {
         let script = match up {
             true => &self.settings.quorum_up,
             false => &self.settings.quorum_down,
@@ -243,7 +277,8 @@ impl Service {
             first: false,
             script: script.clone(),
             mail: self.settings.mail,
-            reason: reason.to_owned(),
+            cause: cause.to_owned(),
+            reason: String::new(),
         }
     }
 }
@@ -285,19 +320,33 @@ impl Server {
         })
     }
 
-    pub(super) fn notice(&self, service: weir_config::model::ServiceKey, first: bool) -> Notice {
-        let script = match self.up {
+    /// That it is up or down.
+    pub(super) fn notice(&self, service: ServiceKey, up: bool, cause: String) -> Notice {
+        let script = match up {
             true => &self.settings.up,
             false => &self.settings.down,
         };
         Notice {
             service,
             kind: NoticeKind::Server(self.wanted.server.address),
-            up: self.up,
-            first,
+            up,
+            first: false,
             script: script.clone(),
             mail: self.settings.mail,
+            cause,
             reason: self.reason.clone(),
         }
+    }
+
+    /// That it is down, if it was up: what is not checked is not told of.
+    pub(super) fn farewell(&self, service: ServiceKey, cause: &str) -> Option<Notice> {
+        let told = self.up && !self.watches.is_empty();
+        told.then(|| {
+            let notice = self.notice(service, false, cause.to_owned());
+            Notice {
+                reason: String::new(),
+                ..notice
+            }
+        })
     }
 }

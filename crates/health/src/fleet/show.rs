@@ -154,20 +154,21 @@ impl Fleet {
 
     /// The daemon ends: those who want to know (`omega`) are told that all is down.
     pub fn shut_down(&self, out: &mut Output) {
-        let reason = "the daemon ends";
         let services = self.services.iter().map(|(_, service)| service);
         for service in services.filter(|service| service.settings.omega) {
-            let servers = service.servers.iter().map(|slot| &self.servers[*slot]);
-            for server in servers.filter(|server| server.up && !server.watches.is_empty()) {
-                let mut down = server.clone();
-                down.up = false;
-                down.reason = reason.to_owned();
-                out.notices.push(down.notice(service.settings.key, false));
-            }
-            if service.quorum_up {
-                let sum = self.sum(service);
-                out.notices.push(service.quorum_notice(false, sum, reason));
-            }
+            self.say_farewell(service, "Shutting down", out);
+        }
+    }
+
+    /// All real servers of a service that are up are so no more, and it loses its quorum.
+    pub(super) fn say_farewell(&self, service: &Service, cause: &str, out: &mut Output) {
+        let key = service.settings.key;
+        let servers = service.servers.iter().map(|slot| &self.servers[*slot]);
+        out.notices
+            .extend(servers.filter_map(|server| server.farewell(key, cause)));
+        if service.quorum_up {
+            out.notices
+                .push(service.quorum_notice(false, 0, "Lost quorum"));
         }
     }
 }

@@ -61,6 +61,18 @@ fn with_alpha_a_real_server_is_out_until_it_has_passed() {
 }
 
 #[test]
+fn with_alpha_a_real_server_that_fails_first_is_told_of_once() {
+    let mut wanted = watched(&[1]);
+    wanted.health.servers[0].checks[0].pace.alpha = true;
+    let mut scene = Scene::of(&wanted);
+    scene.go_on(INTERVAL * 3, &[1]);
+    let down = "RS [10.0.0.1]:tcp:80 [192.0.2.10]:tcp:80 DOWN";
+    assert_eq!(scene.told(), [down]);
+    scene.go_on(INTERVAL, &[]);
+    assert_eq!(scene.told().len(), 2);
+}
+
+#[test]
 fn inhibited_a_real_server_that_is_down_stays_with_weight_0_from_the_start_on() {
     let mut wanted = watched(&[3]);
     wanted.health.servers[0].checks[0].pace.alpha = true;

@@ -179,7 +179,7 @@ impl Scene {
         notices
             .iter()
             .filter(|notice| !notice.first)
-            .map(super::super::event::Notice::line)
+            .map(crate::Notice::line)
             .collect()
     }
 }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use weir_config::model::health::{Agent, Passive, SlowStart, Sorry, WeightPolicy};
 
 use super::*;
-use crate::event::{EventKind, NoticeKind};
+use crate::event::EventKind;
+use crate::notice::NoticeKind;
 use crate::passive::Totals;
 use crate::verdict::{WeightWord, Wish};
 

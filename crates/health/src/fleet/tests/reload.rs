@@ -17,6 +17,27 @@ fn a_reload_of_the_same_puts_nothing_out_and_keeps_all() {
 }
 
 #[test]
+fn who_is_wanted_no_more_is_said_to_be_down() {
+    let mut wanted = watched(&[1, 1, 1]);
+    let mut scene = Scene::of(&wanted);
+    scene.go_on(INTERVAL * 3, &[2]);
+    scene.told();
+    // One that is up, and one that is down already.
+    for _ in 0..2 {
+        wanted.health.servers.remove(0);
+        wanted.servers.remove(0);
+        scene.configure(&wanted);
+    }
+    let down = |number| format!("RS [10.0.0.{number}]:tcp:80 [192.0.2.10]:tcp:80 DOWN");
+    assert_eq!(scene.told(), [down(1)]);
+    scene
+        .fleet
+        .configure(&[], &Recall::NOTHING, scene.now, &mut scene.out);
+    let last = "VS [192.0.2.10]:tcp:80 DOWN".to_owned();
+    assert_eq!(scene.told(), [down(3), last]);
+}
+
+#[test]
 fn who_is_down_is_not_brought_back_by_a_reload_that_changes_its_checks() {
     let mut wanted = watched(&[1, 1]);
     let mut scene = Scene::of(&wanted);

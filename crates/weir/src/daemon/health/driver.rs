@@ -14,7 +14,7 @@ use control::history::Through;
 use control::wanted::Upkeep;
 use health::probe::{Probe, ProbeId};
 use health::verdict::Verdict;
-use health::{Event, EventKind, Notice, NoticeKind, Output, names};
+use health::{Event, EventKind, Notice, Output};
 use host::clock::monotonic;
 use router::herald::{Notice as Telling, Topic};
 use serde_json::json;
@@ -286,7 +286,7 @@ impl<P: Plane> Daemon<P> {
             text: notice.line(),
         });
         if notice.mail {
-            let (subject, body) = mail(notice);
+            let (subject, body) = notice.mail();
             herald.tell(Telling::Mail { subject, body });
         }
     }
@@ -363,44 +363,5 @@ fn is_here(key: &ServiceKey) -> bool {
     match UdpSocket::bind((address, 0)) {
         Ok(_) => true,
         Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
-    }
-}
-
-/// Subject and text of a mail, as keepalived writes them.
-fn mail(notice: &Notice) -> (String, String) {
-    let vs = names::service(&notice.service);
-    let state = match notice.up {
-        true => "UP",
-        false => "DOWN",
-    };
-    match notice.kind {
-        NoticeKind::Server(server) => {
-            let rs = names::server(&notice.service, server);
-            let body = match notice.up {
-                true => "=> CHECK succeed on service <=".to_owned(),
-                false => format!("=> CHECK failed on service : {} <=", notice.reason),
-            };
-            (
-                format!("Realserver {rs} of virtual server {vs} - {state}"),
-                body,
-            )
-        }
-        NoticeKind::Quorum {
-            sum,
-            quorum,
-            hysteresis,
-        } => {
-            let body = match notice.up {
-                true => format!(
-                    "=> Gained quorum {quorum}+{hysteresis}={} <= {sum} <=",
-                    u64::from(quorum) + u64::from(hysteresis)
-                ),
-                false => format!(
-                    "=> Lost quorum {quorum}-{hysteresis}={} > {sum} <=",
-                    quorum.saturating_sub(hysteresis)
-                ),
-            };
-            (format!("Virtualserver {vs} - {state}"), body)
-        }
     }
 }
