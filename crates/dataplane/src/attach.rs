@@ -199,6 +199,7 @@ impl Dataplane {
     }
 
     fn attach_xdp(&mut self, ifindex: u32, how: Attachment, mode: XdpMode) -> Result<(), Error> {
+        object::load_xdp(&mut self.object, &mut self.parts_xdp)?;
         let path = self.link(ifindex, how.kind());
         let program: &mut Xdp = object::program(&mut self.object, names::PROGRAM_XDP)?;
         if path.exists() {

@@ -106,15 +106,17 @@ pub struct Dataplane {
     reasons: PerCpuArray<MapData, u64>,
     check_ways: CheckWays,
     egress: Egress,
-    /// The kernel empties these when nobody holds them open, here or by their pins.
-    _parts: [ProgramArray<MapData>; 2],
-    /// The other tables: user space does not touch them, but holds them open.
-    _others: Vec<Map>,
+    /// The kernel empties this one and the next when nobody holds them open, here or by their pins.
+    parts_xdp: ProgramArray<MapData>,
+    _parts_tc: ProgramArray<MapData>,
+    /// Tables that are mapped, or that user space does not touch: programs that are loaded later name the
+    /// open descriptors.
+    _held: Vec<Map>,
 }
 
 impl Dataplane {
     /// Makes the tables in `bpffs` and pins them, or adopts those that are pinned there; loads the
-    /// programs, and starts the timer that ends connections.
+    /// programs (XDP's with the first interface that has them), and starts the timer that ends connections.
     ///
     /// Tables that are adopted keep the sizes that they were made with.
     ///
@@ -125,38 +127,50 @@ impl Dataplane {
     pub fn open(bpffs: &Path, sizes: TableSizes) -> Result<Self, Error> {
         let adopted = pins::prepare(bpffs)?;
         let mut object = object::load(bpffs, sizes)?;
-        let settings: Shared<Settings> = shared(&mut object, names::MAP_SETTINGS)?;
-        let mut parts_xdp = ProgramArray::try_from(take(&mut object, names::MAP_PARTS_XDP)?)?;
+        let mut held = Vec::new();
+        let settings: Shared<Settings> = shared(&mut object, names::MAP_SETTINGS, &mut held)?;
+        let parts_xdp = ProgramArray::try_from(take(&mut object, names::MAP_PARTS_XDP)?)?;
         let mut parts_tc = ProgramArray::try_from(take(&mut object, names::MAP_PARTS_TC)?)?;
-        object::connect_parts(&object, &mut parts_xdp, &mut parts_tc)?;
+        object::connect_parts(&object, &mut parts_tc)?;
         // What an earlier daemon has wanted is attached: its program is replaced where interfaces are taken.
         let egress = Egress {
             checks: settings.first().uses(USE_CHECKS),
             local_replies: settings.first().uses(USE_LOCAL_REPLIES),
         };
+        for name in [
+            names::MAP_FREE4,
+            names::MAP_FREE6,
+            names::MAP_REAPER,
+            names::MAP_HANDOVER,
+            names::MAP_FRAGMENTS,
+            names::MAP_HELD,
+            names::MAP_CHECK_REPLIES,
+        ] {
+            held.push(take(&mut object, name)?);
+        }
         let dataplane = Self {
             bpffs: bpffs.to_owned(),
             adopted,
             settings,
-            services: shared(&mut object, names::MAP_SERVICES)?,
-            destinations: shared(&mut object, names::MAP_DESTINATIONS)?,
-            connections4: shared(&mut object, names::MAP_CONNECTIONS4)?,
-            connections6: shared(&mut object, names::MAP_CONNECTIONS6)?,
-            flows4: shared(&mut object, names::MAP_FLOWS4)?,
-            flows6: shared(&mut object, names::MAP_FLOWS6)?,
-            interfaces: shared(&mut object, names::MAP_INTERFACES)?,
+            services: shared(&mut object, names::MAP_SERVICES, &mut held)?,
+            destinations: shared(&mut object, names::MAP_DESTINATIONS, &mut held)?,
+            connections4: shared(&mut object, names::MAP_CONNECTIONS4, &mut held)?,
+            connections6: shared(&mut object, names::MAP_CONNECTIONS6, &mut held)?,
+            flows4: shared(&mut object, names::MAP_FLOWS4, &mut held)?,
+            flows6: shared(&mut object, names::MAP_FLOWS6, &mut held)?,
+            interfaces: shared(&mut object, names::MAP_INTERFACES, &mut held)?,
             // aya asks for unique access where the kernel does not.
             service_index: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_SERVICE_INDEX,
             )?)?),
-            bucket_pages: shared(&mut object, names::MAP_BUCKETS)?,
+            bucket_pages: shared(&mut object, names::MAP_BUCKETS, &mut held)?,
             server_index: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_SERVER_INDEX,
             )?)?),
-            marks: shared(&mut object, names::MAP_MARKS)?,
-            pools: shared(&mut object, names::MAP_POOLS)?,
+            marks: shared(&mut object, names::MAP_MARKS, &mut held)?,
+            pools: shared(&mut object, names::MAP_POOLS, &mut held)?,
             localities: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_LOCALITIES,
@@ -174,19 +188,9 @@ impl Dataplane {
             reasons: PerCpuArray::try_from(take(&mut object, names::MAP_REASONS)?)?,
             check_ways: CheckWays::new(take(&mut object, names::MAP_CHECK_WAYS)?)?,
             egress,
-            _parts: [parts_xdp, parts_tc],
-            _others: [
-                names::MAP_FREE4,
-                names::MAP_FREE6,
-                names::MAP_REAPER,
-                names::MAP_HANDOVER,
-                names::MAP_FRAGMENTS,
-                names::MAP_HELD,
-                names::MAP_CHECK_REPLIES,
-            ]
-            .into_iter()
-            .map(|name| take(&mut object, name))
-            .collect::<Result<_, _>>()?,
+            parts_xdp,
+            _parts_tc: parts_tc,
+            _held: held,
             object,
         };
         let settings = dataplane.settings.first();
@@ -369,12 +373,19 @@ fn take(object: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
     object.take_map(name).ok_or(Error::NoSuchTable(name))
 }
 
-/// Maps the memory of an array.
-fn shared<T>(object: &mut Ebpf, name: &'static str) -> Result<Shared<T>, Error> {
-    let Map::Array(data) = take(object, name)? else {
+/// Maps the memory of an array, and puts the table to those that are held open.
+fn shared<T>(
+    object: &mut Ebpf,
+    name: &'static str,
+    held: &mut Vec<Map>,
+) -> Result<Shared<T>, Error> {
+    let table = take(object, name)?;
+    let Map::Array(data) = &table else {
         return Err(Error::NoSuchTable(name));
     };
     let info = data.info()?;
     let size = (info.value_size(), info.max_entries());
-    Shared::map(data.fd().as_fd(), name, size)
+    let shared = Shared::map(data.fd().as_fd(), name, size)?;
+    held.push(table);
+    Ok(shared)
 }

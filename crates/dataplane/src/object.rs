@@ -1,9 +1,12 @@
 //! The object with the packet programs.
 
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use aya::maps::{MapData, ProgramArray};
-use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
+use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use weir_abi::flow_table::buckets_for;
 use weir_abi::locality::LOCALITIES_OF_SERVICE;
@@ -35,19 +38,62 @@ pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
         loader.map_pin_path(name, pins::table(bpffs, name));
     }
     let mut object = loader.load(bytes)?;
-    for name in [names::PROGRAM_XDP, names::PROGRAM_START_REAPER]
-        .into_iter()
-        .chain(PARTS_XDP)
-    {
-        program::<Xdp>(&mut object, name)?.load()?;
-    }
-    for name in [names::PROGRAM_TC, names::PROGRAM_TC_EGRESS]
-        .into_iter()
-        .chain(PARTS_TC)
-    {
-        program::<SchedClassifier>(&mut object, name)?.load()?;
-    }
+    let first = [
+        names::PROGRAM_START_REAPER,
+        names::PROGRAM_TC,
+        names::PROGRAM_TC_EGRESS,
+    ];
+    verify(&mut object, &[&PARTS_TC[..], &first].concat())?;
     Ok(object)
+}
+
+/// Loads XDP's programs: they take a second, so only where an interface has XDP. Once is enough.
+pub fn load_xdp(object: &mut Ebpf, parts: &mut ProgramArray<MapData>) -> Result<(), Error> {
+    if loaded::<Xdp>(object, names::PROGRAM_XDP)?.fd().is_ok() {
+        return Ok(());
+    }
+    verify(object, &PARTS_XDP)?;
+    for (number, name) in (0..).zip(PARTS_XDP) {
+        parts.set(number, loaded::<Xdp>(object, name)?.fd()?, 0)?;
+    }
+    // The last one: while it is not there, this is to be done again.
+    verify(object, &[names::PROGRAM_XDP])
+}
+
+/// Hands programs to the kernel, on all processors at once: the verifier looks at each of them for up to a second.
+fn verify(object: &mut Ebpf, names: &[&'static str]) -> Result<(), Error> {
+    for name in names {
+        object.program(name).ok_or(Error::NoSuchProgram(name))?;
+    }
+    let waiting: Vec<&mut Program> = object
+        .programs_mut()
+        .filter_map(|(name, program)| names.contains(&name).then_some(program))
+        .collect();
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = threads.min(waiting.len());
+    let waiting = Mutex::new(waiting);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work = || {
+        while let Some(program) = next() {
+            if let Program::Xdp(program) = program {
+                program.load()?;
+            } else {
+                <&mut SchedClassifier>::try_from(program)?.load()?;
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        others.into_iter().fold(own, |so_far, other| {
+            so_far.and(
+                other
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            )
+        })
+    })
 }
 
 /// Loads the program of a real server alone. Its tables are pinned in `directory`; those of a
@@ -91,19 +137,11 @@ const PARTS_TC: [&str; 18] = [
     names::PROGRAM_TC_CALL6,
 ];
 
-/// Lets the programs go on to their parts. Parts of an earlier daemon's programs are replaced.
-pub fn connect_parts(
-    object: &Ebpf,
-    xdp: &mut ProgramArray<MapData>,
-    tc: &mut ProgramArray<MapData>,
-) -> Result<(), Error> {
-    for (number, name) in (0..).zip(PARTS_XDP) {
-        let part: &Xdp = loaded(object, name)?;
-        xdp.set(number, part.fd()?, 0)?;
-    }
+/// Lets TC's programs go on to their parts. Parts of an earlier daemon's programs are replaced.
+pub fn connect_parts(object: &Ebpf, parts: &mut ProgramArray<MapData>) -> Result<(), Error> {
     for (number, name) in (0..).zip(PARTS_TC) {
         let part: &SchedClassifier = loaded(object, name)?;
-        tc.set(number, part.fd()?, 0)?;
+        parts.set(number, part.fd()?, 0)?;
     }
     Ok(())
 }
