@@ -154,6 +154,7 @@ impl Hook for Frame {
     const TAGS: bool = false;
     // TC's: the kernel's stack is to have them in any case.
     const CHECKS: bool = false;
+    const MAY_LEAVE: bool = true;
 
     #[inline(always)]
     fn conclude(&mut self, reason: Reason) -> u32 {

@@ -72,6 +72,9 @@ pub trait Hook: Packet {
     /// Whether replies to checks are recognised here.
     const CHECKS: bool;
 
+    /// Whether this hook leaves packets to a slower one of ours.
+    const MAY_LEAVE: bool;
+
     /// The segment's transport, as far as this program meets such.
     fn transport<A>(&self, segment: &Segment<A>) -> Transport {
         segment.transport()

@@ -4,12 +4,12 @@ use weir_abi::NONE;
 use weir_abi::connection::{HopCell, HopTerms, Word};
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
-use weir_abi::service::Destination;
+use weir_abi::service::{Destination, ONE_PACKET};
 use weir_abi::settings::{
     Link, USE_CALLS, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS,
 };
 use weir_wire::ethernet::Ethernet;
-use weir_wire::transport::TCP;
+use weir_wire::transport::{TCP, UDP};
 
 use crate::begin::Begun;
 use crate::connection::{self, Found};
@@ -257,6 +257,9 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
             Direction::Reply => Ok(Belongs::Reply(value.slot())),
         },
         Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
+        Met::Service(service) if H::MAY_LEAVE && is_for_one_packet::<F, H, T>(job, service) => {
+            Err(Reason::NotTransmittable)
+        }
         Met::Service(service) => begin_with(job, service),
         Met::Nothing(reason) => Err(reason),
     }
@@ -281,6 +284,22 @@ pub(crate) fn begin_with<F: Translate, H: Hook, T: Tables>(
         observe::begun::<F, T>(job.tables, begun.slot, is_tcp && job.segment.is_new());
     }
     Ok(Belongs::First(begun))
+}
+
+/// Whether the packet is to be a connection of its own (`-o`). The slower hook does not find such, so that one
+/// which is left to it would be scheduled twice: always past the real server that cannot be reached yet.
+#[inline(always)]
+fn is_for_one_packet<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    service: u32,
+) -> bool {
+    if job.segment.flow.protocol as u8 != UDP {
+        return false;
+    }
+    match job.tables.service(service) {
+        Some(service) => service.flags.load() & ONE_PACKET != 0,
+        None => false,
+    }
 }
 
 /// FTP's data connection that waits for this packet, from whatever port it comes.

@@ -12,8 +12,8 @@ use weir_abi::service::{
 };
 
 use crate::cases::{
-    answered, begins_in, client_sends, connection, first_state, from_client, from_server, link_of,
-    server_sends, translated,
+    answered, arrives, begins_in, client_sends, connection, first_state, from_client, from_server,
+    link_of, server_sends, translated,
 };
 use crate::network::{Family, Link};
 use crate::packet::{ACK, SYN, Transport};
@@ -75,6 +75,7 @@ pub fn rows() -> Vec<Row> {
         rows.push(hashed_by_client(family, SCHEDULER_MH));
         rows.push(same_replies(family));
         rows.push(port_of_the_service(family));
+        rows.push(one_packet(family));
     }
     rows
 }
@@ -264,4 +265,33 @@ fn port_of_the_service(family: Family) -> Row {
         setup,
         steps,
     )
+}
+
+/// Every packet of one port is a connection of its own (`-o`), which nothing finds: XDP schedules none, so that what it
+/// would leave to TC is not scheduled twice.
+fn one_packet(family: Family) -> Row {
+    let packet = from_client(family, 1, Transport::Udp);
+    let servers = [1, 2, 3].map(|number| (family.server(number, 8080), 1));
+    let setup = Setup {
+        one_packet: true,
+        ..Setup::servers(family, 17, &servers)
+    };
+    let mut steps = Vec::new();
+    for pick in [2, 1, 0, 2] {
+        let server = servers[pick as usize].0;
+        let sent = After::Sent(link_of(server), translated(&packet, server).frame());
+        let comes = arrives(&packet, server, 0, pick);
+        let tc = Expected::new(Reason::Request, sent, move |tables| {
+            comes(tables);
+            tables.end(family, 0);
+        });
+        let xdp = Expected::untouched(Reason::NotTransmittable);
+        steps.push(Step::either(
+            Link::Outside,
+            &packet,
+            begins_somehow(tc),
+            xdp,
+        ));
+    }
+    Row::new(format!("one-packet scheduling, {family:?}"), setup, steps)
 }

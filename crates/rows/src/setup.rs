@@ -11,8 +11,8 @@ use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServerKey, ServiceKey};
 use weir_abi::pool::{POOL_ADDRESSES, POOL_PLACES};
 use weir_abi::service::{
     AVAILABLE, DestinationAddress, ENGINE_NONE, ENGINE_SIP, FORWARD_FULL_NAT, FORWARD_NAT,
-    FORWARD_OTHER_FAMILY, OBSERVED, PERSISTENT, PRESENT, SCHEDULER_DH, SCHEDULER_MH, SCHEDULER_RR,
-    SCHEDULER_SH,
+    FORWARD_OTHER_FAMILY, OBSERVED, ONE_PACKET, PERSISTENT, PRESENT, SCHEDULER_DH, SCHEDULER_MH,
+    SCHEDULER_RR, SCHEDULER_SH,
 };
 use weir_abi::settings::{
     Settings, USE_CALLS, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY,
@@ -74,6 +74,8 @@ pub struct Setup {
     pub calls: Option<[u32; 4]>,
     /// How real servers answer is observed.
     pub observed: bool,
+    /// Every packet is a connection of its own.
+    pub one_packet: bool,
     /// Room for that many connections only.
     pub capacity: Option<u32>,
 }
@@ -155,7 +157,8 @@ impl Setup {
             record.weight_step.store(service.weights.1);
             record.key.store(key);
             let observed = if self.observed { OBSERVED } else { 0 };
-            record.flags.store(PRESENT | observed);
+            let one_packet = if self.one_packet { ONE_PACKET } else { 0 };
+            record.flags.store(PRESENT | observed | one_packet);
             record.engine.store(ENGINE_NONE);
             if let Some(netmask) = self.calls {
                 record.flags.store(PRESENT | observed | PERSISTENT);

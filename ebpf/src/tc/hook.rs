@@ -53,6 +53,7 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
 
     const TAGS: bool = true;
     const CHECKS: bool = true;
+    const MAY_LEAVE: bool = false;
 
     #[inline(always)]
     fn conclude(&mut self, reason: Reason) -> i32 {

@@ -148,6 +148,7 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
 
     const TAGS: bool = !XDP;
     const CHECKS: bool = !XDP;
+    const MAY_LEAVE: bool = XDP;
 
     fn conclude(&mut self, reason: Reason) -> Reason {
         reason
