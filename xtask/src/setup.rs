@@ -50,6 +50,19 @@ const LAB: &[Tool] = &[
     tool("socat", "socat", "sends frames made by hand"),
     tool("vsftpd", "vsftpd", "is the FTP site behind the director"),
     tool(
+        "dnsmasq",
+        "dnsmasq-base",
+        "is the DNS server behind the director",
+    ),
+    tool("dig", "bind9-dnsutils", "asks it"),
+    tool("dnsperf", "dnsperf", "asks it often"),
+    tool("traceroute", "traceroute", "asks every hop"),
+    tool(
+        "tracepath",
+        "iputils-tracepath",
+        "asks for the size that gets through",
+    ),
+    tool(
         "keepalived",
         "keepalived",
         "is the other VRRP router on the link",

@@ -148,7 +148,7 @@ impl Director {
     fn wait_until_it_answers(&mut self) -> Result<()> {
         until(
             "the director answering on its socket",
-            Duration::from_secs(30),
+            Duration::from_secs(180),
             || !self.process.runs() || UnixStream::connect(&self.socket).is_ok(),
         )?;
         if self.process.runs() {
