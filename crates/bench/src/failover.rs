@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Who keeps the directors, in the report's words.
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,
+    /// Only events whose name has this in it.
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 /// What happens to a site in good order.
@@ -31,7 +34,7 @@ struct Event {
     mend: fn(&mut PairSite) -> weir_lab::Result<()>,
 }
 
-const EVENTS: [Event; 8] = [
+const EVENTS: [Event; 9] = [
     Event {
         name: "a real server is killed",
         happen: |site| {
@@ -58,6 +61,11 @@ const EVENTS: [Event; 8] = [
         name: "a real server answers by errors",
         happen: |site| site.nginx[1].fail(true),
         mend: |site| site.nginx[1].fail(false),
+    },
+    Event {
+        name: "a real server flaps",
+        happen: flap,
+        mend: |_| Ok(()),
     },
     Event {
         name: "the active director is stopped",
@@ -87,6 +95,18 @@ const EVENTS: [Event; 8] = [
     },
 ];
 
+/// Errors for a while, good answers for a while, four times. What is left of a second after both makes every turn begin at
+/// another moment between two checks: some are found out, some are over before.
+fn flap(site: &mut PairSite) -> weir_lab::Result<()> {
+    for _ in 0..4 {
+        for (fails, milliseconds) in [(true, 1700), (false, 1600)] {
+            site.nginx[1].fail(fails)?;
+            sleep(Duration::from_millis(milliseconds));
+        }
+    }
+    Ok(())
+}
+
 /// Says, for every event and its end, how long nobody was answered, and how many connections failed.
 pub fn run(arguments: &Arguments) -> Result<()> {
     for contender in &arguments.contenders {
@@ -96,7 +116,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             other => bail!("nobody is called {other}"),
         };
         let mut site = PairSite::new(keeper.clone())?;
-        for event in &EVENTS {
+        let events = EVENTS
+            .iter()
+            .filter(|one| one.name.contains(&arguments.only));
+        for event in events {
             say::progress(&format!("{}: {}", name(&keeper), event.name));
             settle(&site)?;
             let begun = watch(&mut site, event.happen)?;
@@ -132,9 +155,10 @@ const fn name(keeper: &Keeper) -> &'static str {
 
 /// Waits until the first director is the only one that is Active, and everybody answers.
 fn settle(site: &PairSite) -> Result<()> {
+    // In an emulated machine the packet programs take minutes to be verified.
     until(
         "the first director Active alone",
-        Duration::from_secs(60),
+        Duration::from_secs(900),
         || site.pair.active().is_ok_and(|active| active == [0]),
     )?;
     // Checks and announcements that are still to come.
