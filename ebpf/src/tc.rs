@@ -160,6 +160,24 @@ pub fn weir_tc_call6(context: TcContext) -> i32 {
     part::run(&mut frame, &Maps, Part::Call6)
 }
 
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_stray(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Stray)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_adopt(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Adopt)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_cut(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Cut)
+}
+
 /// At the egress hook, where there are checks that go the way of the traffic, or real servers by NAT that are
 /// the director itself: all but their packets pass.
 #[classifier]

@@ -205,7 +205,10 @@ impl Hook for Frame {
             | Part::CrossError6
             | Part::Check
             | Part::Call4
-            | Part::Call6 => XDP_PASS,
+            | Part::Call6
+            | Part::Stray
+            | Part::Adopt
+            | Part::Cut => XDP_PASS,
         }
     }
 
@@ -389,6 +392,28 @@ impl Hook for Frame {
     fn is_sum_left_open(&mut self, _offset: usize) -> bool {
         // Frames do not say it.
         true
+    }
+
+    #[inline(always)]
+    fn is_checksum_left_open(&mut self, _offset: usize) -> bool {
+        // Frames do not say it.
+        true
+    }
+
+    #[inline(always)]
+    fn save(&self, _held: &Held, _offset: usize, _length: usize) -> Result<(), Refused> {
+        // TC's.
+        Err(Refused)
+    }
+
+    #[inline(always)]
+    fn shorten(&mut self, _length: usize) -> Result<(), Refused> {
+        Err(Refused)
+    }
+
+    #[inline(always)]
+    fn restore(&mut self, _held: &Held, _offset: usize, _length: usize) -> Result<(), Refused> {
+        Err(Refused)
     }
 
     #[inline(always)]

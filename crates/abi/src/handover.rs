@@ -22,8 +22,14 @@ pub struct Handover {
     pub entry: Shared32,
     /// For `nat64`: 1 where the packet has begun its connection.
     pub is_first: Shared32,
+    /// For `cut`: the size that fits the way.
+    pub room: Shared32,
+    /// For `cut`: the slot of the connection of this one packet, or [`crate::NONE`].
+    pub only: Shared32,
+    /// For `cut`: the slot of the real server that the packet has been counted for, or [`crate::NONE`].
+    pub counted: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 9],
+    pub reserved: [Shared32; 6],
     /// For `application`: how far a payload has been read.
     pub listener: Listener,
     /// For `call`: the call that the packet belongs to.

@@ -44,6 +44,12 @@ pub const PROGRAM_TC_CROSS_ERROR6: &str = "weir_tc_cross_error6";
 pub const PROGRAM_TC_CALL4: &str = "weir_tc_call4";
 /// The same over IPv6.
 pub const PROGRAM_TC_CALL6: &str = "weir_tc_call6";
+/// TC's part for real servers' packets of no connection.
+pub const PROGRAM_TC_STRAY: &str = "weir_tc_stray";
+/// TC's part for ICMP errors that begin connections.
+pub const PROGRAM_TC_ADOPT: &str = "weir_tc_adopt";
+/// TC's part for packets that are to be cut.
+pub const PROGRAM_TC_CUT: &str = "weir_tc_cut";
 /// At TC's egress hook: sends checks the way of the traffic.
 pub const PROGRAM_TC_EGRESS: &str = "weir_tc_egress";
 /// Starts the reaper's timer; run once by the daemon.

@@ -139,6 +139,14 @@ reasons! {
     OtherFamily = 44, "other-family", Passed;
     /// For a service that persists by Call-ID, and without one that counts.
     NoCallId = 45, "no-call-id", Dropped;
+    /// For a virtual address, while the director is no more than the backup of a sync master and
+    /// `backup_only` is set: the kernel's stack has it.
+    BackupOnly = 46, "backup-only", Passed;
+    /// An ICMP error in answer to a real server's packet of no connection (`nat_icmp_send`).
+    Stray = 47, "stray", Answered;
+    /// Larger than the next link, by a method under which the kernel cannot fragment it: cut in two, which
+    /// go round again and are counted then.
+    Cut = 48, "cut", Held;
 }
 
 impl Reason {
@@ -162,7 +170,8 @@ impl Reason {
             | Self::MartianSource
             | Self::CheckRequest
             | Self::CheckReply
-            | Self::LocalReply => false,
+            | Self::LocalReply
+            | Self::BackupOnly => false,
             Self::Request
             | Self::Reply
             | Self::NoDestination
@@ -192,7 +201,9 @@ impl Reason {
             | Self::PortsExhausted
             | Self::NoCallId
             | Self::Reset
-            | Self::Refused => true,
+            | Self::Refused
+            | Self::Stray
+            | Self::Cut => true,
         }
     }
 }

@@ -118,6 +118,9 @@ pub const USE_OTHER_FAMILY: u32 = 32;
 /// Of [`Settings::uses`]: services whose connections persist by the Call-ID of SIP.
 pub const USE_CALLS: u32 = 128;
 
+/// Of [`Settings::uses`]: a sync daemon that is a backup. (Of the daemon's wanting, and taken back.)
+pub const USE_SYNC_BACKUP: u32 = 256;
+
 /// A cell for each sysctl.
 #[derive(Debug, Clone)]
 #[repr(transparent)]

@@ -103,6 +103,38 @@ sysctls! {
     SvcLfactor = 33, "svc_lfactor", -3, -8..=8;
     /// Most connections.
     ConnMax = 34, "conn_max", 1073741824, 0..=1073741824;
+    /// Whether somebody has said which processors reckon rates...
+    EstCpulist = 35, "est_cpulist", 0, 0..=1;
+    /// ...and which: a bit for each of 32.
+    EstCpulist0 = 36, "est_cpulist_0", 0, 0..=4294967295;
+    /// The next 32.
+    EstCpulist1 = 37, "est_cpulist_1", 0, 0..=4294967295;
+    /// The next 32.
+    EstCpulist2 = 38, "est_cpulist_2", 0, 0..=4294967295;
+    /// The next 32.
+    EstCpulist3 = 39, "est_cpulist_3", 0, 0..=4294967295;
+    /// The next 32.
+    EstCpulist4 = 40, "est_cpulist_4", 0, 0..=4294967295;
+    /// The next 32.
+    EstCpulist5 = 41, "est_cpulist_5", 0, 0..=4294967295;
+    /// The next 32.
+    EstCpulist6 = 42, "est_cpulist_6", 0, 0..=4294967295;
+    /// The last 32.
+    EstCpulist7 = 43, "est_cpulist_7", 0, 0..=4294967295;
+}
+
+impl Sysctl {
+    /// Those that hold what `est_cpulist` says.
+    pub const EST_CPULIST: [Self; 8] = [
+        Self::EstCpulist0,
+        Self::EstCpulist1,
+        Self::EstCpulist2,
+        Self::EstCpulist3,
+        Self::EstCpulist4,
+        Self::EstCpulist5,
+        Self::EstCpulist6,
+        Self::EstCpulist7,
+    ];
 }
 
 /// Places for them: a power of two, with room for more.

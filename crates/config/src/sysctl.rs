@@ -1,5 +1,7 @@
 //! The sysctls of IPVS, under their own names, as the kernel reads and shows them.
 
+mod cpulist;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -34,6 +36,13 @@ impl Sysctls {
             given: value.to_owned(),
             takes: takes(sysctl),
         };
+        if sysctl == Sysctl::EstCpulist {
+            let words = cpulist::read(value).ok_or_else(bad)?;
+            self.0.insert(sysctl, 1);
+            let cells = Sysctl::EST_CPULIST.into_iter();
+            self.0.extend(cells.zip(words.map(i64::from)));
+            return Ok(());
+        }
         let numbers: Result<Vec<i64>, _> = value.split_whitespace().map(str::parse).collect();
         let numbers = numbers.map_err(|_| bad())?;
         match (sysctl, &numbers[..]) {
@@ -96,7 +105,7 @@ impl Sysctls {
 /// All that have a name of their own, in the kernel's order.
 pub fn named() -> impl Iterator<Item = Sysctl> {
     let all = Sysctl::ALL.iter().copied();
-    all.filter(|sysctl| *sysctl != Sysctl::SyncPeriod)
+    all.filter(|sysctl| *sysctl != Sysctl::SyncPeriod && !Sysctl::EST_CPULIST.contains(sysctl))
 }
 
 /// The one of that name.
@@ -104,8 +113,69 @@ pub fn by_name(name: &str) -> Option<Sysctl> {
     named().find(|sysctl| sysctl.name() == name)
 }
 
+/// What somebody who sets one should know: that nothing follows from it here, and why.
+pub const fn caveat(sysctl: Sysctl) -> Option<&'static str> {
+    match sysctl {
+        Sysctl::Conntrack => Some(
+            "packets that are balanced do not pass the kernel's connection tracking: Weir takes them \
+             before it",
+        ),
+        Sysctl::IgnoreTunneled => Some(
+            "what comes out of a tunnel comes by the tunnel's interface, and is balanced if that is \
+             one of [director] interfaces, whatever this says",
+        ),
+        Sysctl::EstNice | Sysctl::EstCpulist => Some(
+            "rates are reckoned by the daemon: its own priority and processors count (Nice=, \
+             CPUAffinity= of its unit). A list without a processor stops them",
+        ),
+        Sysctl::DebugLevel => Some("the daemon logs the same whatever this says"),
+        Sysctl::ConnLfactor | Sysctl::SvcLfactor | Sysctl::ConnMax => {
+            Some("the sizes of tables are set under [tables] in weir.toml")
+        }
+        Sysctl::SyncVersion
+        | Sysctl::SyncPorts
+        | Sysctl::SyncPersistMode
+        | Sysctl::SyncQlenMax
+        | Sysctl::SyncSockSize
+        | Sysctl::SyncThreshold
+        | Sysctl::SyncPeriod
+        | Sysctl::SyncRefreshPeriod
+        | Sysctl::SyncRetries => Some("the sync daemons send and receive nothing yet"),
+        Sysctl::AmemThresh
+        | Sysctl::AmDroprate
+        | Sysctl::DropEntry
+        | Sysctl::DropPacket
+        | Sysctl::SecureTcp
+        | Sysctl::SnatReroute
+        | Sysctl::CacheBypass
+        | Sysctl::ExpireNodestConn
+        | Sysctl::SloppyTcp
+        | Sysctl::SloppySctp
+        | Sysctl::ExpireQuiescentTemplate
+        | Sysctl::NatIcmpSend
+        | Sysctl::PmtuDisc
+        | Sysctl::BackupOnly
+        | Sysctl::ConnReuseMode
+        | Sysctl::ScheduleIcmp
+        | Sysctl::LblcExpiration
+        | Sysctl::LblcrExpiration
+        | Sysctl::RunEstimation
+        | Sysctl::EstCpulist0
+        | Sysctl::EstCpulist1
+        | Sysctl::EstCpulist2
+        | Sysctl::EstCpulist3
+        | Sysctl::EstCpulist4
+        | Sysctl::EstCpulist5
+        | Sysctl::EstCpulist6
+        | Sysctl::EstCpulist7 => None,
+    }
+}
+
 /// The value of one as the kernel shows it: of `sync_threshold` two numbers.
 pub fn show(sysctl: Sysctl, value: impl Fn(Sysctl) -> i64) -> String {
+    if sysctl == Sysctl::EstCpulist {
+        return cpulist::show(Sysctl::EST_CPULIST.map(|cell| value(cell) as u32));
+    }
     let shown = value(sysctl).to_string();
     if sysctl == Sysctl::SyncThreshold {
         return format!("{shown}\t{}", value(Sysctl::SyncPeriod));
@@ -118,6 +188,9 @@ pub fn takes(sysctl: Sysctl) -> String {
     if sysctl == Sysctl::SyncThreshold {
         return "two whole numbers like `3 50`, the first below the second or the second 0"
             .to_owned();
+    }
+    if sysctl == Sysctl::EstCpulist {
+        return "a list of processors like `0-3,8`, at most 256".to_owned();
     }
     if sysctl == Sysctl::SyncPorts {
         return "a power of two".to_owned();
@@ -177,6 +250,11 @@ mod tests {
             ("sync_retries", "4", false),
             ("sync_period", "1", false),
             ("sync_version", "2", false),
+            ("est_cpulist", "0-3,8", true),
+            ("est_cpulist", "", true),
+            ("est_cpulist", "3-0", false),
+            ("est_cpulist", "x", false),
+            ("est_cpulist_0", "1", false),
         ] {
             let mut sysctls = Sysctls::default();
             assert_eq!(sysctls.set(name, value).is_ok(), taken, "{name} {value}");

@@ -1,6 +1,6 @@
 //! The director's settings: timeouts and sysctls, as IPVS begins with them and as they are changed.
 
-use weir_abi::settings::{Settings, USE_CHECKS, USE_LOCAL_REPLIES};
+use weir_abi::settings::{Settings, USE_CHECKS, USE_LOCAL_REPLIES, USE_SYNC_BACKUP};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 use weir_config::model::{MarkRule, Timeouts};
@@ -110,6 +110,22 @@ pub fn use_checks(settings: &Settings, wanted: bool) {
 /// for.
 pub fn use_local_replies(settings: &Settings, wanted: bool) {
     note_use(settings, USE_LOCAL_REPLIES, wanted);
+}
+
+/// Says whether a sync daemon runs that is a backup: with `backup_only` the director then leaves to the kernel
+/// all but replies.
+pub fn use_sync_backup(settings: &Settings, runs: bool) {
+    if settings.uses(USE_SYNC_BACKUP) != runs {
+        note_use(settings, USE_SYNC_BACKUP, runs);
+        forget_routes(settings);
+    }
+}
+
+/// Whether rates are reckoned: `run_estimation`, and that `est_cpulist` names a processor or is not set.
+pub fn estimates(settings: &Settings) -> bool {
+    let says = |which| sysctl(settings, which);
+    let named = (Sysctl::EST_CPULIST.iter()).any(|which| says(*which) != 0);
+    says(Sysctl::RunEstimation) != 0 && (named || says(Sysctl::EstCpulist) == 0)
 }
 
 /// Lets whatever connections remember of routes and real servers be learnt anew: to be called after

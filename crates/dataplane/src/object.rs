@@ -116,7 +116,7 @@ pub fn load_decapsulation(directory: &Path) -> Result<Ebpf, Error> {
 const PARTS_XDP: [&str; 2] = [names::PROGRAM_XDP_LENGTH4, names::PROGRAM_XDP_LENGTH6];
 
 /// TC's parts.
-const PARTS_TC: [&str; 18] = [
+const PARTS_TC: [&str; 21] = [
     names::PROGRAM_TC_LENGTH4,
     names::PROGRAM_TC_LENGTH6,
     names::PROGRAM_TC_RELATED,
@@ -135,6 +135,9 @@ const PARTS_TC: [&str; 18] = [
     names::PROGRAM_TC_CROSS_ERROR6,
     names::PROGRAM_TC_CALL4,
     names::PROGRAM_TC_CALL6,
+    names::PROGRAM_TC_STRAY,
+    names::PROGRAM_TC_ADOPT,
+    names::PROGRAM_TC_CUT,
 ];
 
 /// Lets TC's programs go on to their parts. Parts of an earlier daemon's programs are replaced.

@@ -13,6 +13,7 @@ use crate::icmp::{Answer, problem_of};
 use crate::job::Job;
 use crate::length::{err, reply, request, wrapped};
 use crate::parse::{Portion, Segment};
+use crate::part::Part;
 use crate::tables::Tables;
 use crate::translate::Translate;
 
@@ -27,6 +28,9 @@ pub fn carry4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         Ok(()) => carry(&mut job, handover),
         Err(reason) => reason,
     };
+    if reason == Reason::NotFragmented {
+        return hook.go_on(tables, Part::Cut);
+    }
     hook.conclude(reason)
 }
 

@@ -18,6 +18,7 @@ use crate::call::is_from_server;
 use crate::family::{Family, Flow, V4, V6};
 use crate::hook::{Hook, Refused};
 use crate::job::Job;
+use crate::length::may_be_stray;
 use crate::parse::{Parsed, Portion, Segment, Transport, is_ipv6, parse};
 use crate::part::Part;
 use crate::related::parse::Quoted;
@@ -122,6 +123,7 @@ pub fn arrive<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     match arrived {
         Ok(()) => hook.conclude(Reason::CheckReply),
         Err(Reason::Application) => hook.go_on(tables, call),
+        Err(reason) if may_be_stray(tables, reason) => hook.go_on(tables, Part::Stray),
         Err(reason) => hook.conclude(reason),
     }
 }

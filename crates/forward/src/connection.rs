@@ -21,7 +21,7 @@ use weir_abi::settings::{Settings, USE_OBSERVATION, USE_OTHER_FAMILY};
 use weir_abi::tick::{Tick, Ticks};
 
 use self::advance::after;
-pub use self::advance::{advance, is_settled, keep_own_timeout, own_timeouts};
+pub use self::advance::{advance, forget_packet, is_settled, keep_own_timeout, own_timeouts};
 use self::data::forget_speech;
 pub use self::data::{
     FTP, Named, Opener, fill_client_port, make_data, open_data, speaks_of_addresses,

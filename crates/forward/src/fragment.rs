@@ -403,6 +403,15 @@ fn find<F: Translate + Fragmented, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -
     record.decision.load()
 }
 
+/// Remembers what has been decided about the fragments of a packet before any of them has come.
+#[inline(always)]
+pub(crate) fn remember<F: Translate + Fragmented, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    decided: Decided,
+) {
+    close(job, Decision::new(decided).0);
+}
+
 /// Remembers a [`Decision`], and takes the list of those that wait for it.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn close<F: Translate + Fragmented, H: Hook, T: Tables>(

@@ -190,6 +190,10 @@ pub trait Hook: Packet {
     /// CRC has no part that could stand for it meanwhile. A whole one is 0 once in four billion packets.
     fn is_sum_left_open(&mut self, offset: usize) -> bool;
 
+    /// Whether the checksum of TCP or UDP at `offset` is left to a network card: what is there is the pseudo
+    /// header's sum alone.
+    fn is_checksum_left_open(&mut self, offset: usize) -> bool;
+
     /// [`crc32c::change`], as a function of its own.
     fn crc_change(&self, first: u32, length: u16) -> u32 {
         crc32c::change(first, length)
@@ -206,6 +210,15 @@ pub trait Hook: Packet {
 
     /// Makes the frame the one that has waited there.
     fn become_held(&mut self, held: &Held) -> Result<(), Refused>;
+
+    /// Copies `length` bytes of the frame from `offset` there.
+    fn save(&self, held: &Held, offset: usize, length: usize) -> Result<(), Refused>;
+
+    /// Cuts the frame to its first `length` bytes, of which the headers are readable.
+    fn shorten(&mut self, length: usize) -> Result<(), Refused>;
+
+    /// Lets the `length` bytes that were saved there follow the frame's first `offset` bytes, as its end.
+    fn restore(&mut self, held: &Held, offset: usize, length: usize) -> Result<(), Refused>;
 
     /// Sends a copy of the frame, as it is now, round again: it comes in once more by the interface
     /// that it has come by.

@@ -77,6 +77,9 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
         | Reason::Reset
         | Reason::Refused
         | Reason::Contended
+        | Reason::BackupOnly
+        | Reason::Stray
+        | Reason::Cut
         | Reason::NoCallId => None,
     }
 }

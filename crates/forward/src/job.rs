@@ -8,7 +8,8 @@ use weir_abi::service::{
     AVAILABLE, Destination, FORWARD_BYPASS, FORWARD_DIRECT, FORWARD_FULL_NAT, FORWARD_LOCAL,
     FORWARD_NAT, FORWARD_TUNNEL,
 };
-use weir_abi::settings::Settings;
+use weir_abi::settings::{Settings, USE_SYNC_BACKUP};
+use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Tick;
 use weir_wire::ipv6::FragmentHeader;
 
@@ -139,6 +140,13 @@ pub(crate) fn advance<F: Translate, H: Hook, T: Tables>(
         direction,
         job.now,
     );
+}
+
+/// Whether the director forwards nothing but replies: it is the backup of a sync master, and `backup_only` is
+/// set.
+#[inline(always)]
+pub(crate) fn is_backup_only(settings: &Settings) -> bool {
+    settings.uses(USE_SYNC_BACKUP) && settings.sysctl(Sysctl::BackupOnly).load() != 0
 }
 
 /// Whether a real server is in its service's list.

@@ -2,22 +2,27 @@
 
 use weir_abi::NONE;
 use weir_abi::connection::{HopCell, HopTerms, Word};
+use weir_abi::fragment::AddressKey;
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, ONE_PACKET};
 use weir_abi::settings::{
     Link, USE_CALLS, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS,
 };
+use weir_abi::sysctl::Sysctl;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::transport::{TCP, UDP};
 
 use crate::begin::Begun;
 use crate::connection::{self, Found};
+use crate::cut::{self, hand_over, hand_over_only};
 use crate::family::{Family, Record, V4, V6};
 use crate::full_nat::{claim, translate_other_end, turn_to_client};
 use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, Problem, answer, problem_of};
-use crate::job::{Job, Method, advance, count, is_available, is_local, method_of, send};
+use crate::job::{
+    Job, Method, advance, count, is_available, is_backup_only, is_local, method_of, send,
+};
 use crate::meet::{Met, begins};
 use crate::nat64;
 use crate::observe;
@@ -25,6 +30,7 @@ use crate::parse::{Parsed, Portion, Segment, Transport, parse};
 use crate::part::Part;
 use crate::process::Lookup;
 use crate::reset::reset;
+use crate::stray;
 use crate::tables::Tables;
 use crate::translate::{End, Translate, delta, replacement};
 use crate::wrap::{Outer, wrap};
@@ -48,8 +54,14 @@ pub fn at_length4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     if reason == Reason::OtherFamily {
         return hook.go_on(tables, Part::Cross4);
     }
+    if reason == Reason::NotFragmented {
+        return cut::go_on(hook, tables);
+    }
     if may_be_check::<H, T>(tables, reason) {
         return hook.go_on(tables, Part::Check);
+    }
+    if may_be_stray(tables, reason) {
+        return hook.go_on(tables, Part::Stray);
     }
     hook.conclude(reason)
 }
@@ -80,7 +92,20 @@ pub fn at_length6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     if may_be_check::<H, T>(tables, reason) {
         return hook.go_on(tables, Part::Check);
     }
+    if may_be_stray(tables, reason) {
+        return hook.go_on(tables, Part::Stray);
+    }
     hook.conclude(reason)
+}
+
+/// Whether a packet that nobody wants may be a real server's that is to be told so.
+#[inline(always)]
+pub(crate) fn may_be_stray<T: Tables>(tables: &T, reason: Reason) -> bool {
+    let are_told = match tables.settings() {
+        Some(settings) => stray::are_told(settings),
+        None => false,
+    };
+    reason == Reason::NotOurs && are_told
 }
 
 /// Whether a packet that nobody wants may be the reply to a check, or a real server's own call.
@@ -146,7 +171,11 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
             let reason = with_local(job, reason, begun.slot, Direction::Request);
             // Its later fragments are to find it.
             if begun.is_only && job.hook.portion(&job.segment) == Portion::Whole {
-                end_at_once::<F, T>(job.tables, begun.slot);
+                if !H::MAY_LEAVE && reason == Reason::NotFragmented {
+                    hand_over_only(job.tables, begun.slot);
+                } else {
+                    end_at_once::<F, T>(job.tables, begun.slot);
+                }
             }
             reason
         }
@@ -238,6 +267,9 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
     flow: Lookup,
 ) -> Result<Belongs, Reason> {
+    if let Some(reason) = backup_only(job, flow) {
+        return Err(reason);
+    }
     let mark = mark_of(job);
     let met = match flow {
         // There is nothing to search, nor a function to call for it.
@@ -300,6 +332,33 @@ fn is_for_one_packet<F: Translate, H: Hook, T: Tables>(
         Some(service) => service.flags.load() & ONE_PACKET != 0,
         None => false,
     }
+}
+
+/// Why a packet is not for us while the director is the backup of a sync master and nothing else
+/// (`backup_only`): all are left to the kernel but replies.
+#[inline(always)]
+fn backup_only<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    flow: Lookup,
+) -> Option<Reason> {
+    if !is_backup_only(job.settings) {
+        return None;
+    }
+    if flow == Lookup::Perhaps
+        && let Some(entry) = job.tables.search::<F>(&job.segment.flow)
+        && entry.direction() == Direction::Reply
+    {
+        return None;
+    }
+    let address = AddressKey {
+        address: F::widen(job.segment.flow.destination),
+        family: F::NUMBER as u32,
+    };
+    Some(if job.tables.is_known_address(&address) {
+        Reason::BackupOnly
+    } else {
+        Reason::NotOurs
+    })
 }
 
 /// FTP's data connection that waits for this packet, from whatever port it comes.
@@ -452,9 +511,12 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
             Route::Known => Reason::Request,
             Route::Unreachable if is_local => Reason::LocalServer,
             // Rewritten, and left to the kernel, which fragments what it forwards.
-            Route::TooBig(_) if job.segment.is_fragmentable() => match method {
+            Route::TooBig(mtu) if job.segment.is_fragmentable() => match method {
                 Method::Translated | Method::FullyTranslated => Reason::ToBeFragmented,
-                Method::Unchanged | Method::Wrapped => return Reason::NotFragmented,
+                Method::Unchanged | Method::Wrapped => {
+                    hand_over(job.tables, mtu, job.error_counts);
+                    return Reason::NotFragmented;
+                }
             },
             Route::TooBig(mtu) => {
                 job.mtu = mtu;
@@ -607,9 +669,10 @@ pub(crate) fn route<F: Translate, H: Hook, T: Tables>(
         }
         return Route::Known;
     }
+    let asked = asked_by(job, direction, end);
     let route = job
         .hook
-        .route::<F, T>(job.tables, &job.segment, direction, end);
+        .route::<F, T>(job.tables, &job.segment, direction, asked);
     match route {
         Route::Known => {
             // Nothing of a removed real server is remembered: each packet of its asks.
@@ -627,6 +690,23 @@ pub(crate) fn route<F: Translate, H: Hook, T: Tables>(
         | Route::TooBig(_) => {}
     }
     route
+}
+
+/// What routing is asked by: replies go the way of what comes from the VIP, or without `snat_reroute` that of
+/// what the real server has sent (`ip_vs_route_me_harder`).
+#[inline(always)]
+pub(crate) fn asked_by<F: Translate, H: Hook, T: Tables>(
+    job: &Job<'_, F, H, T>,
+    direction: Direction,
+    end: End<F::Address>,
+) -> End<F::Address> {
+    match direction {
+        Direction::Reply if job.settings.sysctl(Sysctl::SnatReroute).load() == 0 => End {
+            address: job.segment.flow.source,
+            port: job.segment.flow.source_port,
+        },
+        Direction::Reply | Direction::Request => end,
+    }
 }
 
 /// Goes the way that another connection's packet went to the same real server, if that still holds.

@@ -15,12 +15,14 @@
 #[cfg(any(test, feature = "memory"))]
 extern crate std;
 
+pub mod adopt;
 pub mod application;
 pub mod begin;
 pub mod call;
 pub mod carry;
 pub mod check;
 pub mod connection;
+pub mod cut;
 pub mod decapsulate;
 pub mod defend;
 pub mod evict;
@@ -49,6 +51,7 @@ pub mod reset;
 pub mod schedule;
 pub mod seldom;
 pub mod state;
+pub mod stray;
 pub mod tables;
 pub mod translate;
 pub mod tunnelled;

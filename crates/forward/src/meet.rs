@@ -67,8 +67,6 @@ pub fn begins<F: Family, T: Tables>(
     let Some(service) = service_for::<F, T>(tables, settings, &segment.flow, mark) else {
         return Met::Nothing(Reason::NotOurs);
     };
-    // IPVS schedules nothing from the FTP data port: it waits for the control connection's helper.
-    const FTP_DATA: u16 = 20u16.to_be();
     if !segment.can_begin(settings) || segment.flow.source_port == FTP_DATA {
         return Met::Nothing(Reason::NotConnected);
     }
@@ -76,6 +74,28 @@ pub fn begins<F: Family, T: Tables>(
         return Met::Nothing(Reason::DropRate);
     }
     Met::Service(service)
+}
+
+/// IPVS schedules nothing from the FTP data port: it waits for the control connection's helper.
+const FTP_DATA: u16 = 20u16.to_be();
+
+/// The service that a packet of that flow begins a connection of, whatever the packet is, or why it begins
+/// none.
+#[inline(always)]
+pub(crate) fn scheduled_for<F: Family, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    flow: &Flow<F::Address>,
+    mark: u32,
+) -> Result<u32, Reason> {
+    let service = service_for::<F, T>(tables, settings, flow, mark).ok_or(Reason::NotOurs)?;
+    if flow.source_port == FTP_DATA {
+        return Err(Reason::NotConnected);
+    }
+    if is_in_turn(settings) {
+        return Err(Reason::DropRate);
+    }
+    Ok(service)
 }
 
 /// The service that a packet is for: of its firewall mark, of its address and port, FTP's on its address,

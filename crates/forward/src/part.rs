@@ -8,7 +8,9 @@ use weir_abi::reason::Reason;
 use crate::hook::Hook;
 use crate::length;
 use crate::tables::Tables;
-use crate::{application, call, carry, check, fragment, nat64, related, seldom, tunnelled};
+use crate::{
+    adopt, application, call, carry, check, cut, fragment, nat64, related, seldom, stray, tunnelled,
+};
 
 /// A part that others go on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,12 @@ pub enum Part {
     Call4 = 16,
     /// The same of IPv6.
     Call6 = 17,
+    /// What may be a real server's packet of no connection.
+    Stray = 18,
+    /// ICMP errors about no connection, which may begin it.
+    Adopt = 19,
+    /// Packets of IPv4 that are to be cut.
+    Cut = 20,
 }
 
 /// Does one part's work.
@@ -74,6 +82,9 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::CrossError6 => nat64::error::cross6(hook, tables),
         Part::Call4 => call::call4(hook, tables),
         Part::Call6 => call::call6(hook, tables),
+        Part::Stray => stray::stray(hook, tables),
+        Part::Adopt => adopt::adopt(hook, tables),
+        Part::Cut => cut::cut(hook, tables),
     }
 }
 
@@ -126,6 +137,9 @@ pub const fn part_of(reason: Reason) -> Option<Part> {
         | Reason::CheckRequest
         | Reason::CheckReply
         | Reason::LocalReply
-        | Reason::NoCallId => None,
+        | Reason::NoCallId
+        | Reason::BackupOnly
+        | Reason::Stray
+        | Reason::Cut => None,
     }
 }

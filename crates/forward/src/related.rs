@@ -19,8 +19,8 @@ use crate::check;
 use crate::connection;
 use crate::family::{Record, V4, V6};
 use crate::hook::{Hook, Refused, Route};
-use crate::job::{Job, Method, count, is_available, is_local, method_of};
-use crate::length::{route_outer, wrapped};
+use crate::job::{Job, Method, count, is_available, is_backup_only, is_local, method_of};
+use crate::length::{asked_by, route_outer, wrapped};
 use crate::nat64;
 use crate::parse::{Segment, is_ipv6};
 use crate::part::Part;
@@ -86,6 +86,7 @@ fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
         return Reason::OtherFamily;
     }
     let reason = match entry.direction() {
+        Direction::Request if is_backup_only(settings) => Reason::Icmp,
         Direction::Request => to_server(&mut job, entry.slot(), &quoted),
         Direction::Reply => to_client(&mut job, entry.slot(), &quoted),
     };
@@ -229,9 +230,10 @@ fn to_client<F: TranslateErrors, H: Hook, T: Tables>(
     if job.segment.hops <= 1 {
         return Reason::IcmpUndeliverable;
     }
+    let asked = asked_by(job, Direction::Reply, end);
     match job
         .hook
-        .route::<F, T>(job.tables, &job.segment, Direction::Reply, end)
+        .route::<F, T>(job.tables, &job.segment, Direction::Reply, asked)
     {
         Route::Known => {}
         // For the director itself, or for nobody.

@@ -6,8 +6,9 @@ use weir_abi::reason::Reason;
 use crate::family::{V4, V6};
 use crate::hook::Hook;
 use crate::job::Job;
-use crate::length::decide_after;
+use crate::length::{decide_after, may_be_stray};
 use crate::parse::{Parsed, Segment, parse_seldom4, parse_seldom6};
+use crate::part::Part;
 use crate::process::Lookup;
 use crate::tables::Tables;
 
@@ -24,6 +25,12 @@ pub fn seldom4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         }
         None => Reason::NotOurs,
     };
+    if reason == Reason::NotFragmented {
+        return hook.go_on(tables, Part::Cut);
+    }
+    if may_be_stray(tables, reason) {
+        return hook.go_on(tables, Part::Stray);
+    }
     hook.conclude(reason)
 }
 
@@ -40,12 +47,15 @@ pub fn seldom6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         }
         None => Reason::NotOurs,
     };
+    if may_be_stray(tables, reason) {
+        return hook.go_on(tables, Part::Stray);
+    }
     hook.conclude(reason)
 }
 
 /// Reads a packet of IPv4: a function of its own, so that what it needs of the stack is free again.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn read4<H: Hook, T: Tables>(job: &mut Job<'_, V4, H, T>) -> Result<(), Reason> {
+pub(crate) fn read4<H: Hook, T: Tables>(job: &mut Job<'_, V4, H, T>) -> Result<(), Reason> {
     match parse_seldom4(job.hook, H::TAGS) {
         Parsed::V4(segment) => {
             job.segment = segment;
@@ -58,7 +68,7 @@ fn read4<H: Hook, T: Tables>(job: &mut Job<'_, V4, H, T>) -> Result<(), Reason> 
 
 /// The same of IPv6.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn read6<H: Hook, T: Tables>(job: &mut Job<'_, V6, H, T>) -> Result<(), Reason> {
+pub(crate) fn read6<H: Hook, T: Tables>(job: &mut Job<'_, V6, H, T>) -> Result<(), Reason> {
     match parse_seldom6(job.hook, H::TAGS) {
         Parsed::V6(segment) => {
             job.segment = segment;

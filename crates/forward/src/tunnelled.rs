@@ -15,12 +15,14 @@ use weir_wire::ipv4::Ipv4;
 use weir_wire::packet::Packet;
 use weir_wire::transport::{ICMP, Ports, UDP, Udp};
 
+use crate::adopt;
 use crate::connection;
 use crate::family::{Flow, Record, V4};
 use crate::hook::{Hook, Refused, Route};
 use crate::icmp::write4;
-use crate::job::{Job, is_available};
+use crate::job::{Job, is_available, is_backup_only};
 use crate::parse::Segment;
+use crate::part::Part;
 use crate::related::parse::{Errors, Quoted, link};
 use crate::related::translate::is_whole;
 use crate::tables::Tables;
@@ -70,6 +72,13 @@ impl Report {
 #[inline(always)]
 pub fn tunnelled<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
     let reason = reason(hook, tables);
+    let are_scheduled = match tables.settings() {
+        Some(settings) => adopt::are_scheduled(settings),
+        None => false,
+    };
+    if reason == Reason::Icmp && are_scheduled {
+        return hook.go_on(tables, Part::Adopt);
+    }
     hook.conclude(reason)
 }
 
@@ -83,6 +92,9 @@ fn reason<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Reason {
     let Some(settings) = tables.settings() else {
         return Reason::NotOurs;
     };
+    if is_backup_only(settings) {
+        return Reason::Icmp;
+    }
     let mut job = Job::<V4, H, T>::new(hook, tables, settings, Segment::default());
     let mut report = Report::default();
     if let Some(reason) = read(job.hook, tables, &mut job.segment, &mut report) {

@@ -28,6 +28,12 @@ pub fn unprivileged_port_start() -> io::Result<u32> {
     text.trim().parse().map_err(io::Error::other)
 }
 
+/// The processors that are online, as the kernel lists them.
+pub fn online_processors() -> io::Result<String> {
+    let text = fs::read_to_string("/sys/devices/system/cpu/online")?;
+    Ok(text.trim().to_owned())
+}
+
 /// The command that makes the kernel forward packets of this family.
 pub const fn remedy(family: Family) -> &'static str {
     match family {

@@ -61,7 +61,7 @@ pub fn told_unreachable(packet: &Packet) -> Vec<u8> {
     icmp_error(packet, (3, 1), (1, 3), 0)
 }
 
-fn icmp_error_about(
+pub(crate) fn icmp_error_about(
     packet: &Packet,
     quoted: &[u8],
     kind4: (u8, u8),
@@ -206,7 +206,7 @@ fn no_neighbour(family: Family) -> Row {
 }
 
 /// As IPVS quotes a packet whose size it judges.
-fn a_hop_on(packet: &Packet) -> Packet {
+pub(crate) fn a_hop_on(packet: &Packet) -> Packet {
     Packet {
         hops: packet.hops - 1,
         ..packet.clone()

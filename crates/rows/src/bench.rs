@@ -55,8 +55,6 @@ pub trait Bench {
     fn destinations(&self) -> &[Destination];
     /// Lets packets find a service.
     fn put_service(&mut self, key: ServiceKey, slot: u32);
-    /// Lets a real server be known by what it sends.
-    fn put_server(&mut self, key: ServerKey, slot: u32);
     /// The Call-ID of a call's template.
     fn call_id(&self, key: CallKey) -> Option<Vec<u8>>;
     /// What a real server has counted.
@@ -75,6 +73,8 @@ pub trait Bench {
     fn bucket_pages(&self) -> &[BucketPage];
     /// Lets fragments to and from an address wait for each other.
     fn put_address(&mut self, address: AddressKey);
+    /// Lets a real server be known by what it sends.
+    fn put_server(&mut self, key: ServerKey, slot: u32);
     /// Lets replies to a check be recognised.
     fn put_check(&mut self, key: CheckKey, server: Checked);
     /// The services' own addresses (FULLNAT).

@@ -35,6 +35,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(crate::checks::rows());
     rows.extend(crate::observation::rows());
     rows.extend(crate::calls::rows());
+    rows.extend(crate::sysctls::rows());
     rows
 }
 

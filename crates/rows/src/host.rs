@@ -21,7 +21,7 @@ use weir_forward::reap;
 use weir_forward::tables::Tables as _;
 
 use crate::bench::{Bench, Hook, Verdict};
-use crate::network::{Link, SILENT, locate};
+use crate::network::{DIRECTOR, Link, SILENT, locate};
 
 /// Tables and hook in memory, with a clock that is told.
 pub struct Host {
@@ -72,7 +72,9 @@ pub fn route(to: IpAddr, length: u16) -> Path {
         };
     };
     Path {
-        route: if length > link.mtu() {
+        route: if number == DIRECTOR {
+            Route::Unreachable
+        } else if length > link.mtu() {
             Route::TooBig(link.mtu())
         } else if number == SILENT {
             Route::NoNeighbour

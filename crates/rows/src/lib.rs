@@ -29,4 +29,5 @@ pub mod secured;
 pub mod setup;
 pub mod snapshot;
 pub mod states;
+pub mod sysctls;
 pub mod tunnels;

@@ -12,17 +12,18 @@ use weir_abi::pool::{POOL_ADDRESSES, POOL_PLACES};
 use weir_abi::service::{
     AVAILABLE, DestinationAddress, ENGINE_NONE, ENGINE_SIP, FORWARD_FULL_NAT, FORWARD_NAT,
     FORWARD_OTHER_FAMILY, OBSERVED, ONE_PACKET, PERSISTENT, PRESENT, SCHEDULER_DH, SCHEDULER_MH,
-    SCHEDULER_RR, SCHEDULER_SH,
+    SCHEDULER_RR, SCHEDULER_SH, Tunnel,
 };
 use weir_abi::settings::{
     Settings, USE_CALLS, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY,
+    USE_SYNC_BACKUP,
 };
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 
 use crate::bench::Bench;
 use crate::calls::TIMEOUT;
-use crate::network::Family;
+use crate::network::{DIRECTOR, Family, Link};
 
 /// TCP's timeouts in seconds, by the kernel's numbers (NONE to LAST).
 pub const TCP_TIMEOUTS: [u32; 12] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2];
@@ -76,6 +77,10 @@ pub struct Setup {
     pub observed: bool,
     /// Every packet is a connection of its own.
     pub one_packet: bool,
+    /// Sysctls beside the defaults.
+    pub sysctls: Vec<(Sysctl, u32)>,
+    /// A sync daemon runs that is a backup.
+    pub sync_backup: bool,
     /// Room for that many connections only.
     pub capacity: Option<u32>,
 }
@@ -128,16 +133,20 @@ impl Setup {
                     },
                 });
                 record.service_key.store(key);
-                if self.calls.is_some() {
-                    bench.put_server(
-                        ServerKey {
-                            address: words(*address),
-                            port: address.port().to_be(),
-                            protocol: service.protocol,
-                            family: key.family,
-                        },
-                        slot,
-                    );
+                let link = crate::network::locate(address.ip()).map_or(Link::Inside, |at| at.0);
+                let own = SocketAddr::new(link.address(Family::of(address.ip()), DIRECTOR), 0);
+                record.tunnel.store(Tunnel {
+                    source: words(own),
+                    ..Tunnel::default()
+                });
+                if self.full_nat.0.is_empty() {
+                    let sent_by = ServerKey {
+                        address: words(*address),
+                        port: address.port().to_be(),
+                        protocol: service.protocol,
+                        family: key.family,
+                    };
+                    bench.put_server(sent_by, slot);
                 }
                 head = slot;
                 slot += 1;
@@ -201,6 +210,10 @@ impl Setup {
         bench.settings().uses.store(uses);
         if self.observed {
             bench.settings().uses.store(uses | USE_OBSERVATION);
+        }
+        if self.sync_backup {
+            let uses = bench.settings().uses.load();
+            bench.settings().uses.store(uses | USE_SYNC_BACKUP);
         }
         for (protocol, address, port, server) in &self.checks {
             let key = CheckKey {
@@ -280,6 +293,17 @@ impl Setup {
         let ftp_services = self.services.iter().filter(is_ftp).count();
         settings.ftp_services.store(ftp_services as u32);
         settings.unprivileged_port.store(1024);
+        for (sysctl, value) in [
+            (Sysctl::NatIcmpSend, 0),
+            (Sysctl::ScheduleIcmp, 0),
+            (Sysctl::BackupOnly, 0),
+            (Sysctl::SnatReroute, 1),
+        ] {
+            settings.sysctl(sysctl).store(value);
+        }
+        for (sysctl, value) in &self.sysctls {
+            settings.sysctl(*sysctl).store(*value);
+        }
         if let Some(capacity) = self.capacity {
             settings.capacity4.store(capacity);
             settings.capacity6.store(capacity);

@@ -119,6 +119,8 @@ impl<P: Plane> Daemon<P> {
             started_with: OnceLock::new(),
             started: Instant::now(),
         };
+        // Those of an earlier daemon have gone with it.
+        daemon.follow_syncs();
         let ledger = daemon.ledger();
         if let Err(error) = daemon.follow_wanted(&ledger.wanted) {
             tracing::error!("the tables do not follow what is wanted: {error}");
@@ -205,6 +207,9 @@ impl<P: Plane> Daemon<P> {
 
     /// Lets the rates follow. Commands need not wait while counters are read.
     fn estimate(&self) -> Result<(), control::Error<P::Error>> {
+        if !control::settings::estimates(self.plane().settings()) {
+            return Ok(());
+        }
         let version = self.director().version();
         let counters = self.plane().all_counters();
         let counters = counters.map_err(control::Error::Tables)?;

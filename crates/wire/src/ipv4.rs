@@ -25,6 +25,7 @@ unsafe impl Header for Ipv4 {}
 
 const DO_NOT_FRAGMENT: u16 = 0x4000u16.to_be();
 const MORE_OR_OFFSET: u16 = 0x3fffu16.to_be();
+const MORE: u16 = 0x2000;
 const OFFSET: u16 = 0x1fff;
 
 impl Ipv4 {
@@ -108,7 +109,20 @@ impl Ipv4 {
     /// Whether other fragments come after it.
     #[inline(always)]
     pub fn more_fragments(&self) -> bool {
-        self.fragment.get() & 0x2000 != 0
+        self.fragment.get() & MORE != 0
+    }
+
+    /// Makes it the header of a fragment of that length: where that begins in the packet, in units of eight
+    /// bytes, and whether others come after it. The checksum is corrected.
+    #[inline(always)]
+    pub fn become_fragment(&mut self, length: u16, offset: u16, more: bool) {
+        let word = (offset & OFFSET | if more { MORE } else { 0 }).to_be();
+        let delta = Delta::ZERO
+            .replace16(self.total_length.raw(), length.to_be())
+            .replace16(self.fragment.raw(), word);
+        self.total_length.set(length);
+        self.fragment.set_raw(word);
+        self.adjust_checksum(delta);
     }
 
     /// What fragments of one packet have in common, as it lies.

@@ -18,14 +18,14 @@ use weir_forward::part::Part;
 use weir_forward::tables::Tables;
 use weir_forward::translate::End;
 use weir_forward::wrap::Outer;
-use weir_wire::bytes::Be32;
+use weir_wire::bytes::{Be16, Be32};
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::gre::GRE;
 use weir_wire::packet::{Header, Packet};
 use weir_wire::transport::{Tcp, UDP, Udp};
 
-use super::packet::{Frame, Way};
+use super::packet::{Frame, HEADERS, Way};
 use crate::calls;
 use crate::frame;
 use crate::maps::PARTS_TC;
@@ -339,6 +339,66 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
             }
             Some(_) | None => true,
         }
+    }
+
+    #[inline(always)]
+    fn is_checksum_left_open(&mut self, offset: usize) -> bool {
+        // As above: the kernel leaves such a checksum alone when what is not the pseudo header's changes.
+        let Some(before) = self.header::<Be16>(offset).map(|field| field.raw()) else {
+            return true;
+        };
+        // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the call.
+        let refused = unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, 1, 0) != 0 };
+        match self.header_mut::<Be16>(offset) {
+            Some(field) if !refused && field.raw() != before => {
+                field.set_raw(before);
+                false
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    #[inline(always)]
+    fn save(&self, held: &Held, offset: usize, length: usize) -> Result<(), Refused> {
+        let length = bounded(length as u32).ok_or(Refused)?;
+        // SAFETY: the context is a live `__sk_buff`; the bytes are ours and no fewer than `length`.
+        let saved = unsafe {
+            bpf_skb_load_bytes(
+                self.skb.cast(),
+                offset as u32,
+                held.bytes().cast(),
+                length,
+            )
+        };
+        if saved == 0 { Ok(()) } else { Err(Refused) }
+    }
+
+    #[inline(always)]
+    fn shorten(&mut self, length: usize) -> Result<(), Refused> {
+        // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the calls.
+        if unsafe { bpf_skb_change_tail(self.skb, length as u32, 0) } != 0 {
+            return Err(Refused);
+        }
+        self.pull(HEADERS);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn restore(&mut self, held: &Held, offset: usize, length: usize) -> Result<(), Refused> {
+        const RECOMPUTE_CHECKSUM: u64 = 1;
+        self.shorten(offset + length)?;
+        let length = bounded(length as u32).ok_or(Refused)?;
+        // SAFETY: as above.
+        let stored = unsafe {
+            bpf_skb_store_bytes(
+                self.skb.cast(),
+                offset as u32,
+                held.bytes().cast(),
+                length,
+                RECOMPUTE_CHECKSUM,
+            )
+        };
+        if stored == 0 { Ok(()) } else { Err(Refused) }
     }
 
     #[inline(always)]

@@ -47,7 +47,7 @@ pub(super) enum Way {
 }
 
 /// Headers of the longest packet that is read: link, tags, IPv6, some extension headers, TCP.
-const HEADERS: u32 = 128;
+pub(super) const HEADERS: u32 = 128;
 
 impl<const SELDOM: bool> Frame<SELDOM> {
     /// What the socket that has sent the packet says, if it is a check's.

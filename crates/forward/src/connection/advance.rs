@@ -207,6 +207,21 @@ fn comes_to_be(old: Word, new: Word, transport: Transport, direction: Direction)
     }
 }
 
+/// Lets a connection be as if no packet of its own had been seen, but an ICMP error about one
+/// (`ip_vs_conn_new`): without a state, for three seconds.
+#[inline(always)]
+pub fn forget_packet<F: Family, T: Tables>(tables: &T, found: &Found<'_, F>, now: Tick) {
+    const LIVES: Ticks = Ticks::from_seconds(3);
+    let word = found.word;
+    let expires = now.after(LIVES).after(Ticks::REFRESH);
+    let flags = word.flags() | INACTIVE;
+    let new = Word::new(expires, 0, flags, word.generation());
+    // Otherwise a packet of its own has just come.
+    if found.record.word().replace(word.0, new.0) {
+        move_between(tables, found.destination, word, new);
+    }
+}
+
 #[inline(always)]
 pub(super) fn move_between<T: Tables>(tables: &T, destination: u32, old: Word, new: Word) {
     let was = (old.flags() / INACTIVE) as u32 & 1;

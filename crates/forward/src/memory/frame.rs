@@ -172,6 +172,9 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::Check
             | Part::Call4
             | Part::Call6
+            | Part::Stray
+            | Part::Adopt
+            | Part::Cut
                 if XDP =>
             {
                 Reason::PartMissing
@@ -191,7 +194,10 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::CrossError6
             | Part::Check
             | Part::Call4
-            | Part::Call6 => part::run(self, tables, part),
+            | Part::Call6
+            | Part::Stray
+            | Part::Adopt
+            | Part::Cut => part::run(self, tables, part),
         }
     }
 
@@ -347,6 +353,33 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
     fn is_sum_left_open(&mut self, _offset: usize) -> bool {
         // The kernel's TC can tell; XDP takes it so, and here nobody leaves anything to a card.
         XDP
+    }
+
+    fn is_checksum_left_open(&mut self, _offset: usize) -> bool {
+        XDP
+    }
+
+    fn save(&self, held: &Held, offset: usize, length: usize) -> Result<(), Refused> {
+        // SAFETY: who calls has taken the place.
+        let bytes = unsafe { &mut *held.bytes() };
+        let room = bytes.get_mut(..length).ok_or(Refused)?;
+        let saved = self.frame.get(offset..offset + length).ok_or(Refused)?;
+        room.copy_from_slice(saved);
+        Ok(())
+    }
+
+    fn shorten(&mut self, length: usize) -> Result<(), Refused> {
+        self.frame.truncate(length);
+        Ok(())
+    }
+
+    fn restore(&mut self, held: &Held, offset: usize, length: usize) -> Result<(), Refused> {
+        // SAFETY: who calls has taken the place.
+        let bytes = unsafe { &*held.bytes() };
+        self.frame.truncate(offset);
+        self.frame
+            .extend_from_slice(bytes.get(..length).ok_or(Refused)?);
+        Ok(())
     }
 
     fn reshape(&mut self, keep: usize, room: usize) -> Result<(), Refused> {

@@ -22,12 +22,22 @@ impl<P: Plane> Daemon<P> {
         let plane = self.plane();
         let settings = plane.settings();
         let now = |which| control::settings::sysctl(settings, which);
+        // Until somebody says so, all do.
+        let online = || host::sysctl::online_processors().unwrap_or_default();
         sysctl::named()
-            .map(|which| types::Sysctl {
-                name: which.name().to_owned(),
-                value: sysctl::show(which, now),
-                default: sysctl::show(which, Sysctl::default_value),
-                takes: sysctl::takes(which),
+            .map(|which| {
+                let is_unsaid = which == Sysctl::EstCpulist && now(which) == 0;
+                let value = sysctl::show(which, now);
+                let default = match which {
+                    Sysctl::EstCpulist => online(),
+                    other => sysctl::show(other, Sysctl::default_value),
+                };
+                types::Sysctl {
+                    name: which.name().to_owned(),
+                    value: if is_unsaid { default.clone() } else { value },
+                    default,
+                    takes: sysctl::takes(which),
+                }
             })
             .collect()
     }

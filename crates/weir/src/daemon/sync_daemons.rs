@@ -28,7 +28,9 @@ impl<P: Plane> Daemon<P> {
         let link = state
             .map_err(|error| Error::new(Code::Internal, error.to_string()))?
             .map(|State { mtu, up }| Link { mtu, up });
-        self.syncs().start(wanted, link, mixed).map_err(refusal)
+        self.syncs().start(wanted, link, mixed).map_err(refusal)?;
+        self.follow_syncs();
+        Ok(())
     }
 
     /// Lets those run that are configured, where one follows an instance that of its role.
@@ -83,7 +85,15 @@ impl<P: Plane> Daemon<P> {
 
     /// `ipvsadm --stop-daemon`
     pub(super) fn stop_sync(&self, role: SyncRole) -> Result<(), Error> {
-        self.syncs().stop(role).map_err(refusal)
+        self.syncs().stop(role).map_err(refusal)?;
+        self.follow_syncs();
+        Ok(())
+    }
+
+    /// Tells the packet programs whether a backup runs.
+    pub(super) fn follow_syncs(&self) {
+        let runs = (self.syncs().running()).any(|daemon| daemon.role == SyncRole::Backup);
+        control::settings::use_sync_backup(self.plane().settings(), runs);
     }
 
     /// Whether a real server of that address may be of that service: while a sync daemon runs, only

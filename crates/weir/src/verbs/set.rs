@@ -2,6 +2,7 @@
 
 use clap::Args;
 use weir_api::types::NewValue;
+use weir_config::sysctl::{by_name, caveat};
 
 use super::Target;
 use crate::exit::Outcome;
@@ -29,5 +30,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
         value: arguments.value.clone(),
     };
     let client = arguments.target.client()?;
-    Ok(client.set_sysctl(&arguments.name, &value)?)
+    client.set_sysctl(&arguments.name, &value)?;
+    if let Some(why) = by_name(&arguments.name).and_then(caveat) {
+        eprintln!(
+            "warning: nothing follows from {} here: {why}",
+            arguments.name
+        );
+    }
+    Ok(())
 }
