@@ -219,7 +219,7 @@ const BFD: Block = Block {
         takes("max_hops", "0-255"),
         takes("multihop", "[on|off]"),
         takes("weight", "-253-253 [reverse]"),
-        takes("vrrp", ""),
-        takes("checker", ""),
+        needless("vrrp", "whoever names the session hears of it"),
+        needless("checker", "whoever names the session hears of it"),
     ]],
 };

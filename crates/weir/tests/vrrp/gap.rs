@@ -71,7 +71,7 @@ impl Failure {
 }
 
 enum Running {
-    Weir(Router),
+    Weir(Box<Router>),
     Keepalived(Keepalived),
 }
 
@@ -98,7 +98,7 @@ fn start(
             instance.version = version;
             instance.interval = interval;
             instance.priority = Priority::new(priority).expect("not 0");
-            Running::Weir(link.weir_at(side, instance))
+            Running::Weir(Box::new(link.weir_at(side, instance)))
         }
         Who::Keepalived => {
             let number = match version {

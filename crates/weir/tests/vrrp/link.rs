@@ -189,7 +189,9 @@ impl Link {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let at = |name: &str| self.lab.directory().join(format!("{name}.{number}"));
         fs::write(at("keepalived.conf"), conf).expect("a file");
-        let mut command = self.namespace(side).command("keepalived");
+        let program = std::env::var("WEIR_KEEPALIVED");
+        let program = program.as_deref().unwrap_or("keepalived");
+        let mut command = self.namespace(side).command(program);
         command.args(["--dont-fork", "--vrrp", "--log-console", "--log-detail"]);
         for (option, name) in [
             ("--use-file", "keepalived.conf"),

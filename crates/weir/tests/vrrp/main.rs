@@ -2,6 +2,7 @@
 
 mod bfd;
 mod gap;
+mod hmac;
 mod link;
 
 use std::fs;

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::io;
 use std::mem;
-use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -340,10 +339,11 @@ impl<P: Plane> Daemon<P> {
     /// Tells the fleet which services' addresses are here, where it matters.
     fn look_for_addresses(&self, upkeep: &Upkeep) {
         let services = upkeep.health().iter();
-        let asked: Vec<(ServiceKey, bool)> = services
+        let keys: Vec<ServiceKey> = services
             .filter(|service| service.only_while_active)
-            .map(|service| (service.key, is_here(&service.key)))
+            .map(|service| service.key)
             .collect();
+        let asked = here(&keys);
         if asked.is_empty() {
             return;
         }
@@ -354,14 +354,40 @@ impl<P: Plane> Daemon<P> {
     }
 }
 
-/// Whether a service's address is one of this host's. A firewall mark has none and is always here.
-fn is_here(key: &ServiceKey) -> bool {
-    let ServiceKey::Address { address, .. } = key else {
-        return true;
+/// Whether each service's address is one of this host's, as its routes have it: with `ip_nonlocal_bind` a socket can be bound to
+/// any. A firewall mark has none and is always here.
+fn here(keys: &[ServiceKey]) -> Vec<(ServiceKey, bool)> {
+    let address = |key: &ServiceKey| match key {
+        ServiceKey::Address { address, .. } => Some(address.ip()),
+        ServiceKey::FirewallMark { .. } => None,
     };
-    let address: IpAddr = address.ip();
-    match UdpSocket::bind((address, 0)) {
-        Ok(_) => true,
-        Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
+    let ways = host::route::to(keys.iter().filter_map(address)).unwrap_or_else(|error| {
+        tracing::warn!("whether services' addresses are here is not known, so they are: {error}");
+        Vec::new()
+    });
+    let is_here = |key: &ServiceKey| {
+        let way = ways.iter().find(|(to, _)| Some(*to) == address(key));
+        way.is_none_or(|(_, way)| way.is_some_and(|way| way.local))
+    };
+    keys.iter().map(|key| (*key, is_here(key))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_host_are_here() {
+        let key = |text: &str| ServiceKey::Address {
+            protocol: config::model::Protocol::Tcp,
+            address: text.parse().unwrap(),
+        };
+        let mark = ServiceKey::FirewallMark {
+            family: config::model::Family::V4,
+            mark: 7,
+        };
+        let keys = [key("127.0.0.1:80"), key("192.0.2.1:80"), mark];
+        let expected = [(keys[0], true), (keys[1], false), (keys[2], true)];
+        assert_eq!(here(&keys), expected);
     }
 }
