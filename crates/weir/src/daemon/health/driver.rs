@@ -343,12 +343,12 @@ impl<P: Plane> Daemon<P> {
             .filter(|service| service.only_while_active)
             .map(|service| service.key)
             .collect();
-        let asked = here(&keys);
-        if asked.is_empty() {
+        if keys.is_empty() {
             return;
         }
+        let here = here(&keys);
         let mut health = self.watched();
-        for (key, here) in asked {
+        for (key, here) in here {
             health.fleet.set_active(&key, here, monotonic());
         }
     }
