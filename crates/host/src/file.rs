@@ -52,6 +52,8 @@ pub fn watch(file: &Path, changed: impl Fn() + Send + 'static) -> io::Result<()>
 pub struct Watch {
     watched: AsyncFd<OwnedFd>,
     names: BTreeSet<Vec<u8>>,
+    /// Whether every name counts.
+    any: bool,
     complete: bool,
 }
 
@@ -72,11 +74,26 @@ impl Watch {
             complete &= !is_link && inotify::add_watch(&watched, directory, flags).is_ok();
             names.insert(name.as_bytes().to_vec());
         }
-        // SAFETY: an owned descriptor is open and the same until it is dropped.
-        let watched = unsafe { AsyncFd::register_with_interest(watched, Interest::READABLE) };
         Ok(Self {
-            watched: watched.map_err(io::Error::from)?,
+            watched: listen(watched)?,
             names,
+            any: false,
+            complete,
+        })
+    }
+
+    /// As [`begin`](Self::begin), for whatever comes, changes and goes in some directories.
+    pub fn of_directories<'a>(directories: impl Iterator<Item = &'a Path>) -> io::Result<Self> {
+        let watched = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let mut complete = true;
+        for directory in directories {
+            let flags = CHANGES | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
+            complete &= inotify::add_watch(&watched, directory, flags).is_ok();
+        }
+        Ok(Self {
+            watched: listen(watched)?,
+            names: BTreeSet::new(),
+            any: true,
             complete,
         })
     }
@@ -90,7 +107,7 @@ impl Watch {
     pub async fn changed(&mut self) -> io::Result<()> {
         loop {
             let mut ready = self.watched.readable().await?;
-            let (names, complete) = (&self.names, &mut self.complete);
+            let (names, any, complete) = (&self.names, self.any, &mut self.complete);
             let read = ready.try_io(|watched| {
                 let mut buffer = [MaybeUninit::uninit(); 4_096];
                 let mut events = inotify::Reader::new(watched.get_ref(), &mut buffer);
@@ -112,7 +129,7 @@ impl Watch {
                     );
                     *complete &= !lost;
                     let name = event.file_name().map(std::ffi::CStr::to_bytes);
-                    meant |= lost || name.is_none_or(|name| names.contains(name));
+                    meant |= lost || any || name.is_none_or(|name| names.contains(name));
                 }
             });
             match read {
@@ -122,6 +139,12 @@ impl Watch {
             }
         }
     }
+}
+
+fn listen(watched: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an owned descriptor is open and the same until it is dropped.
+    let watched = unsafe { AsyncFd::register_with_interest(watched, Interest::READABLE) };
+    watched.map_err(io::Error::from)
 }
 
 /// Makes a file and locks it, until it is closed. Nothing when another process has it. The lock is this
@@ -182,6 +205,16 @@ mod tests {
         fs::remove_file(&file).unwrap();
         noticed();
         assert!(told.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn whatever_comes_into_a_directory_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut watch = Watch::of_directories([directory.path()].into_iter()).unwrap();
+        assert!(watch.is_complete());
+        fs::write(directory.path().join("new"), "1").unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(60), watch.changed()).await;
+        told.unwrap().unwrap();
     }
 
     #[tokio::test]

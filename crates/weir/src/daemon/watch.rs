@@ -41,18 +41,21 @@ pub async fn reload_on<P: Plane>(
     }
 }
 
-/// Reads the configuration again whenever its file has changed and says something else.
+/// Reads the configuration again whenever its file, or one that it includes, has changed and says something else.
 pub fn reload_when_changed<P: Plane>(daemon: &Arc<Daemon<P>>, file: PathBuf) -> io::Result<()> {
     let changed = Arc::new(Notify::new());
     let told = Arc::clone(&changed);
     host::file::watch(&file, move || told.notify_one())?;
-    // It may have changed since it was read.
-    changed.notify_one();
     let daemon = Arc::clone(daemon);
     tokio::spawn(async move {
         loop {
-            changed.notified().await;
-            while timeout(SETTLE, changed.notified()).await.is_ok() {}
+            // They are watched before it is read, so that nothing is missed.
+            let parts = {
+                let (file, options) = (file.clone(), daemon.facts.languages.clone());
+                let look = move || languages::included(&file, &options);
+                tokio::task::spawn_blocking(look).await.unwrap_or_default()
+            };
+            let mut parts = Parts::watch(&parts);
             let (daemon, file) = (Arc::clone(&daemon), file.clone());
             let reload = move || {
                 // A file that is gone for a moment is being replaced.
@@ -61,9 +64,52 @@ pub fn reload_when_changed<P: Plane>(daemon: &Arc<Daemon<P>>, file: PathBuf) -> 
                 }
             };
             let _ = tokio::task::spawn_blocking(reload).await;
+            let mut heard = async || {
+                tokio::select! {
+                    () = changed.notified() => {}
+                    () = parts.changed() => {}
+                }
+            };
+            heard().await;
+            while timeout(SETTLE, heard()).await.is_ok() {}
         }
     });
     Ok(())
+}
+
+/// The files that the configuration includes.
+struct Parts {
+    files: io::Result<host::file::Watch>,
+    directories: io::Result<host::file::Watch>,
+}
+
+impl Parts {
+    fn watch(included: &languages::Included) -> Self {
+        let files = included.files.iter().map(PathBuf::as_path);
+        let directories = included.directories.iter().map(PathBuf::as_path);
+        Self {
+            files: host::file::Watch::begin(files),
+            directories: host::file::Watch::of_directories(directories),
+        }
+    }
+
+    /// Waits until one of them may have changed.
+    async fn changed(&mut self) {
+        tokio::select! {
+            () = told(&mut self.files) => {}
+            () = told(&mut self.directories) => {}
+        }
+    }
+}
+
+/// What cannot be watched is never told.
+async fn told(watch: &mut io::Result<host::file::Watch>) {
+    if let Ok(watch) = watch
+        && watch.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// How the daemon's own file is called, from wherever one looks at it.

@@ -1,8 +1,10 @@
 //! What keepalived.conf asks of the machine: files, the environment, random numbers.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use keepalived::Surroundings;
 use weir_keepalived as keepalived;
@@ -13,6 +15,10 @@ const LARGEST: u64 = 64 << 20;
 /// This machine.
 pub(super) struct Machine {
     state: u64,
+    /// The files that were read.
+    pub(super) files: BTreeSet<PathBuf>,
+    /// Where others may come from, by a pattern.
+    pub(super) directories: BTreeSet<PathBuf>,
 }
 
 impl Machine {
@@ -21,6 +27,8 @@ impl Machine {
         let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed));
         Self {
             state: read.map_or(1, |()| u64::from_ne_bytes(seed)) | 1,
+            files: BTreeSet::new(),
+            directories: BTreeSet::new(),
         }
     }
 
@@ -34,6 +42,8 @@ impl Machine {
 
 impl Surroundings for Machine {
     fn read(&mut self, path: &str) -> Result<String, String> {
+        // One that is not there may come.
+        self.files.insert(PathBuf::from(path));
         let facts = fs::metadata(path).map_err(|error| error.to_string())?;
         if !facts.is_file() {
             return Err("it is no regular file".to_owned());
@@ -53,6 +63,9 @@ impl Surroundings for Machine {
             require_literal_separator: true,
             require_literal_leading_dot: true,
         };
+        let directory = Path::new(pattern).parent().map(Path::to_path_buf);
+        self.directories
+            .extend(directory.filter(|directory| directory.is_dir()));
         let found = glob::glob_with(pattern, options).into_iter().flatten();
         let paths = found.filter_map(Result::ok).filter(|path| !path.is_dir());
         paths

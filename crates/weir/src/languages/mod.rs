@@ -3,6 +3,7 @@
 
 mod machine;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -134,16 +135,7 @@ pub fn parse(path: &Path, text: &str, options: &Options) -> Result<Said, Unread>
             .map(|config| said(config, Vec::new()))
             .map_err(Unread::Wrong),
         Language::Keepalived => {
-            let mut machine = Machine::new();
-            let host = machine.host_name();
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            let source = keepalived::Source {
-                name: &name,
-                path: &absolute.to_string_lossy(),
-                text,
-                config_id: options.config_id.as_deref().unwrap_or(&host),
-            };
-            let reading = keepalived::read(&source, &mut machine);
+            let reading = read_keepalived(path, text, options, &mut Machine::new());
             match reading.config {
                 Some(config) => Ok(said(config, reading.diagnostics)),
                 None => Err(Unread::Wrong(reading.diagnostics)),
@@ -152,9 +144,72 @@ pub fn parse(path: &Path, text: &str, options: &Options) -> Result<Said, Unread>
     }
 }
 
+fn read_keepalived(
+    path: &Path,
+    text: &str,
+    options: &Options,
+    machine: &mut Machine,
+) -> keepalived::Reading {
+    let host = machine.host_name();
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let source = keepalived::Source {
+        name: &path.display().to_string(),
+        path: &absolute.to_string_lossy(),
+        text,
+        config_id: options.config_id.as_deref().unwrap_or(&host),
+    };
+    keepalived::read(&source, machine)
+}
+
+/// Where a file has parts of it.
+#[derive(Clone, Debug, Default)]
+pub struct Included {
+    /// Files that are named, whether or not they are there.
+    pub files: BTreeSet<PathBuf>,
+    /// Directories from which a pattern takes files.
+    pub directories: BTreeSet<PathBuf>,
+}
+
+/// What a file includes, also where it is wrong.
+pub fn included(path: &Path, options: &Options) -> Included {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let language = options
+        .language
+        .unwrap_or_else(|| Language::of(path, &text));
+    match language {
+        Language::Weir | Language::Ipvsadm => Included::default(),
+        Language::Keepalived => {
+            let mut machine = Machine::new();
+            read_keepalived(path, &text, options, &mut machine);
+            Included {
+                files: machine.files,
+                directories: machine.directories,
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_file_includes_is_known_though_it_is_wrong() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keepalived.conf");
+        let parts = directory.path().join("conf.d");
+        fs::create_dir(&parts).unwrap();
+        fs::write(parts.join("one.conf"), "nonsense\n").unwrap();
+        fs::write(&file, "include conf.d/*.conf\ninclude other.conf\n").unwrap();
+        let included = included(&file, &Options::default());
+        let named = |name: &str| included.files.iter().any(|file| file.ends_with(name));
+        assert!(
+            named("conf.d/one.conf") && named("other.conf"),
+            "{included:?}"
+        );
+        let mut from = included.directories.iter();
+        assert!(from.any(|from| from.ends_with("conf.d")), "{included:?}");
+    }
 
     #[test]
     fn a_language_is_told_by_name_or_content() {

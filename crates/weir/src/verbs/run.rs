@@ -80,7 +80,7 @@ pub struct Arguments {
     /// For which director lines with @ in a keepalived.conf are [default: the host's name]
     #[arg(long, short = 'i', value_name = "ID")]
     config_id: Option<String>,
-    /// Read the configuration file again whenever it changes
+    /// Read the configuration file again whenever it, or a file that it includes, changes
     #[arg(long)]
     watch: bool,
 }
