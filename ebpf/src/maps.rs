@@ -7,6 +7,7 @@ use weir_abi::call::{CALLS as MOST_CALLS, CallId, CallKey};
 use weir_abi::check::{CHECKS, CheckKey, CheckWay, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
+use weir_abi::farewell::{FAREWELLS as FAREWELL_PLACES, Farewell};
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::{
     AddressKey, FRAGMENTS as FRAGMENT_RECORDS, FragmentKey, FragmentRecord, HELD as PLACES, Held,
@@ -72,6 +73,8 @@ pub static REAPER: Array<Reaper, 1> = Array::new();
 pub static MARKS: Array<MarkRecord, { MARK_RULES as usize }, SHARED> = Array::new();
 #[btf_map(name = "pools")]
 pub static POOLS: Array<PoolAddress, 1, SHARED> = Array::new();
+#[btf_map(name = "farewells")]
+pub static FAREWELLS: Array<Farewell, { FAREWELL_PLACES as usize }, SHARED> = Array::new();
 #[btf_map(name = "server_index")]
 pub static SERVER_INDEX: HashMap<ServerKey, u32, 1, 1> = HashMap::new();
 #[btf_map(name = "parts_xdp")]

@@ -8,6 +8,7 @@ use weir_abi::call::{CallId, CallKey};
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
+use weir_abi::farewell::Farewell;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::{AddressKey, FragmentKey, FragmentRecord, Held};
 use weir_abi::handover::Handover;
@@ -60,6 +61,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn mark_rule(&self, place: u32) -> Option<&MarkRecord> {
         maps::MARKS.get(place)
+    }
+
+    #[inline(always)]
+    fn farewell(&self, place: u32) -> Option<&Farewell> {
+        maps::FAREWELLS.get(place)
     }
 
     #[inline(always)]

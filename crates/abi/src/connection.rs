@@ -129,8 +129,10 @@ pub struct Connection4 {
     /// Where the real server is of the other family: the slot there of the twin, or [`crate::NONE`]; in a twin
     /// the connection's.
     pub twin: Shared32,
+    /// [`FAREWELL`](crate::service::FAREWELL): what client and real server have acknowledged last.
+    pub acknowledged: [Shared32; 2],
     /// What is to come.
-    pub reserved: [Shared32; 4],
+    pub reserved: [Shared32; 2],
 }
 
 /// A connection of IPv6. Three cache lines, the first two of which have what every packet asks for.
@@ -159,8 +161,10 @@ pub struct Connection6 {
     /// Where the real server is of the other family: the slot there of the twin, or [`crate::NONE`]; in a twin
     /// the connection's.
     pub twin: Shared32,
+    /// [`FAREWELL`](crate::service::FAREWELL): what client and real server have acknowledged last.
+    pub acknowledged: [Shared32; 2],
     /// What is to come.
-    pub reserved: [Shared32; 7],
+    pub reserved: [Shared32; 5],
 }
 
 impl HopCell {

@@ -16,6 +16,7 @@ pub mod call;
 pub mod check;
 pub mod connection;
 pub mod counters;
+pub mod farewell;
 pub mod flow_table;
 pub mod fragment;
 pub mod handover;

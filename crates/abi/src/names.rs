@@ -94,6 +94,8 @@ pub const MAP_REAPER: &str = "reaper";
 pub const MAP_MARKS: &str = "marks";
 /// [`crate::pool::PoolAddress`]es: which addresses stand for clients towards real servers (FULLNAT).
 pub const MAP_POOLS: &str = "pools";
+/// [`crate::farewell::Farewell`]s: connections that have expired, to be told of.
+pub const MAP_FAREWELLS: &str = "farewells";
 /// [`crate::keys::ServerKey`] -> slot of a real server that is there.
 pub const MAP_SERVER_INDEX: &str = "server_index";
 /// The parts of the packet path that XDP goes on to.
@@ -118,7 +120,7 @@ pub const MAP_CHECK_WAYS: &str = "check_ways";
 pub const MAP_CALLS: &str = "calls";
 
 /// All maps but `check_ways`, each pinned under its name.
-pub const MAPS: [&str; 28] = [
+pub const MAPS: [&str; 29] = [
     MAP_SETTINGS,
     MAP_SERVICES,
     MAP_SERVICE_INDEX,
@@ -147,4 +149,5 @@ pub const MAPS: [&str; 28] = [
     MAP_ADDRESSES,
     MAP_CHECK_REPLIES,
     MAP_CALLS,
+    MAP_FAREWELLS,
 ];

@@ -212,6 +212,9 @@ pub const SCHEDULER_FLAG_3: u32 = 128;
 /// How a service's real servers answer new connections is observed.
 pub const OBSERVED: u32 = 256;
 
+/// Both ends of a service's connections are told when those expire.
+pub const FAREWELL: u32 = 512;
+
 /// Network address translation (IPVS: `IP_VS_CONN_F_MASQ`).
 pub const FORWARD_NAT: u8 = 0;
 /// Delivered on the director (IPVS: `IP_VS_CONN_F_LOCALNODE`).

@@ -92,6 +92,8 @@ pub struct Settings {
     /// What services have ever wanted that costs packets something: [`USE_OWN_TIMEOUTS`],
     /// [`USE_FULL_NAT`] and the rest. (Connections outlive their services: most is never taken back.)
     pub uses: Shared32,
+    /// How many connections have gone into the `farewells` table.
+    pub farewells: Shared32,
     /// Counted for services that are gone.
     pub retired: SharedCounters,
     /// What had been counted when all counters were last zeroed.
@@ -111,6 +113,9 @@ pub const USE_OBSERVATION: u32 = 8;
 
 /// Of [`Settings::uses`]: real servers by NAT that are the director itself. (Taken back where there are none.)
 pub const USE_LOCAL_REPLIES: u32 = 16;
+
+/// Of [`Settings::uses`]: services whose connections do not expire without a word.
+pub const USE_FAREWELLS: u32 = 64;
 
 /// Of [`Settings::uses`]: addresses for FULLNAT to real servers of the other family.
 pub const USE_OTHER_FAMILY: u32 = 32;

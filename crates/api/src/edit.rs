@@ -23,6 +23,8 @@ pub struct ServiceEdit {
     pub engine: Option<Option<Engine>>,
     /// Whether every packet shall be a connection of its own.
     pub one_packet: Option<bool>,
+    /// Whether both ends of a connection shall be told when it expires.
+    pub farewell: Option<bool>,
     /// Its own timeouts.
     pub timeouts: Option<ServiceTimeouts>,
     /// What is said to a client that no real server takes.
@@ -55,6 +57,7 @@ impl ServiceEdit {
             persistence: self.persistence.unwrap_or(old.persistence),
             engine: self.engine.unwrap_or(old.engine),
             one_packet: self.one_packet.unwrap_or(old.one_packet),
+            farewell: self.farewell.unwrap_or(old.farewell),
             timeouts: self.timeouts.unwrap_or(old.timeouts),
             refusal: self.refusal.unwrap_or(old.refusal),
             local_addresses: self.local_addresses.unwrap_or(old.local_addresses),
@@ -76,6 +79,7 @@ impl ServiceEdit {
             self.engine
                 .map(|it| ("engine", it.map_or_else(none, |it| it.name().to_owned()))),
             self.one_packet.map(|it| ("one_packet", it.to_string())),
+            self.farewell.map(|it| ("farewell", it.to_string())),
             self.timeouts.map(|it| ("timeouts", format!("{it:?}"))),
             self.refusal.map(|it| ("refusal", it.name().to_owned())),
             self.local_addresses.map(|it| {

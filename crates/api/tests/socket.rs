@@ -197,6 +197,7 @@ fn service() -> types::Service {
         persistence: None,
         engine: None,
         one_packet: false,
+        farewell: false,
         timeouts: types::ServiceTimeouts::default(),
         refusal: "unreachable".to_owned(),
         local_addresses: Vec::new(),

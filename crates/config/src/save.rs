@@ -212,6 +212,9 @@ fn attributes(service: &Service) -> Vec<(&'static str, Value)> {
     if let Some(engine) = service.engine {
         entries.push(("engine", Value::from(engine.name())));
     }
+    if service.farewell {
+        entries.push(("farewell", Value::from(true)));
+    }
     if service.one_packet {
         entries.push(("one_packet", Value::from(true)));
     }

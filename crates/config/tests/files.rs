@@ -256,6 +256,7 @@ listen          = ["udp 192.0.2.10:5060"]
 engine          = "sip"
 persistence     = 60
 one_packet      = true
+farewell        = true
 timeouts        = { udp = 30 }
 refusal         = "silent"
 local_addresses = ["10.0.0.1", "10.0.0.2"]
@@ -349,6 +350,7 @@ server      = [{ address = "10.0.0.11" }]
                 Service {
                     engine: Some(Engine::Sip),
                     one_packet: true,
+                    farewell: true,
                     timeouts: ServiceTimeouts {
                         udp: NonZeroU32::new(30),
                         ..ServiceTimeouts::default()

@@ -1,6 +1,8 @@
 //! How many services there are of the kinds that packets look for only where there are any.
 
-use weir_abi::settings::{Settings, USE_CALLS, USE_FULL_NAT, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS};
+use weir_abi::settings::{
+    Settings, USE_CALLS, USE_FAREWELLS, USE_FULL_NAT, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS,
+};
 use weir_abi::shared::Shared32;
 use weir_config::model::{Engine, Protocol, Service, ServiceKey, ServiceTimeouts};
 
@@ -34,6 +36,7 @@ pub(crate) fn note_uses(settings: &Settings, wanted: &Service) {
         (USE_FULL_NAT, has_addresses),
         (USE_OTHER_FAMILY, has_others),
         (USE_CALLS, wanted.engine == Some(Engine::Sip)),
+        (USE_FAREWELLS, wanted.farewell),
     ] {
         if is_wanted {
             note_use(settings, what, true);

@@ -16,6 +16,7 @@ pub mod defence;
 mod director;
 mod error;
 mod estimator;
+pub mod farewells;
 pub mod history;
 mod kinds;
 mod listing;

@@ -1,6 +1,7 @@
 //! What a director needs of the tables.
 
 use weir_abi::counters::Counters;
+use weir_abi::farewell::Farewell;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::locality::LocalityKey;
@@ -48,6 +49,9 @@ pub trait Tables {
 
     /// The services' own addresses, as many places for each as [`POOL_PLACES`](weir_abi::pool::POOL_PLACES).
     fn pools(&self) -> &[PoolAddress];
+    /// Connections that have expired, whose ends are to be told.
+    fn farewells(&self) -> &[Farewell];
+
     /// All addresses that lblc and lblcr remember.
     fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Self::Error>;
 

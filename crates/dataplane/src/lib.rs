@@ -30,6 +30,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, ProgramArray};
 use weir_abi::connection::{Connection4, Connection6};
+use weir_abi::farewell::Farewell;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::AddressKey;
 use weir_abi::hash_table::BucketPage;
@@ -98,6 +99,7 @@ pub struct Dataplane {
     server_index: Mutex<HashMap<MapData, ServerRow, u32>>,
     marks: Shared<MarkRecord>,
     pools: Shared<PoolAddress>,
+    farewells: Shared<Farewell>,
     localities: Mutex<HashMap<MapData, LocalityKeyRow, LocalityRow>>,
     calls: Mutex<HashMap<MapData, CallRow, CallIdRow>>,
     interface_index: Mutex<HashMap<MapData, u32, u32>>,
@@ -171,6 +173,7 @@ impl Dataplane {
             )?)?),
             marks: shared(&mut object, names::MAP_MARKS, &mut held)?,
             pools: shared(&mut object, names::MAP_POOLS, &mut held)?,
+            farewells: shared(&mut object, names::MAP_FAREWELLS, &mut held)?,
             localities: Mutex::new(HashMap::try_from(take(
                 &mut object,
                 names::MAP_LOCALITIES,

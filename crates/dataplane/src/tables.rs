@@ -7,6 +7,7 @@ use aya::maps::{IterableMap as _, MapError, PerCpuValues};
 use aya::util::nr_cpus;
 use weir_abi::call::{CallId, CallKey};
 use weir_abi::counters::Counters;
+use weir_abi::farewell::Farewell;
 use weir_abi::hash_table::BucketPage;
 use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::locality::{Locality, LocalityKey};
@@ -119,6 +120,10 @@ impl Tables for Dataplane {
 
     fn pools(&self) -> &[PoolAddress] {
         self.pools.all()
+    }
+
+    fn farewells(&self) -> &[Farewell] {
+        self.farewells.all()
     }
 
     fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Error> {

@@ -17,7 +17,7 @@ use weir_abi::reason::Reason;
 use weir_abi::service::{
     Destination, FORWARD_BYPASS, FORWARD_FULL_NAT, FORWARD_NAT, FORWARD_OTHER_FAMILY,
 };
-use weir_abi::settings::{Settings, USE_OBSERVATION, USE_OTHER_FAMILY};
+use weir_abi::settings::{Settings, USE_FAREWELLS, USE_OBSERVATION, USE_OTHER_FAMILY};
 use weir_abi::tick::{Tick, Ticks};
 
 use self::advance::after;
@@ -31,6 +31,7 @@ pub use self::flows::{Appeared, put_flows, put_replies, remove_flow, rival};
 pub use self::template::{TemplateOf, make_template, prolong};
 use crate::call::template::forget;
 use crate::family::{Family, Flow, Record};
+use crate::farewell;
 use crate::flow_table;
 use crate::nat64::twin;
 use crate::parse::Segment;
@@ -168,6 +169,9 @@ pub fn make<F: Family, T: Tables>(
         protocol: flow.protocol as u8,
         forwarding,
     };
+    if settings.uses(USE_FAREWELLS) {
+        farewell::begin::<F>(record);
+    }
     record.endpoints().store(endpoints);
     let mut flags = LIVE | INACTIVE;
     match forwarding {
@@ -284,6 +288,11 @@ pub fn expire<F: Family, T: Tables>(tables: &T, slot: u32, word: Word, now: Tick
     }
     if outlives_its_time::<F, T>(tables, slot, word, now) {
         return;
+    }
+    if let Some(settings) = tables.settings()
+        && settings.uses(USE_FAREWELLS)
+    {
+        farewell::say::<F, T>(tables, slot, word);
     }
     tables.end::<F>(slot, word);
 }

@@ -65,6 +65,8 @@ pub trait Record<A: Copy> {
     fn local(&self) -> &Shared<Local<A>>;
     /// The slot of its twin in the other family's table.
     fn twin(&self) -> &Shared32;
+    /// What client and real server have acknowledged last, where somebody wants to know.
+    fn acknowledged(&self) -> &[Shared32; 2];
 
     /// The flow of its packets in one direction, whatever the forwarding method.
     #[inline(always)]
@@ -277,6 +279,11 @@ impl Record<[u32; 1]> for Connection4 {
     fn twin(&self) -> &Shared32 {
         &self.twin
     }
+
+    #[inline(always)]
+    fn acknowledged(&self) -> &[Shared32; 2] {
+        &self.acknowledged
+    }
 }
 
 impl Record<[u32; 4]> for Connection6 {
@@ -320,6 +327,11 @@ impl Record<[u32; 4]> for Connection6 {
     #[inline(always)]
     fn twin(&self) -> &Shared32 {
         &self.twin
+    }
+
+    #[inline(always)]
+    fn acknowledged(&self) -> &[Shared32; 2] {
+        &self.acknowledged
     }
 }
 

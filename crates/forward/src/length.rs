@@ -7,7 +7,8 @@ use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, ONE_PACKET};
 use weir_abi::settings::{
-    Link, USE_CALLS, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY, USE_OWN_TIMEOUTS,
+    Link, USE_CALLS, USE_CHECKS, USE_FAREWELLS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY,
+    USE_OWN_TIMEOUTS,
 };
 use weir_abi::sysctl::Sysctl;
 use weir_wire::ethernet::Ethernet;
@@ -17,6 +18,7 @@ use crate::begin::Begun;
 use crate::connection::{self, Found};
 use crate::cut::{self, hand_over, hand_over_only};
 use crate::family::{Family, Record, V4, V6};
+use crate::farewell;
 use crate::full_nat::{claim, translate_other_end, turn_to_client};
 use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, Problem, answer, problem_of};
@@ -494,6 +496,10 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     if job.settings.uses(USE_OWN_TIMEOUTS) {
         connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
     }
+    if job.settings.uses(USE_FAREWELLS) {
+        let cells = found.record.acknowledged();
+        farewell::note(job.hook, &job.segment, cells, Direction::Request);
+    }
     let is_plain = matches!(route, Route::Known) && job.segment.hops > 1;
     let is_local = matches!(route, Route::Unreachable) && is_local(destination);
     let reason = if is_plain {
@@ -597,6 +603,10 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
     advance(job, found, job.transport(), Direction::Reply);
     if job.settings.uses(USE_OWN_TIMEOUTS) {
         connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
+    }
+    if job.settings.uses(USE_FAREWELLS) {
+        let cells = found.record.acknowledged();
+        farewell::note(job.hook, &job.segment, cells, Direction::Reply);
     }
     let transport = job.transport();
     match send(
@@ -737,6 +747,10 @@ pub(crate) fn learn<F: Translate, H: Hook, T: Tables>(
 ) {
     // So that all its packets come here, and go on to be read.
     if connection::speaks_of_addresses(&found.record.endpoints().load()) {
+        return;
+    }
+    // So that all its packets come here, and what they acknowledge is remembered.
+    if job.settings.uses(USE_FAREWELLS) && farewell::is_wanted(job.tables, found.destination) {
         return;
     }
     // So that all its packets come here, and its service's own timeouts are asked for.

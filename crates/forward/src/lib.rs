@@ -27,6 +27,7 @@ pub mod decapsulate;
 pub mod defend;
 pub mod evict;
 pub mod family;
+pub mod farewell;
 pub mod flow_table;
 pub mod fragment;
 pub mod full_nat;

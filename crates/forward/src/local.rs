@@ -7,10 +7,11 @@
 use weir_abi::keys::Direction;
 use weir_abi::reason::Reason;
 use weir_abi::service::FORWARD_NAT;
-use weir_abi::settings::{Settings, USE_OBSERVATION, USE_OWN_TIMEOUTS};
+use weir_abi::settings::{Settings, USE_FAREWELLS, USE_OBSERVATION, USE_OWN_TIMEOUTS};
 
 use crate::connection;
 use crate::family::{Record, V4, V6};
+use crate::farewell;
 use crate::hook::{Hook, Refused};
 use crate::job::{Job, advance, count, is_available, is_local};
 use crate::observe;
@@ -75,6 +76,10 @@ fn reply<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Reason
     advance(job, found, job.transport(), Direction::Reply);
     if job.settings.uses(USE_OWN_TIMEOUTS) {
         connection::keep_own_timeout::<F, T>(job.tables, found.slot, job.now);
+    }
+    if job.settings.uses(USE_FAREWELLS) {
+        let cells = found.record.acknowledged();
+        farewell::note(job.hook, &job.segment, cells, Direction::Reply);
     }
     let end = replacement(&endpoints, Direction::Reply);
     let delta = delta::<F>(&job.segment, end, Direction::Reply);

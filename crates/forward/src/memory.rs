@@ -12,6 +12,7 @@ use weir_abi::call::{CallId, CallKey};
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::{Connection4, Connection6};
 use weir_abi::counters::Counters;
+use weir_abi::farewell::{FAREWELLS, Farewell};
 use weir_abi::flow_table::{FlowBucket, buckets_for};
 use weir_abi::fragment::{AddressKey, FragmentKey, FragmentRecord, Held};
 use weir_abi::handover::Handover;
@@ -40,6 +41,8 @@ pub struct Memory {
     pub marks: Vec<MarkRecord>,
     /// The services' own addresses (FULLNAT).
     pub pools: Vec<PoolAddress>,
+    /// Connections that have expired.
+    pub farewells: Vec<Farewell>,
     /// The slots of real servers.
     pub server_index: HashMap<ServerKey, u32>,
     /// All slots for services.
@@ -131,6 +134,7 @@ impl Memory {
             handover: Handover::default(),
             marks: std::vec![MarkRecord::default(); 8],
             pools: std::vec![PoolAddress::default(); services * POOL_PLACES as usize],
+            farewells: std::vec![Farewell::default(); FAREWELLS as usize],
             server_index: HashMap::new(),
             services: std::vec![Service::default(); services],
             destinations: std::vec![Destination::default(); destinations],
@@ -179,6 +183,10 @@ impl Tables for Memory {
 
     fn mark_rule(&self, place: u32) -> Option<&MarkRecord> {
         self.marks.get(place as usize)
+    }
+
+    fn farewell(&self, place: u32) -> Option<&Farewell> {
+        self.farewells.get(place as usize)
     }
 
     fn pool_address(&self, place: u32) -> Option<&PoolAddress> {

@@ -6,6 +6,7 @@ use weir_abi::call::{CallId, CallKey};
 use weir_abi::check::{CheckKey, Checked};
 use weir_abi::connection::Word;
 use weir_abi::counters::Counters;
+use weir_abi::farewell::Farewell;
 use weir_abi::flow_table::FlowBucket;
 use weir_abi::fragment::{AddressKey, FragmentKey, FragmentRecord, Held};
 use weir_abi::handover::Handover;
@@ -52,6 +53,8 @@ pub trait Tables {
     }
     /// A rule for firewall marks.
     fn mark_rule(&self, place: u32) -> Option<&MarkRecord>;
+    /// A place for a connection that has expired.
+    fn farewell(&self, place: u32) -> Option<&Farewell>;
     /// A place of the services' own addresses (FULLNAT).
     fn pool_address(&self, place: u32) -> Option<&PoolAddress>;
     /// The slot of a real server that is there.

@@ -9,6 +9,7 @@
 pub mod bpffs;
 pub mod clock;
 mod ethtool;
+pub mod farewell;
 pub mod file;
 pub mod interface;
 pub mod kernel;

@@ -13,6 +13,7 @@ mod connections;
 mod drain;
 mod events;
 mod facts;
+mod farewell;
 pub mod health;
 mod hindsight;
 mod interfaces;
@@ -85,6 +86,7 @@ pub struct Daemon<P> {
     vrrp: OnceLock<vrrp::Vrrp>,
     bfd: OnceLock<bfd::Bfd>,
     facts: Facts,
+    farewells: Mutex<farewell::Farewells>,
     /// The file, as it was when the daemon started.
     started_with: OnceLock<config::file::Config>,
     started: Instant,
@@ -116,6 +118,7 @@ impl<P: Plane> Daemon<P> {
             vrrp: OnceLock::new(),
             bfd: OnceLock::new(),
             facts,
+            farewells: Mutex::default(),
             started_with: OnceLock::new(),
             started: Instant::now(),
         };
@@ -187,6 +190,11 @@ impl<P: Plane> Daemon<P> {
         self.interfaces
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn farewells(&self) -> MutexGuard<'_, farewell::Farewells> {
+        let farewells = self.farewells.lock();
+        farewells.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn syncs(&self) -> MutexGuard<'_, SyncDaemons> {

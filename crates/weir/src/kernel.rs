@@ -174,6 +174,10 @@ impl Tables for Kernel {
         self.0.pools()
     }
 
+    fn farewells(&self) -> &[weir_abi::farewell::Farewell] {
+        self.0.farewells()
+    }
+
     fn localities(
         &self,
     ) -> Result<Vec<(abi::locality::LocalityKey, weir_control::LocalityUse)>, Error> {

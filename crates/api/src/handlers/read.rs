@@ -98,6 +98,7 @@ pub fn new_service(new: &types::NewService) -> Result<Service, Error> {
             .transpose()?,
         engine: new.engine.as_deref().map(engine).transpose()?,
         one_packet: new.one_packet,
+        farewell: new.farewell,
         timeouts: timeouts(new.timeouts)?,
         refusal: new
             .refusal
@@ -121,6 +122,7 @@ pub fn service_edit(key: ServiceKey, edit: &types::ServiceEdit) -> Result<Servic
         persistence: edit.persistence.as_ref().map(persistence).transpose()?,
         engine: edit.engine.as_ref().map(engine).transpose()?,
         one_packet: edit.one_packet,
+        farewell: edit.farewell,
         timeouts: edit.timeouts.map(timeouts).transpose()?,
         refusal: edit.refusal.as_deref().map(refusal).transpose()?,
         local_addresses: edit

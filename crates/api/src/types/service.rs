@@ -30,6 +30,9 @@ pub struct Service {
     /// Whether every packet is a connection of its own.
     #[serde(default)]
     pub one_packet: bool,
+    /// Whether both ends of a connection are told when it expires.
+    #[serde(default)]
+    pub farewell: bool,
     /// Its own timeouts.
     #[serde(default)]
     pub timeouts: ServiceTimeouts,
@@ -153,6 +156,9 @@ pub struct NewService {
     /// Whether every packet shall be a connection of its own.
     #[serde(default)]
     pub one_packet: bool,
+    /// Whether both ends of a connection shall be told when it expires.
+    #[serde(default)]
+    pub farewell: bool,
     /// Its own timeouts.
     #[serde(default)]
     pub timeouts: ServiceTimeouts,
@@ -194,6 +200,9 @@ pub struct ServiceEdit {
     /// Whether every packet shall be a connection of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_packet: Option<bool>,
+    /// Whether both ends of a connection shall be told when it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub farewell: Option<bool>,
     /// All of its own timeouts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<ServiceTimeouts>,
@@ -261,6 +270,7 @@ impl NewService {
             persistence: None,
             engine: None,
             one_packet: false,
+            farewell: false,
             timeouts: ServiceTimeouts::default(),
             refusal: None,
             local_addresses: Vec::new(),
@@ -278,6 +288,7 @@ impl From<&model::Service> for NewService {
             persistence: service.persistence.map(Persistence::from),
             engine: service.engine.map(|engine| engine.name().to_owned()),
             one_packet: service.one_packet,
+            farewell: service.farewell,
             timeouts: service.timeouts.into(),
             refusal: Some(service.refusal.name().to_owned()),
             local_addresses: service.local_addresses.iter().collect(),

@@ -20,6 +20,8 @@ pub struct Service {
     pub engine: Option<Engine>,
     /// Whether every packet is a connection of its own.
     pub one_packet: bool,
+    /// Whether both ends of a connection are told when it expires.
+    pub farewell: bool,
     /// Its own timeouts.
     pub timeouts: ServiceTimeouts,
     /// What is said to a client that no real server takes.
@@ -55,6 +57,7 @@ impl Service {
             persistence: None,
             engine: None,
             one_packet: false,
+            farewell: false,
             timeouts: ServiceTimeouts::default(),
             refusal: Refusal::default(),
             local_addresses: LocalAddresses::default(),

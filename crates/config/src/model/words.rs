@@ -27,6 +27,9 @@ impl Service {
         if let Some(engine) = self.engine {
             words.push(("engine", engine.name().to_owned()));
         }
+        if self.farewell {
+            words.push(("farewell", "yes".to_owned()));
+        }
         if self.one_packet {
             words.push(("one_packet", "yes".to_owned()));
         }

@@ -175,11 +175,17 @@ fn attributes(key: ServiceKey) -> impl Strategy<Value = Service> {
         addresses
     });
     let of_clients = (scheduler, flags, persistence, engine);
-    let of_connections = (one_packet, timeouts, refusal, local_addresses);
+    let of_connections = (
+        one_packet,
+        any::<bool>(),
+        timeouts,
+        refusal,
+        local_addresses,
+    );
     (of_clients, of_connections).prop_map(
         move |(
             (scheduler, flags, persistence, engine),
-            (one_packet, timeouts, refusal, local_addresses),
+            (one_packet, farewell, timeouts, refusal, local_addresses),
         )| Service {
             key,
             scheduler,
@@ -187,6 +193,7 @@ fn attributes(key: ServiceKey) -> impl Strategy<Value = Service> {
             persistence,
             engine,
             one_packet,
+            farewell,
             timeouts,
             refusal,
             local_addresses,

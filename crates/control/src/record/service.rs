@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
 use weir_abi::service::{
-    ENGINE_NONE, ENGINE_SIP, OBSERVED, ONE_PACKET, PERSISTENT, PRESENT, REFUSE_RESET,
+    ENGINE_NONE, ENGINE_SIP, FAREWELL, OBSERVED, ONE_PACKET, PERSISTENT, PRESENT, REFUSE_RESET,
     REFUSE_SILENTLY, REFUSE_UNREACHABLE, SCHEDULER_DH, SCHEDULER_FLAG_1, SCHEDULER_FLAG_2,
     SCHEDULER_FLAG_3, SCHEDULER_FO, SCHEDULER_LBLC, SCHEDULER_LBLCR, SCHEDULER_LC, SCHEDULER_MH,
     SCHEDULER_NONE, SCHEDULER_NQ, SCHEDULER_OVF, SCHEDULER_RR, SCHEDULER_SED, SCHEDULER_SH,
@@ -82,6 +82,7 @@ pub fn read_service(record: &Record) -> Option<Service> {
             _ => return None,
         },
         one_packet: flags & ONE_PACKET != 0,
+        farewell: flags & FAREWELL != 0,
         timeouts: ServiceTimeouts {
             tcp: seconds(tcp),
             tcp_fin: seconds(tcp_fin),
@@ -107,6 +108,7 @@ fn flags(wanted: &Service) -> u32 {
         (true, PRESENT),
         (wanted.persistence.is_some(), PERSISTENT),
         (wanted.one_packet, ONE_PACKET),
+        (wanted.farewell, FAREWELL),
         (wanted.flags.flag1, SCHEDULER_FLAG_1),
         (wanted.flags.flag2, SCHEDULER_FLAG_2),
         (wanted.flags.flag3, SCHEDULER_FLAG_3),
@@ -210,6 +212,7 @@ mod tests {
             }),
             engine: Some(Engine::Sip),
             one_packet: true,
+            farewell: true,
             timeouts: ServiceTimeouts {
                 tcp: NonZeroU32::new(7),
                 tcp_fin: None,

@@ -147,6 +147,10 @@ impl Tables for MemoryTables {
         &self.pools
     }
 
+    fn farewells(&self) -> &[weir_abi::farewell::Farewell] {
+        &[]
+    }
+
     fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Infallible> {
         let all = lock(&self.localities);
         Ok(all.iter().map(|(key, used)| (*key, *used)).collect())

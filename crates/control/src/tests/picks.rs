@@ -215,6 +215,10 @@ impl PacketTables for Packets<'_> {
         None
     }
 
+    fn farewell(&self, _place: u32) -> Option<&weir_abi::farewell::Farewell> {
+        unreachable!("no connection expires")
+    }
+
     fn pool_address(&self, _place: u32) -> Option<&weir_abi::pool::PoolAddress> {
         None
     }

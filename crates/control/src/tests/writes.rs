@@ -74,6 +74,10 @@ impl Tables for Counting<'_> {
         self.tables.pools()
     }
 
+    fn farewells(&self) -> &[weir_abi::farewell::Farewell] {
+        self.tables.farewells()
+    }
+
     fn localities(
         &self,
     ) -> Result<Vec<(weir_abi::locality::LocalityKey, crate::tables::LocalityUse)>, Infallible>

@@ -17,10 +17,11 @@ use weir_abi::handover::Handover;
 use weir_abi::keys::{Direction, Flow, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::service::{FORWARD_OTHER_FAMILY, FORWARD_TWIN};
-use weir_abi::settings::{Link, USE_OBSERVATION, USE_OWN_TIMEOUTS};
+use weir_abi::settings::{Link, USE_FAREWELLS, USE_OBSERVATION, USE_OWN_TIMEOUTS};
 
 use crate::connection;
 use crate::family::{Family, Record, V4, V6};
+use crate::farewell;
 use crate::hook::{Hook, Refused, Route};
 use crate::job::{Job, is_available};
 use crate::length::{Belongs, answered};
@@ -363,6 +364,10 @@ fn account<I: Side, C: Side, H: Hook, T: Tables>(
     }
     if job.settings.uses(USE_OWN_TIMEOUTS) {
         connection::keep_own_timeout::<C, T>(job.tables, found.slot, job.now);
+    }
+    if job.settings.uses(USE_FAREWELLS) {
+        let cells = found.record.acknowledged();
+        farewell::note(job.hook, &job.segment, cells, direction);
     }
 }
 

@@ -23,6 +23,7 @@ pub fn service(listing: &ServiceListing) -> types::Service {
         persistence: service.persistence.map(types::Persistence::from),
         engine: service.engine.map(|engine| engine.name().to_owned()),
         one_packet: service.one_packet,
+        farewell: service.farewell,
         timeouts: service.timeouts.into(),
         refusal: service.refusal.name().to_owned(),
         local_addresses: service.local_addresses.iter().collect(),

@@ -20,6 +20,8 @@ const ESTIMATE_EVERY: Duration = Duration::from_secs(2);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(1);
 /// Fragments out of order may be met by a new service this much later than packets.
 const ADDRESSES_EVERY: Duration = Duration::from_secs(1);
+/// An end hears this much later that its connection is over.
+const FAREWELL_EVERY: Duration = Duration::from_millis(500);
 /// How often stale neighbours are looked for. The kernel doubts one after about half a minute, and
 /// forgets it a minute later.
 const CONFIRM_EVERY: Duration = Duration::from_secs(10);
@@ -58,6 +60,7 @@ pub fn start<P: Plane>(daemon: &Arc<Daemon<P>>) -> io::Result<()> {
             tracing::warn!("removed real servers are not tidied away: {error}");
         }
     });
+    repeat(daemon, FAREWELL_EVERY, Daemon::say_farewell);
     confirm_neighbours(daemon);
     save_changes(daemon);
     follow_upkeep(daemon);

@@ -144,6 +144,9 @@ fn attributes(service: &Service) -> Vec<String> {
         attributes.push(format!("persistent for {} s{netmask}", persistence.timeout));
     }
     attributes.extend(service.engine.iter().map(|name| format!("engine {name}")));
+    if service.farewell {
+        attributes.push("expiry is told".to_owned());
+    }
     if service.one_packet {
         attributes.push("every packet a connection".to_owned());
     }

@@ -150,6 +150,10 @@ impl Tables for MemoryPlane {
         self.tables.pools()
     }
 
+    fn farewells(&self) -> &[weir_abi::farewell::Farewell] {
+        &[]
+    }
+
     fn localities(
         &self,
     ) -> Result<Vec<(weir_abi::locality::LocalityKey, weir_control::LocalityUse)>, Infallible> {

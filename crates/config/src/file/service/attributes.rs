@@ -28,6 +28,7 @@ pub(super) struct Attributes {
     netmask6: Option<PrefixLength6>,
     engine: Option<Engine>,
     one_packet: bool,
+    farewell: bool,
     timeouts: ServiceTimeouts,
     refusal: Refusal,
     local_addresses: LocalAddresses,
@@ -62,6 +63,7 @@ impl Attributes {
                 problems,
             ),
             one_packet: section.truth("one_packet", problems).unwrap_or(false),
+            farewell: section.truth("farewell", problems).unwrap_or(false),
             timeouts: timeouts(section, problems),
             refusal: section
                 .name(
@@ -93,6 +95,7 @@ impl Attributes {
             }),
             engine: self.engine,
             one_packet: self.one_packet,
+            farewell: self.farewell,
             timeouts: self.timeouts,
             refusal: self.refusal,
             local_addresses: self.local_addresses,

@@ -29,6 +29,7 @@ const SERVICE: Keys = Keys {
         "netmask6",
         "engine",
         "one_packet",
+        "farewell",
         "timeouts",
         "refusal",
         "local_addresses",
