@@ -221,8 +221,15 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|error| Fault::Ours(format!("{}: {error}", path.display())))
+    let wrong = |what: &dyn std::fmt::Display| Fault::Ours(format!("{}: {what}", path.display()));
+    let text = std::fs::read(path).map_err(|error| wrong(&error))?;
+    // PKCS #8's title, or what OpenSSL wrote below the title once.
+    if text.windows(9).any(|word| word == b"ENCRYPTED") {
+        return Err(wrong(
+            &"the key is encrypted; `openssl pkey -in KEY -out PLAIN` writes it plain",
+        ));
+    }
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| wrong(&error))
 }
 
 fn roots(path: &Path, trusted: &[CertificateDer<'static>]) -> Result<RootCertStore, Fault> {

@@ -357,3 +357,17 @@ async fn every_step_is_told() {
     assert!(steps[1].detail.contains("TLS 1.3"), "{}", steps[1].detail);
     assert_eq!(steps[2].detail, "status 200, a body of 5 bytes");
 }
+
+#[tokio::test]
+async fn an_encrypted_key_is_said_to_be_one() {
+    let authority = Authority::new("ours");
+    let (certificate, key) = authority.of_director();
+    let text = std::fs::read_to_string(&key).unwrap();
+    std::fs::write(&key, text.replace("PRIVATE", "ENCRYPTED PRIVATE")).unwrap();
+    let address = https(configured(&authority.of_server(), None)).await;
+    let tls = Tls {
+        identity: Some((certificate, key)),
+        ..authority.trusted()
+    };
+    open(&ask(over(tls), address).await, "the key is encrypted");
+}

@@ -14,7 +14,10 @@ pub(super) const TOP: &[Keyword] = &[
 
 const SSL: Block = Block {
     keywords: &[&[
-        needless("password", "a key file that Weir reads has none"),
+        needless(
+            "password",
+            "Weir reads plain keys: `openssl pkey -in KEY -out PLAIN` writes one",
+        ),
         takes("ca", "PATH"),
         takes("certificate", "PATH"),
         takes("key", "PATH"),
