@@ -49,6 +49,7 @@ const LAB: &[Tool] = &[
     tool("ping", "iputils-ping", "asks the director itself"),
     tool("socat", "socat", "sends frames made by hand"),
     tool("vsftpd", "vsftpd", "is the FTP site behind the director"),
+    tool("sipp", "sip-tester", "calls by SIP, and is called"),
     tool(
         "dnsmasq",
         "dnsmasq-base",
