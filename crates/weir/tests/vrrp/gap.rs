@@ -165,7 +165,6 @@ fn the_longest_time_without_an_answer_is_found() {
 }
 
 #[test]
-#[ignore = "measures for minutes: cargo xtask bench vrrp"]
 fn measure() {
     let rounds = std::env::var("WEIR_ROUNDS").ok();
     let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(3);

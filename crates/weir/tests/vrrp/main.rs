@@ -1,7 +1,9 @@
 //! The VRRP router beside keepalived, on one link of namespaces. Needs root, `ip` and `keepalived`.
 
 mod bfd;
+#[cfg(feature = "measuring")]
 mod gap;
+#[cfg(feature = "keepalived-hmac")]
 mod hmac;
 mod link;
 
