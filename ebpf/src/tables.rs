@@ -19,7 +19,7 @@ use weir_abi::mark::MarkRecord;
 use weir_abi::pool::PoolAddress;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
-use weir_abi::settings::{InterfaceRecord, Settings};
+use weir_abi::settings::{InterfaceRecord, Settings, USE_LOCAL_CLIENTS};
 use weir_abi::shared::Shared32;
 use weir_abi::tick::Tick;
 use weir_forward::begin::Begun;
@@ -42,6 +42,15 @@ pub fn count_reason(reason: Reason) {
     if let Some(count) = maps::REASON_COUNTS.get_ptr_mut(reason as u32) {
         // SAFETY: a value of this processor, which no other changes.
         unsafe { *count += 1 };
+    }
+}
+
+/// Whether a client may be the director itself.
+#[inline(always)]
+pub fn has_local_clients<T: Tables>(tables: &T) -> bool {
+    match tables.settings() {
+        Some(settings) => settings.uses(USE_LOCAL_CLIENTS),
+        None => false,
     }
 }
 

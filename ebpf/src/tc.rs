@@ -78,6 +78,26 @@ pub fn weir_tc_carry6(context: TcContext) -> i32 {
 
 #[classifier]
 #[inline(always)]
+pub fn weir_tc_carry_local4(context: TcContext) -> i32 {
+    part::run(
+        &mut Frame::<false>::new(&context),
+        &Maps,
+        Part::CarryLocal4,
+    )
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_carry_local6(context: TcContext) -> i32 {
+    part::run(
+        &mut Frame::<false>::new(&context),
+        &Maps,
+        Part::CarryLocal6,
+    )
+}
+
+#[classifier]
+#[inline(always)]
 pub fn weir_tc_fragment(context: TcContext) -> i32 {
     part::run(&mut Frame::<false>::new(&context), &Maps, Part::Fragment)
 }
@@ -178,8 +198,8 @@ pub fn weir_tc_cut(context: TcContext) -> i32 {
     part::run(&mut Frame::<false>::new(&context), &Maps, Part::Cut)
 }
 
-/// At the egress hook, where there are checks that go the way of the traffic, or real servers by NAT that are
-/// the director itself: all but their packets pass.
+/// At the egress hook, where there are checks that go the way of the traffic, real servers by NAT that are
+/// the director itself, or clients on it: all but their packets pass.
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_egress(context: TcContext) -> i32 {
@@ -195,6 +215,7 @@ pub fn weir_tc_egress(context: TcContext) -> i32 {
     };
     match went {
         Some(reason) => frame.conclude(reason),
+        None if frame.may_be_request() => frame.depart(),
         None => TC_ACT_UNSPEC,
     }
 }

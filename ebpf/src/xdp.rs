@@ -28,7 +28,7 @@ use crate::calls;
 use crate::frame;
 use crate::maps::PARTS_XDP;
 use crate::route::{Answer, Lookup};
-use crate::tables::{Maps, count_reason};
+use crate::tables::{Maps, count_reason, has_local_clients};
 
 /// A frame at the XDP hook.
 struct Frame {
@@ -198,6 +198,8 @@ impl Hook for Frame {
             | Part::Seldom6
             | Part::Carry4
             | Part::Carry6
+            | Part::CarryLocal4
+            | Part::CarryLocal6
             | Part::Tunnelled
             | Part::Cross4
             | Part::Cross6
@@ -252,7 +254,13 @@ impl Hook for Frame {
         end: End<F::Address>,
     ) -> Route {
         let lookup = Lookup::new::<F>(segment, direction, end, self.ingress(), segment.length);
-        self.follow(tables, lookup)
+        match self.follow(tables, lookup) {
+            // TC may find that the client is the director itself.
+            Route::Unreachable if direction == Direction::Reply && has_local_clients(tables) => {
+                Route::NotTransmittable
+            }
+            route => route,
+        }
     }
 
     #[inline(always)]

@@ -50,6 +50,12 @@ pub const PROGRAM_TC_STRAY: &str = "weir_tc_stray";
 pub const PROGRAM_TC_ADOPT: &str = "weir_tc_adopt";
 /// TC's part for packets that are to be cut.
 pub const PROGRAM_TC_CUT: &str = "weir_tc_cut";
+/// TC's part `carry` of IPv4 where both ends are translated.
+pub const PROGRAM_TC_CARRY_LOCAL4: &str = "weir_tc_carry_local4";
+/// The same of IPv6.
+pub const PROGRAM_TC_CARRY_LOCAL6: &str = "weir_tc_carry_local6";
+/// The part that what clients on the director send goes on to: [`PROGRAM_TC`] as a whole.
+pub const PART_DEPART: u32 = 24;
 /// At TC's egress hook: sends checks the way of the traffic.
 pub const PROGRAM_TC_EGRESS: &str = "weir_tc_egress";
 /// Starts the reaper's timer; run once by the daemon.

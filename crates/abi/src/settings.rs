@@ -126,6 +126,12 @@ pub const USE_CALLS: u32 = 128;
 /// Of [`Settings::uses`]: a sync daemon that is a backup. (Of the daemon's wanting, and taken back.)
 pub const USE_SYNC_BACKUP: u32 = 256;
 
+/// The index of the loopback interface: the same in every network namespace.
+pub const LOOPBACK_INDEX: u32 = 1;
+
+/// Of [`Settings::uses`]: clients on the director itself. (Of the daemon's wanting, and taken back.)
+pub const USE_LOCAL_CLIENTS: u32 = 512;
+
 /// A cell for each sysctl.
 #[derive(Debug, Clone)]
 #[repr(transparent)]

@@ -201,6 +201,7 @@ fn service() -> types::Service {
         timeouts: types::ServiceTimeouts::default(),
         refusal: "unreachable".to_owned(),
         local_addresses: Vec::new(),
+        ports_exhausted: 0,
         counters: types::Counters::default(),
         rates: types::Rates::default(),
         servers: Vec::new(),

@@ -92,6 +92,9 @@ fn director(config: &DirectorConfig) -> Vec<(&'static str, Value)> {
     if config.watch {
         entries.push(("watch", Value::from(true)));
     }
+    if config.local_clients {
+        entries.push(("local_clients", Value::from(true)));
+    }
     entries
 }
 

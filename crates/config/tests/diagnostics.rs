@@ -86,7 +86,7 @@ error: [director] has no key `frobnicate`
  --> weir.toml:3:1
   |
 3 | frobnicate = 1
-  | ^^^^^^^^^^ expected `interfaces`, `mode`, `socket`, `bpffs`, `state`, `audit`, `by_hand` or `watch`
+  | ^^^^^^^^^^ expected `interfaces`, `mode`, `socket`, `bpffs`, `state`, `audit`, `by_hand`, `watch` or `local_clients`
 
 error: weir.toml has no key `directr`
  --> weir.toml:5:2

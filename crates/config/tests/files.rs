@@ -108,6 +108,7 @@ state      = "/var/lib/a"
 audit      = "/var/log/a"
 by_hand    = "fold-back"
 watch      = true
+local_clients = true
 
 [tables]
 services     = 1
@@ -154,6 +155,7 @@ forward = "nat"
                 audit: Some(PathBuf::from("/var/log/a")),
                 by_hand: ByHand::FoldBack,
                 watch: true,
+                local_clients: true,
             },
             tables: TableSizes {
                 services: 1,

@@ -36,6 +36,8 @@ pub struct ConnectionView {
     pub state: State,
     /// How packets reach the real server.
     pub method: Method,
+    /// FULLNAT: the director's end that stands for the client's.
+    pub local: Option<SocketAddr>,
     /// Whether it is no connection but what a persistent service remembers of a client.
     pub template: bool,
     /// Whether it is a template of a call (SIP), whose Call-ID is kept beside.
@@ -95,7 +97,13 @@ pub fn describe4(
     destinations: &[Destination],
     now: Tick,
 ) -> Option<ConnectionView> {
-    let view = describe(&record.word, &record.endpoints, FAMILY_V4, now)?;
+    let view = describe(
+        &record.word,
+        &record.endpoints,
+        &record.local,
+        FAMILY_V4,
+        now,
+    )?;
     let view = with_client(view, &record.local, FAMILY_V4)?;
     Some(with_server(view, &record.destination, destinations))
 }
@@ -106,7 +114,13 @@ pub fn describe6(
     destinations: &[Destination],
     now: Tick,
 ) -> Option<ConnectionView> {
-    let view = describe(&record.word, &record.endpoints, FAMILY_V6, now)?;
+    let view = describe(
+        &record.word,
+        &record.endpoints,
+        &record.local,
+        FAMILY_V6,
+        now,
+    )?;
     let view = with_client(view, &record.local, FAMILY_V6)?;
     Some(with_server(view, &record.destination, destinations))
 }
@@ -150,11 +164,13 @@ fn with_server(
 fn describe<const WORDS: usize>(
     word: &Shared64,
     endpoints: &Shared<Endpoints<[u32; WORDS]>>,
+    local: &Shared<Local<[u32; WORDS]>>,
     family: u8,
     now: Tick,
 ) -> Option<ConnectionView> {
-    let (word, endpoints) = read_whole(|| Word(word.load()), || endpoints.load())?;
-    view(word, &endpoints, family, now)
+    let parts = || (endpoints.load(), local.load());
+    let (word, (endpoints, local)) = read_whole(|| Word(word.load()), parts)?;
+    view(word, &endpoints, &local, family, now)
 }
 
 /// A slot may get a new tenant while it is read. Its generation tells; then it is read again, and
@@ -179,6 +195,7 @@ fn read_whole<E>(word: impl Fn() -> Word, endpoints: impl Fn() -> E) -> Option<(
 fn view<const WORDS: usize>(
     word: Word,
     endpoints: &Endpoints<[u32; WORDS]>,
+    local: &Local<[u32; WORDS]>,
     family: u8,
     now: Tick,
 ) -> Option<ConnectionView> {
@@ -202,6 +219,10 @@ fn view<const WORDS: usize>(
             Some(_) | None => State::of_template(word.state()),
         },
         method: Method::of_number(endpoints.forwarding)?,
+        local: match endpoints.forwarding {
+            FORWARD_FULL_NAT if !template => address(&local.address, local.port),
+            _ => None,
+        },
         template,
         call: template && endpoints.client_port != 0,
         active: !template && word.flags() & INACTIVE == 0,

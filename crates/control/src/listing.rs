@@ -32,6 +32,8 @@ pub struct ServiceListing {
     pub counters: Counters,
     /// Its rates.
     pub rates: Rates,
+    /// FULLNAT: how many connections have found no port of its addresses free towards their real server.
+    pub ports_exhausted: u32,
     /// Its real servers, newest first: as the schedulers walk them.
     pub servers: Vec<ServerListing>,
 }
@@ -113,6 +115,7 @@ impl Director {
             service: pools::read_service(tables, slot)?,
             counters: counted.service(slot).minus(record.zeroed.load()),
             rates: held.estimator.rates(),
+            ports_exhausted: record.pool_exhausted.load(),
             servers: servers
                 .filter_map(|server| self.list_server(tables, server, counted))
                 .collect(),

@@ -1,6 +1,8 @@
 //! The director's settings: timeouts and sysctls, as IPVS begins with them and as they are changed.
 
-use weir_abi::settings::{Settings, USE_CHECKS, USE_LOCAL_REPLIES, USE_SYNC_BACKUP};
+use weir_abi::settings::{
+    Settings, USE_CHECKS, USE_LOCAL_CLIENTS, USE_LOCAL_REPLIES, USE_SYNC_BACKUP,
+};
 use weir_abi::sysctl::Sysctl;
 use weir_abi::tick::Ticks;
 use weir_config::model::{MarkRule, Timeouts};
@@ -104,6 +106,11 @@ pub(crate) fn note_use(settings: &Settings, what: u32, is_used: bool) {
 /// Says whether there are checks that go the way of the traffic, so that their replies are looked for.
 pub fn use_checks(settings: &Settings, wanted: bool) {
     note_use(settings, USE_CHECKS, wanted);
+}
+
+/// Lets the packet programs look for services in what the director sends itself, or no more.
+pub fn use_local_clients(settings: &Settings, wanted: bool) {
+    note_use(settings, USE_LOCAL_CLIENTS, wanted);
 }
 
 /// Says whether there are real servers by NAT that are the director itself, so that their replies are looked

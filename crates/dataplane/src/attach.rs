@@ -6,8 +6,8 @@
 //! kernel has no links for TC (before 6.6) the program is a filter of the `clsact` qdisc, with a
 //! priority and handle that are known, and its pinned program marks that it is there.
 //!
-//! While there are checks that go the way of the traffic, or real servers that are the director itself, a
-//! program for them is at the egress hook too.
+//! While there are checks that go the way of the traffic, real servers that are the director itself, or clients
+//! on it, a program for them is at the egress hook too: for clients also at the loopback interface's.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -21,6 +21,7 @@ use aya::programs::tc::{
 };
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::util::KernelVersion;
+use weir_abi::settings::LOOPBACK_INDEX;
 use weir_abi::{names, realserver};
 
 use crate::{Dataplane, Error, link, object, pins};
@@ -80,6 +81,8 @@ pub const REAL_SERVER: Classifier = Classifier {
 
 const TAKING: [&str; 2] = ["tc", "tc-filter"];
 const SENDING: [&str; 2] = ["egress", "egress-filter"];
+/// The same in every network namespace.
+const LOOPBACK: (u32, &str) = (LOOPBACK_INDEX, "lo");
 const FILTER_HANDLE: TcHandle = TcHandle::new(0, 1);
 
 impl Attachment {
@@ -178,16 +181,36 @@ impl Dataplane {
         Ok(())
     }
 
+    /// Serves clients on the director itself, on all interfaces where packets are taken and where they leave for
+    /// its own addresses, or no more: by the same program.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn serve_local_clients(&mut self, wanted: bool) -> Result<(), Error> {
+        self.egress.local_clients = wanted;
+        self.settle_egress()?;
+        weir_control::settings::use_local_clients(self.settings.first(), wanted);
+        Ok(())
+    }
+
     /// Attaches the program for what the director sends itself, or takes it away.
     fn settle_egress(&mut self) -> Result<(), Error> {
+        let (index, name) = LOOPBACK;
+        let mut wanted: Vec<(u32, String)> = Vec::new();
         if self.egress.is_wanted() {
-            for (ifindex, name, _) in self.attached()? {
-                attach_classifier(&mut self.object, &self.bpffs, ifindex, &name, &EGRESS)?;
-            }
-            return Ok(());
+            let attached = self.attached()?.into_iter();
+            wanted.extend(attached.map(|(index, name, _)| (index, name)));
+        }
+        if self.egress.local_clients {
+            wanted.push((index, name.to_owned()));
+        }
+        for (ifindex, name) in &wanted {
+            attach_classifier(&mut self.object, &self.bpffs, *ifindex, name, &EGRESS)?;
         }
         for pinned in pinned(&self.bpffs)? {
-            if pinned.how.is_none() {
+            let is_wanted = wanted.iter().any(|(index, _)| *index == pinned.ifindex);
+            if pinned.how.is_none() && !is_wanted {
                 remove(&pinned, &EGRESS)?;
             }
         }

@@ -39,7 +39,7 @@ use weir_abi::pool::PoolAddress;
 use weir_abi::reason::Reason;
 use weir_abi::service::{Destination, Service};
 use weir_abi::settings::{
-    Interface, InterfaceRecord, Link, Settings, USE_CHECKS, USE_LOCAL_REPLIES,
+    Interface, InterfaceRecord, Link, Settings, USE_CHECKS, USE_LOCAL_CLIENTS, USE_LOCAL_REPLIES,
 };
 use weir_abi::{LAYOUT_VERSION, names};
 
@@ -72,11 +72,13 @@ struct Egress {
     checks: bool,
     /// Replies of real servers that are the director itself.
     local_replies: bool,
+    /// Clients on the director itself.
+    local_clients: bool,
 }
 
 impl Egress {
     const fn is_wanted(self) -> bool {
-        self.checks || self.local_replies
+        self.checks || self.local_replies || self.local_clients
     }
 }
 
@@ -138,6 +140,7 @@ impl Dataplane {
         let egress = Egress {
             checks: settings.first().uses(USE_CHECKS),
             local_replies: settings.first().uses(USE_LOCAL_REPLIES),
+            local_clients: settings.first().uses(USE_LOCAL_CLIENTS),
         };
         for name in [
             names::MAP_FREE4,

@@ -43,7 +43,8 @@ pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
         names::PROGRAM_TC,
         names::PROGRAM_TC_EGRESS,
     ];
-    verify(&mut object, &[&PARTS_TC[..], &first].concat())?;
+    let local = PARTS_TC_LOCAL.map(|(_, name)| name);
+    verify(&mut object, &[&PARTS_TC[..], &local, &first].concat())?;
     Ok(object)
 }
 
@@ -140,12 +141,21 @@ const PARTS_TC: [&str; 21] = [
     names::PROGRAM_TC_CUT,
 ];
 
+/// Those of them that translate both ends, behind the others.
+const PARTS_TC_LOCAL: [(u32, &str); 2] = [
+    (22, names::PROGRAM_TC_CARRY_LOCAL4),
+    (23, names::PROGRAM_TC_CARRY_LOCAL6),
+];
+
 /// Lets TC's programs go on to their parts. Parts of an earlier daemon's programs are replaced.
 pub fn connect_parts(object: &Ebpf, parts: &mut ProgramArray<MapData>) -> Result<(), Error> {
-    for (number, name) in (0..).zip(PARTS_TC) {
+    for (number, name) in (0..).zip(PARTS_TC).chain(PARTS_TC_LOCAL) {
         let part: &SchedClassifier = loaded(object, name)?;
         parts.set(number, part.fd()?, 0)?;
     }
+    // What the director sends itself goes the way of what it gets.
+    let whole: &SchedClassifier = loaded(object, names::PROGRAM_TC)?;
+    parts.set(names::PART_DEPART, whole.fd()?, 0)?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use weir_abi::fragment::{
 };
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::{Outcome, Reason};
+use weir_abi::service::FORWARD_FULL_NAT;
 use weir_abi::tick::Tick;
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::{ExtensionHeader, FragmentHeader, Ipv6, NextHeader};
@@ -36,16 +37,22 @@ use crate::waiting;
 /// Decides about one such packet.
 #[inline(always)]
 pub fn fragment<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
-    let (next, part, call) = if is_ipv6(hook, H::TAGS) {
-        (of_ipv6(hook, tables), Part::Carry6, Part::Call6)
+    let is_ipv6 = is_ipv6(hook, H::TAGS);
+    let next = if is_ipv6 {
+        of_ipv6(hook, tables)
     } else {
-        (of_ipv4(hook, tables), Part::Carry4, Part::Call4)
+        of_ipv4(hook, tables)
     };
-    match next {
-        Next::Over(reason) => hook.conclude(reason),
-        Next::GoesOn => hook.go_on(tables, part),
-        Next::IsCall => hook.go_on(tables, call),
-    }
+    let part = match (next, is_ipv6) {
+        (Next::Over(reason), _) => return hook.conclude(reason),
+        (Next::GoesOn, false) => Part::Carry4,
+        (Next::GoesOn, true) => Part::Carry6,
+        (Next::BothEnds, false) => Part::CarryLocal4,
+        (Next::BothEnds, true) => Part::CarryLocal6,
+        (Next::IsCall, false) => Part::Call4,
+        (Next::IsCall, true) => Part::Call6,
+    };
+    hook.go_on(tables, part)
 }
 
 /// What comes next.
@@ -54,6 +61,8 @@ pub(crate) enum Next {
     Over(Reason),
     /// It goes where its connection goes, which is handed over.
     GoesOn,
+    /// The same, with both of its ends translated.
+    BothEnds,
     /// It begins a connection of a call: [`crate::call`].
     IsCall,
 }
@@ -286,7 +295,10 @@ fn goes_on<F: Translate, H: Hook, T: Tables>(
     };
     handover.flow.store(connection.flow.0);
     handover.generation.store(connection.generation.into());
-    Next::GoesOn
+    match job.tables.connection::<F>(connection.flow.slot()) {
+        Some(record) if record.endpoints().load().forwarding == FORWARD_FULL_NAT => Next::BothEnds,
+        Some(_) | None => Next::GoesOn,
+    }
 }
 
 /// The connection of one packet (`-o`) that this fragment has begun before it went round, or [`NONE`]:

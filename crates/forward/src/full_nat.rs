@@ -163,6 +163,16 @@ pub(crate) fn turn_to_client<F: Translate, H: Hook, T: Tables>(
     job.segment.flow.destination_port = endpoints.client_port;
 }
 
+/// Lets a reply say again that it came to that address: an error about it comes from there.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn turn_back<F: Translate, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>, slot: u32) {
+    if let Some(record) = job.tables.connection::<F>(slot) {
+        let local = record.local().load();
+        job.segment.flow.destination = local.address;
+        job.segment.flow.destination_port = local.port;
+    }
+}
+
 /// Translates the end of a packet that NAT leaves alone: a request's source, a reply's destination.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(crate) fn translate_other_end<F: Translate, H: Hook, T: Tables>(

@@ -19,7 +19,7 @@ use crate::connection::{self, Found};
 use crate::cut::{self, hand_over, hand_over_only};
 use crate::family::{Family, Record, V4, V6};
 use crate::farewell;
-use crate::full_nat::{claim, translate_other_end, turn_to_client};
+use crate::full_nat::{claim, translate_other_end, turn_back, turn_to_client};
 use crate::hook::{Hook, Refused, Route};
 use crate::icmp::{Answer, Problem, answer, problem_of};
 use crate::job::{
@@ -193,7 +193,11 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
                 turn_to_client(job, slot);
             }
             let reason = reply(job, slot);
-            with_local(job, reason, slot, Direction::Reply)
+            let reason = with_local(job, reason, slot, Direction::Reply);
+            if job.has_local {
+                turn_back(job, slot);
+            }
+            reason
         }
         Err(reason) => reason,
     };
@@ -409,7 +413,7 @@ pub(crate) fn wrapped<F: Translate, H: Hook, T: Tables>(
 
 /// Translates the other end of a packet as well, if it is to be (FULLNAT).
 #[inline(always)]
-fn with_local<F: Translate, H: Hook, T: Tables>(
+pub(crate) fn with_local<F: Translate, H: Hook, T: Tables>(
     job: &mut Job<'_, F, H, T>,
     reason: Reason,
     slot: u32,
@@ -518,7 +522,12 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
             Route::Unreachable if is_local => Reason::LocalServer,
             // Rewritten, and left to the kernel, which fragments what it forwards.
             Route::TooBig(mtu) if job.segment.is_fragmentable() => match method {
-                Method::Translated | Method::FullyTranslated => Reason::ToBeFragmented,
+                Method::Translated => Reason::ToBeFragmented,
+                // The kernel takes no packet from the director's own address: the client fragments it.
+                Method::FullyTranslated => {
+                    job.mtu = mtu;
+                    return Reason::TooBig;
+                }
                 Method::Unchanged | Method::Wrapped => {
                     hand_over(job.tables, mtu, job.error_counts);
                     return Reason::NotFragmented;
@@ -563,9 +572,13 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
     slot: u32,
 ) -> Reason {
     // In IPVS the kernel's forwarding has judged hops and size before it sees a reply, and tells
-    // the real server itself.
+    // the real server itself. (What comes to an address of the director's it would not forward.)
     if job.segment.hops <= 1 {
-        return Reason::ReplyRefused;
+        return if job.has_local {
+            Reason::TimeExceeded
+        } else {
+            Reason::ReplyRefused
+        };
     }
     let Some(found) = connection::get::<F, T>(job.tables, slot) else {
         return Reason::Contended;
@@ -588,6 +601,10 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
         Route::Known => {}
         Route::NoNeighbour => return Reason::NoNeighbour,
         Route::NotTransmittable => return Reason::NotTransmittable,
+        Route::TooBig(mtu) if job.has_local => {
+            job.mtu = mtu;
+            return Reason::TooBig;
+        }
         Route::TooBig(_) => return Reason::ReplyRefused,
         Route::Unreachable => return Reason::NoRoute,
         Route::ForwardingDisabled => return Reason::ForwardingDisabled,

@@ -58,6 +58,10 @@ pub enum Part {
     Adopt = 19,
     /// Packets of IPv4 that are to be cut.
     Cut = 20,
+    /// Fragments of IPv4 whose connection is known, with both ends to be translated.
+    CarryLocal4 = 22,
+    /// The same of IPv6.
+    CarryLocal6 = 23,
 }
 
 /// Does one part's work.
@@ -72,8 +76,8 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Application6 => application::application6(hook, tables),
         Part::Seldom4 => seldom::seldom4(hook, tables),
         Part::Seldom6 => seldom::seldom6(hook, tables),
-        Part::Carry4 => carry::carry4(hook, tables),
-        Part::Carry6 => carry::carry6(hook, tables),
+        Part::Carry4 => carry::carry4::<H, T, false>(hook, tables),
+        Part::Carry6 => carry::carry6::<H, T, false>(hook, tables),
         Part::Tunnelled => tunnelled::tunnelled(hook, tables),
         Part::Check => check::arrive(hook, tables),
         Part::Cross4 => nat64::cross4(hook, tables),
@@ -85,6 +89,8 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Stray => stray::stray(hook, tables),
         Part::Adopt => adopt::adopt(hook, tables),
         Part::Cut => cut::cut(hook, tables),
+        Part::CarryLocal4 => carry::carry4::<H, T, true>(hook, tables),
+        Part::CarryLocal6 => carry::carry6::<H, T, true>(hook, tables),
     }
 }
 

@@ -10,7 +10,7 @@ pub mod translate;
 
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
-use weir_abi::service::FORWARD_NAT;
+use weir_abi::service::{FORWARD_FULL_NAT, FORWARD_NAT};
 use weir_abi::settings::{USE_CHECKS, USE_OTHER_FAMILY};
 use weir_wire::ethernet::EtherType;
 use weir_wire::icmp::IcmpError;
@@ -27,7 +27,7 @@ use crate::part::Part;
 use crate::related::parse::{Quoted, link};
 use crate::related::translate::{TranslateErrors, is_whole, translate};
 use crate::tables::Tables;
-use crate::translate::{Hop, replacement};
+use crate::translate::{End, Hop, replacement};
 
 /// Decides about one such packet.
 #[inline(always)]
@@ -90,6 +90,7 @@ fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
         Direction::Request => to_server(&mut job, entry.slot(), &quoted),
         Direction::Reply => to_client(&mut job, entry.slot(), &quoted),
     };
+    let reason = with_local(&mut job, entry, &quoted, reason);
     wrapped(&mut job, reason)
 }
 
@@ -169,8 +170,8 @@ fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
             let generation = job.settings.routes_generation.load();
             route_outer(job, generation, destination)
         }
-        (Method::FullyTranslated, _) => return Reason::Icmp,
-        (Method::Wrapped, None) | (Method::Translated | Method::Unchanged, _) => job
+        (Method::Wrapped, None)
+        | (Method::Translated | Method::FullyTranslated | Method::Unchanged, _) => job
             .hook
             .route::<F, T>(job.tables, &job.segment, Direction::Request, end),
     };
@@ -204,7 +205,10 @@ fn to_server<F: TranslateErrors, H: Hook, T: Tables>(
         (Method::Unchanged | Method::Wrapped, Hop::Left) => Ok(()),
     };
     match sent {
-        Ok(()) => reason,
+        Ok(()) => {
+            job.has_local = method == Method::FullyTranslated;
+            reason
+        }
         Err(Refused) => Reason::KernelRefused,
     }
 }
@@ -223,9 +227,14 @@ fn to_client<F: TranslateErrors, H: Hook, T: Tables>(
     let found = &found;
     let endpoints = found.record.endpoints().load();
     let end = replacement(&endpoints, Direction::Reply);
+    let is_full = endpoints.forwarding == FORWARD_FULL_NAT;
     // The others' real servers answer past the director.
-    if endpoints.forwarding != FORWARD_NAT {
+    if endpoints.forwarding != FORWARD_NAT && !is_full {
         return Reason::Icmp;
+    }
+    if is_full {
+        // It came to an address of the director's.
+        job.segment.flow.destination = endpoints.client;
     }
     if job.segment.hops <= 1 {
         return Reason::IcmpUndeliverable;
@@ -248,7 +257,51 @@ fn to_client<F: TranslateErrors, H: Hook, T: Tables>(
     }
     let (direction, hop) = (Direction::Reply, Hop::Taken);
     match translate::<F, H>(job.hook, &job.segment, quoted, end, direction, hop) {
-        Ok(()) => Reason::IcmpToClient,
+        Ok(()) => {
+            job.has_local = is_full;
+            Reason::IcmpToClient
+        }
+        Err(Refused) => Reason::KernelRefused,
+    }
+}
+
+/// Translates the end that NAT leaves alone as well (FULLNAT): towards the client its own address and port
+/// stand again for the director's, which they are towards the real server. There the error comes from the
+/// director's address too: the real server may know no way to who has sent it.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn with_local<F: TranslateErrors, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    entry: FlowValue,
+    quoted: &Quoted<F::Address>,
+    reason: Reason,
+) -> Reason {
+    if !job.has_local {
+        return reason;
+    }
+    let Some(record) = job.tables.connection::<F>(entry.slot()) else {
+        return Reason::KernelRefused;
+    };
+    let local = record.local().load();
+    let (opposite, end) = match entry.direction() {
+        Direction::Request => {
+            let end = End {
+                address: local.address,
+                port: local.port,
+            };
+            (Direction::Reply, end)
+        }
+        Direction::Reply => {
+            job.segment.flow.destination = local.address;
+            let endpoints = record.endpoints().load();
+            let end = End {
+                address: endpoints.client,
+                port: endpoints.client_port,
+            };
+            (Direction::Request, end)
+        }
+    };
+    match translate::<F, H>(job.hook, &job.segment, quoted, end, opposite, Hop::Left) {
+        Ok(()) => reason,
         Err(Refused) => Reason::KernelRefused,
     }
 }

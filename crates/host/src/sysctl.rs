@@ -34,6 +34,11 @@ pub fn online_processors() -> io::Result<String> {
     Ok(text.trim().to_owned())
 }
 
+/// Lets the kernel take packets from this machine's own addresses where it sends them to itself.
+pub fn accept_own_addresses_on_loopback() -> io::Result<()> {
+    fs::write("/proc/sys/net/ipv4/conf/lo/accept_local", "1")
+}
+
 /// The command that makes the kernel forward packets of this family.
 pub const fn remedy(family: Family) -> &'static str {
     match family {

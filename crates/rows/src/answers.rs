@@ -33,7 +33,7 @@ pub fn rows() -> Vec<Row> {
 
 /// The frame that answers a packet with an ICMP error: (type and code of ICMP, of ICMPv6), and what
 /// the second word says.
-fn icmp_error(packet: &Packet, kind4: (u8, u8), kind6: (u8, u8), information: u32) -> Vec<u8> {
+pub fn icmp_error(packet: &Packet, kind4: (u8, u8), kind6: (u8, u8), information: u32) -> Vec<u8> {
     icmp_error_about(packet, &packet.network(), kind4, kind6, information)
 }
 

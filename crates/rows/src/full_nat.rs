@@ -1,6 +1,9 @@
 //! Rows of FULLNAT: both ends translated, ports claimed, found again and run out of; a real server as its own
 //! client; SYNs without timestamps.
 
+mod errors;
+mod fragments;
+
 use std::net::SocketAddr;
 
 use weir_abi::reason::Reason;
@@ -40,6 +43,8 @@ pub fn rows() -> Vec<Row> {
         rows.push(too_big(family));
         rows.push(straight_to_the_client(family));
         rows.extend(timestamps(family));
+        rows.extend(errors::rows(family));
+        rows.extend(fragments::rows(family));
     }
     rows
 }
@@ -72,7 +77,7 @@ fn arrives(
     slot: u32,
     local: SocketAddr,
     (server, destination): (SocketAddr, u32),
-) -> impl Fn(&mut Snapshot) + 'static {
+) -> impl Fn(&mut Snapshot) + use<> {
     let mut connection = connection(packet, server, destination);
     connection.local = Some(local);
     let family = Family::of(packet.source.ip());

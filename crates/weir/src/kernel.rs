@@ -82,6 +82,10 @@ impl Plane for Kernel {
         self.0.carry_checks(wanted)
     }
 
+    fn serve_local_clients(&mut self, wanted: bool) -> Result<(), Error> {
+        self.0.serve_local_clients(wanted)
+    }
+
     fn translate_local_replies(&mut self, wanted: bool) -> Result<(), Error> {
         self.0.translate_local_replies(wanted)
     }

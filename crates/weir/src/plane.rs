@@ -28,6 +28,8 @@ pub trait Plane: Tables<Error: Send + Sync + 'static> + Send + Sync + 'static {
     fn carry_checks(&mut self, wanted: bool) -> Result<(), Self::Error>;
     /// Translates replies of real servers by NAT that are the director itself, or no more.
     fn translate_local_replies(&mut self, wanted: bool) -> Result<(), Self::Error>;
+    /// Serves clients on the director itself, or no more.
+    fn serve_local_clients(&mut self, wanted: bool) -> Result<(), Self::Error>;
     /// What says of sockets which way their checks go, where there is such.
     fn check_ways(&self) -> Option<CheckWays>;
     /// Tells the packet programs of an interface.

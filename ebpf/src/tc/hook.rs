@@ -30,7 +30,7 @@ use crate::calls;
 use crate::frame;
 use crate::maps::PARTS_TC;
 use crate::route::Lookup;
-use crate::tables::count_reason;
+use crate::tables::{count_reason, has_local_clients};
 
 /// A length of a frame that can wait, such that the verifier sees its bounds in the register that is
 /// used.
@@ -65,6 +65,8 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
             Outcome::Forwarded => self.send(),
         };
         match sent {
+            // What the director sends itself and nobody wants is no packet of ours.
+            Ok(action) if reason == Reason::NotOurs && self.is_made_here() => action,
             Ok(action) => {
                 count_reason(reason);
                 action
@@ -133,7 +135,12 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
     ) -> Route {
         let length = self.length_to_ask(segment.length);
         let lookup = Lookup::new::<F>(segment, direction, end, self.context().ifindex, length);
-        self.follow(tables, lookup)
+        match self.follow(tables, lookup) {
+            Route::Unreachable if direction == Direction::Reply && has_local_clients(tables) => {
+                self.to_this_host(tables)
+            }
+            route => route,
+        }
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::{
-    __sk_buff, TC_ACT_REDIRECT, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1,
+    __sk_buff, TC_ACT_REDIRECT, TC_ACT_UNSPEC, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1,
 };
 use aya_ebpf::helpers::{
     bpf_redirect, bpf_redirect_neigh, bpf_sk_storage_get, bpf_skb_load_bytes, bpf_skb_pull_data,
@@ -11,17 +11,18 @@ use aya_ebpf::helpers::{
 };
 use aya_ebpf::programs::TcContext;
 use weir_abi::check::CheckWay;
-use weir_abi::settings::{Link, USE_LOCAL_REPLIES};
-use weir_forward::hook::{Refused, Route};
+use weir_abi::names::PART_DEPART;
+use weir_abi::settings::{LOOPBACK_INDEX, Link, USE_LOCAL_REPLIES};
+use weir_forward::hook::{Hook, Refused, Route};
 use weir_forward::tables::Tables;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::packet::{Header, Packet};
 use weir_wire::transport::{TCP, UDP};
 
 use crate::frame;
-use crate::maps::CHECK_WAYS;
+use crate::maps::{CHECK_WAYS, PARTS_TC};
 use crate::route::{Answer, Lookup};
-use crate::tables::Maps;
+use crate::tables::{Maps, has_local_clients};
 
 /// A packet at the TC ingress hook; one of TCP or UDP, or a seldom one.
 pub(super) struct Frame<const SELDOM: bool> {
@@ -45,6 +46,10 @@ pub(super) enum Way {
     /// We, as remembered.
     Hop,
 }
+
+/// What `tc_index` says of a packet of the director's own that has gone the way of what it gets: it may meet the
+/// egress hook again where it leaves.
+const DEPARTED: u32 = 0x7765;
 
 /// Headers of the longest packet that is read: link, tags, IPv6, some extension headers, TCP.
 pub(super) const HEADERS: u32 = 128;
@@ -75,6 +80,45 @@ impl<const SELDOM: bool> Frame<SELDOM> {
             None => false,
         };
         are_local && self.context().ingress_ifindex == 0
+    }
+
+    /// Whether the packet was made here, where clients may be, and has not been looked at.
+    #[inline(always)]
+    pub(super) fn may_be_request(&self) -> bool {
+        let context = self.context();
+        has_local_clients(&Maps) && context.ingress_ifindex == 0 && context.tc_index != DEPARTED
+    }
+
+    /// Goes the way of packets that come in.
+    #[inline(always)]
+    pub(super) fn depart(&mut self) -> i32 {
+        // SAFETY: the context is a live `__sk_buff` and the one that this program was given.
+        unsafe {
+            (&raw mut (*self.skb).tc_index).write_volatile(DEPARTED);
+            PARTS_TC.tail_call(&TcContext::new(self.skb), PART_DEPART);
+        }
+        TC_ACT_UNSPEC
+    }
+
+    /// Whether the packet is at the egress hook, has come in by no interface, and goes the way of those that have.
+    #[inline(always)]
+    pub(super) fn is_made_here(&self) -> bool {
+        let context = self.context();
+        context.tc_index == DEPARTED && context.ingress_ifindex == 0
+    }
+
+    /// A client that is this machine is reached by the loopback interface.
+    #[inline(always)]
+    pub(super) fn to_this_host<T: Tables>(&mut self, tables: &T) -> Route {
+        const MTU: u32 = u16::MAX as u32;
+        let Some(slot) = tables.interface_slot(LOOPBACK_INDEX) else {
+            return Route::Unreachable;
+        };
+        if !self.recall(tables, Link((slot as u64) << 48)) {
+            return Route::Unreachable;
+        }
+        self.mtu = MTU;
+        Route::Known
     }
 
     #[inline(always)]
@@ -226,7 +270,10 @@ impl<const SELDOM: bool> Frame<SELDOM> {
 
     #[inline(always)]
     pub(super) fn send_back(&self) -> Result<i32, Refused> {
-        redirect(self.context().ifindex)
+        const INGRESS: u64 = 1;
+        let back = if self.is_made_here() { INGRESS } else { 0 };
+        // SAFETY: a helper without memory arguments.
+        redirected(unsafe { bpf_redirect(self.context().ifindex, back) })
     }
 }
 

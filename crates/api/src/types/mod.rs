@@ -138,6 +138,10 @@ pub struct Connection {
     pub server: SocketAddr,
     /// How packets reach the real server: `nat`, `dr`, `tun`, `fullnat`, `local` or `bypass`.
     pub forwarding: String,
+    /// FULLNAT: the director's address and port that stand for the client's towards the real server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "10.0.0.1:1024")]
+    pub local: Option<SocketAddr>,
     /// Whether it is no connection but what a persistent service remembers of a client.
     #[serde(default)]
     pub template: bool,

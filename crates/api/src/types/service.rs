@@ -43,6 +43,9 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub local_addresses: Vec<IpAddr>,
+    /// FULLNAT: how many connections have found no port of these addresses free towards their real server.
+    #[serde(default)]
+    pub ports_exhausted: u32,
     /// Counted for the service.
     pub counters: Counters,
     /// Per second.

@@ -84,6 +84,8 @@ pub struct DirectorConfig {
     pub by_hand: ByHand,
     /// Whether the file is read again when it changes.
     pub watch: bool,
+    /// Whether clients on the director itself are served.
+    pub local_clients: bool,
 }
 
 /// What becomes of changes made by hand when the file is read again.
@@ -125,6 +127,7 @@ impl Default for DirectorConfig {
             audit: None,
             by_hand: ByHand::Keep,
             watch: false,
+            local_clients: false,
         }
     }
 }

@@ -20,6 +20,7 @@ const DIRECTOR: Keys = Keys {
         "audit",
         "by_hand",
         "watch",
+        "local_clients",
     ],
     later: &[],
 };
@@ -57,6 +58,7 @@ pub(super) fn director(file: &Section<'_>, problems: &mut Problems) -> DirectorC
     config.audit = path(&section, "audit", problems);
     config.by_hand = by_hand(&section, problems);
     config.watch = section.truth("watch", problems).unwrap_or(false);
+    config.local_clients = section.truth("local_clients", problems).unwrap_or(false);
     config
 }
 

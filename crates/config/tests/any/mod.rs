@@ -38,17 +38,21 @@ fn director() -> impl Strategy<Value = DirectorConfig> {
     let paths = (path.clone(), path.clone());
     let kept = (prop::option::of(path.clone()), prop::option::of(path));
     let by_hand = prop::sample::select(&ByHand::ALL[..]);
-    let all = (interfaces, mode, paths, kept, by_hand, any::<bool>());
+    let flags = (any::<bool>(), any::<bool>());
+    let all = (interfaces, mode, paths, kept, by_hand, flags);
     all.prop_map(
-        |(interfaces, mode, (socket, bpffs), (state, audit), by_hand, watch)| DirectorConfig {
-            interfaces: interfaces.into_iter().collect(),
-            mode,
-            socket,
-            bpffs,
-            state,
-            audit,
-            by_hand,
-            watch,
+        |(interfaces, mode, (socket, bpffs), (state, audit), by_hand, (watch, local_clients))| {
+            DirectorConfig {
+                interfaces: interfaces.into_iter().collect(),
+                mode,
+                socket,
+                bpffs,
+                state,
+                audit,
+                by_hand,
+                watch,
+                local_clients,
+            }
         },
     )
 }

@@ -50,6 +50,7 @@ pub fn call4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         Next::Over(Reason::OtherFamily) => hook.go_on(tables, Part::Cross4),
         Next::Over(reason) => hook.conclude(reason),
         Next::GoesOn => hook.go_on(tables, Part::Carry4),
+        Next::BothEnds => hook.go_on(tables, Part::CarryLocal4),
         Next::IsCall => hook.conclude(Reason::PartMissing),
     }
 }
@@ -69,6 +70,7 @@ pub fn call6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         Next::Over(Reason::OtherFamily) => hook.go_on(tables, Part::Cross6),
         Next::Over(reason) => hook.conclude(reason),
         Next::GoesOn => hook.go_on(tables, Part::Carry6),
+        Next::BothEnds => hook.go_on(tables, Part::CarryLocal6),
         Next::IsCall => hook.conclude(Reason::PartMissing),
     }
 }

@@ -166,6 +166,8 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::Seldom6
             | Part::Carry4
             | Part::Carry6
+            | Part::CarryLocal4
+            | Part::CarryLocal6
             | Part::Tunnelled
             | Part::CrossError4
             | Part::CrossError6
@@ -187,6 +189,8 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::Seldom6
             | Part::Carry4
             | Part::Carry6
+            | Part::CarryLocal4
+            | Part::CarryLocal6
             | Part::Tunnelled
             | Part::Cross4
             | Part::Cross6

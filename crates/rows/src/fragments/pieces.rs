@@ -22,10 +22,12 @@ pub fn datagram(packet: Packet, length: usize) -> Packet {
     }
 }
 
+/// A client's datagram.
 pub fn question(family: Family, length: usize) -> Packet {
     datagram(from_client(family, 1, Transport::Udp), length)
 }
 
+/// A real server's.
 pub fn answer(family: Family, length: usize) -> Packet {
     datagram(from_server(family, 1, Transport::Udp), length)
 }
@@ -35,6 +37,7 @@ pub fn cut(packet: &Packet, identification: u32) -> Vec<Vec<u8>> {
     cut_by(packet, identification, PIECE)
 }
 
+/// The same in pieces of that size.
 pub fn cut_by(packet: &Packet, identification: u32, piece: usize) -> Vec<Vec<u8>> {
     let network = packet.network();
     let header = header_length(packet);
@@ -49,6 +52,7 @@ pub fn cut_by(packet: &Packet, identification: u32, piece: usize) -> Vec<Vec<u8>
         .collect()
 }
 
+/// How long its network header is.
 pub fn header_length(packet: &Packet) -> usize {
     match packet.source {
         SocketAddr::V4(_) => 20 + packet.options.len(),
@@ -154,6 +158,7 @@ pub fn through(
     )
 }
 
+/// It leaves for the real server.
 pub fn sent(frame: &[u8]) -> After {
     After::Sent(Link::Inside, frame.to_vec())
 }

@@ -127,6 +127,11 @@ fn later(started: &Config, config: &Config) -> Vec<String> {
         ("state", from.state != to.state, starts),
         ("audit", from.audit != to.audit, starts),
         ("watch", from.watch != to.watch, starts),
+        (
+            "local_clients",
+            from.local_clients != to.local_clients,
+            starts,
+        ),
         ("[tables]", from_tables != to_tables, anew),
     ]
     .into_iter()

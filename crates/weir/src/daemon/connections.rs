@@ -117,6 +117,7 @@ fn connection(view: &ConnectionView, call_id: Option<String>) -> types::Connecti
         r#virtual: view.virtual_address,
         server: view.server,
         forwarding: view.method.name().to_owned(),
+        local: view.local,
         template: view.template,
         active: view.active,
         synced: false,

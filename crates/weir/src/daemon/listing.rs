@@ -27,6 +27,7 @@ pub fn service(listing: &ServiceListing) -> types::Service {
         timeouts: service.timeouts.into(),
         refusal: service.refusal.name().to_owned(),
         local_addresses: service.local_addresses.iter().collect(),
+        ports_exhausted: listing.ports_exhausted,
         counters: counters(listing.counters),
         rates: rates(listing.rates),
         servers: listing.servers.iter().map(server).collect(),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::PoisonError;
 
-use abi::settings::USE_LOCAL_REPLIES;
+use abi::settings::{USE_LOCAL_CLIENTS, USE_LOCAL_REPLIES};
 use abi::tick::Tick;
 use host::clock::monotonic;
 use host::neighbour;
@@ -59,6 +59,21 @@ impl<P: Plane> Daemon<P> {
         if let Err(error) = self.plane_to_attach().translate_local_replies(are_local) {
             tracing::error!("replies of real servers on the director itself: {error}");
         }
+    }
+
+    /// Serves clients on this machine, or no more. Answers of real servers reach them by the loopback interface,
+    /// from the virtual address, which may be this machine's own: so the kernel has to take such there.
+    pub fn serve_local_clients(&self, wanted: bool) -> Result<(), P::Error> {
+        if !wanted && !self.plane().settings().uses(USE_LOCAL_CLIENTS) {
+            return Ok(());
+        }
+        if wanted && let Err(error) = host::sysctl::accept_own_addresses_on_loopback() {
+            tracing::warn!(
+                "net.ipv4.conf.lo.accept_local cannot be set, so clients on this machine get no answers over \
+                 IPv4 from virtual addresses that are its own: {error}"
+            );
+        }
+        self.plane_to_attach().serve_local_clients(wanted)
     }
 
     /// All changes until now have been told to the packet programs. When this is not said for two

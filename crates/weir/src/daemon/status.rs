@@ -1,11 +1,13 @@
 //! What the director says of itself.
 
+use abi::pool::PORTS;
 use abi::service::PRESENT;
 use abi::settings::USE_CHECKS;
 use api::Error;
 use api::status::{AttachMode, Daemon as DaemonStatus, Interface, Status, Table, Versions};
 use api::types::Mark;
-use config::model::{Family, RealServer, Service};
+use config::model::{Family, Forwarding, RealServer, Service};
+use control::ServiceListing;
 use host::mode::{self, Hook};
 use host::sysctl;
 use weir_abi as abi;
@@ -33,6 +35,8 @@ impl<P: Plane> Daemon<P> {
         let mut warnings = missing(&interfaces);
         warnings.extend(not_forwarding(&interfaces, &configuration));
         warnings.extend(tables.iter().filter_map(nearly_full));
+        let snapshot = director.snapshot(&*plane).map_err(listing::refusal)?;
+        warnings.extend(snapshot.services.iter().flat_map(nearly_out_of_ports));
         if let Some(error) = self.why_blind() {
             warnings.push(format!(
                 "the kernel does not tell of changes of routes and interfaces: {error}. Packets \
@@ -181,6 +185,36 @@ fn nearly_full(table: &Table) -> Option<String> {
         "the table of {} is nearly full: {} of {} (sizes are set under [tables] in weir.toml)",
         table.name, table.used, table.size
     ))
+}
+
+/// FULLNAT: ports of a service's own addresses that are, or were, all claimed towards a real server.
+fn nearly_out_of_ports(listing: &ServiceListing) -> Vec<String> {
+    let key = &listing.service.key;
+    let all = listing.service.local_addresses.iter().count() as u64 * u64::from(PORTS);
+    let of_fullnat = listing
+        .servers
+        .iter()
+        .filter(|one| one.server.forwarding == Forwarding::FullNat);
+    let mut warnings: Vec<String> = of_fullnat
+        .filter_map(|one| {
+            let used = u64::from(one.active) + u64::from(one.inactive);
+            (used * 10 >= all * NEARLY_FULL).then(|| {
+                format!(
+                    "virtual service {key} has nearly no local ports left towards {}: {used} of {all} are \
+                     claimed (more local_addresses give more)",
+                    one.server.address
+                )
+            })
+        })
+        .collect();
+    if listing.ports_exhausted > 0 {
+        warnings.push(format!(
+            "{} connections of virtual service {key} found no local port and were dropped since it was \
+             added (more local_addresses give more)",
+            listing.ports_exhausted
+        ));
+    }
+    warnings
 }
 
 fn missing(interfaces: &Interfaces) -> Vec<String> {

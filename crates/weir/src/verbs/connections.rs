@@ -76,20 +76,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
 const PAGE: usize = 5_000;
 
 fn render(connections: &[Connection]) -> String {
-    let mut rows = vec![
-        [
-            "protocol",
-            "expires",
-            "state",
-            "client",
-            "virtual",
-            "real server",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
+    // FULLNAT's: whom the real server sees.
+    let has_local = connections.iter().any(|one| one.local.is_some());
+    let mut titles = vec!["protocol", "expires", "state", "client", "virtual"];
+    titles.extend(has_local.then_some("as"));
+    titles.push("real server");
+    let mut rows = vec![titles.into_iter().map(str::to_owned).collect()];
     rows.extend(connections.iter().map(|one| {
-        vec![
+        let mut row = vec![
             one.protocol.clone(),
             format!("{:02}:{:02}", one.expires / 60, one.expires % 60),
             if one.template {
@@ -99,8 +93,11 @@ fn render(connections: &[Connection]) -> String {
             },
             one.client.to_string(),
             one.r#virtual.to_string(),
-            one.server.to_string(),
-        ]
+        ];
+        let local = one.local.map(|local| local.to_string());
+        row.extend(has_local.then(|| local.unwrap_or_default()));
+        row.push(one.server.to_string());
+        row
     }));
     columns(&rows)
 }

@@ -83,6 +83,9 @@ pub struct Arguments {
     /// Read the configuration file again whenever it, or a file that it includes, changes
     #[arg(long)]
     watch: bool,
+    /// Serve clients on this machine too (IPVS does): costs what it sends itself a look
+    #[arg(long)]
+    local_clients: bool,
 }
 
 /// Runs until a signal ends it.
@@ -203,6 +206,9 @@ fn serve<P: Plane>(daemon: Arc<Daemon<P>>, vrrp: Begun, settings: &Settings) -> 
     let taken = daemon
         .take(&settings.interfaces, settings.mode)
         .map_err(attach_failure)?;
+    daemon
+        .serve_local_clients(settings.local_clients)
+        .map_err(|error| failed(&error))?;
     daemon.follow_path();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use clap::Args;
+use weir_abi::pool::PORTS;
 use weir_api::Key;
 use weir_api::types::{Health, Server, Service, ServiceHealth, Services};
 
@@ -110,6 +111,8 @@ fn render_service(service: &Service) -> String {
     let mut titles = vec!["real server", "method", "weight", "active", "inactive"];
     titles.extend(persistent.then_some("clients"));
     titles.extend(limited.then_some("limit"));
+    let is_full_nat = !service.local_addresses.is_empty();
+    titles.extend(is_full_nat.then_some("local ports"));
     titles.push("connections");
     let mut rows = vec![titles.into_iter().map(str::to_owned).collect()];
     rows.extend(service.servers.iter().map(|server| {
@@ -125,6 +128,7 @@ fn render_service(service: &Service) -> String {
         ];
         row.extend(persistent.then(|| server.persistent_connections.to_string()));
         row.extend(limited.then(|| limit(server)));
+        row.extend(is_full_nat.then(|| local_ports(service, server)));
         row.push(server.counters.connections.to_string());
         row
     }));
@@ -166,6 +170,12 @@ fn attributes(service: &Service) -> Vec<String> {
             .collect();
         attributes.push(format!("from {}", addresses.join(" ")));
     }
+    if service.ports_exhausted > 0 {
+        attributes.push(format!(
+            "{} connections found no free port of these",
+            service.ports_exhausted
+        ));
+    }
     attributes
 }
 
@@ -176,6 +186,16 @@ fn refusal(service: &Service) -> &'static str {
         "silent" => "no answer",
         _ => "ICMP port unreachable",
     }
+}
+
+/// How many ports of the service's addresses are claimed towards a real server: one for each connection.
+fn local_ports(service: &Service, server: &Server) -> String {
+    if server.forwarding != "fullnat" {
+        return String::new();
+    }
+    let used = server.active_connections + server.inactive_connections;
+    let all = service.local_addresses.len() as u32 * PORTS;
+    format!("{used} of {all}")
 }
 
 fn method(server: &Server) -> String {

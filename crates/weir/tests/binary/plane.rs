@@ -47,6 +47,10 @@ impl Plane for MemoryPlane {
         Ok(())
     }
 
+    fn serve_local_clients(&mut self, _: bool) -> Result<(), Infallible> {
+        Ok(())
+    }
+
     fn translate_local_replies(&mut self, _: bool) -> Result<(), Infallible> {
         Ok(())
     }

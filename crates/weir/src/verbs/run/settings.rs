@@ -29,6 +29,7 @@ pub struct Settings {
     pub state: PathBuf,
     pub audit: PathBuf,
     pub watch: bool,
+    pub local_clients: bool,
 }
 
 impl Settings {
@@ -66,6 +67,7 @@ impl Settings {
             state,
             audit,
             watch: arguments.watch || director.watch,
+            local_clients: arguments.local_clients || director.local_clients,
             interfaces: match language {
                 _ if !arguments.interfaces.is_empty() => without_repetitions(&arguments.interfaces),
                 Language::Weir => director.interfaces,
