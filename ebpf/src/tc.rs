@@ -79,21 +79,13 @@ pub fn weir_tc_carry6(context: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_carry_local4(context: TcContext) -> i32 {
-    part::run(
-        &mut Frame::<false>::new(&context),
-        &Maps,
-        Part::CarryLocal4,
-    )
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::CarryLocal4)
 }
 
 #[classifier]
 #[inline(always)]
 pub fn weir_tc_carry_local6(context: TcContext) -> i32 {
-    part::run(
-        &mut Frame::<false>::new(&context),
-        &Maps,
-        Part::CarryLocal6,
-    )
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::CarryLocal6)
 }
 
 #[classifier]

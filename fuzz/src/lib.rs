@@ -9,7 +9,7 @@ mod answers;
 mod routers;
 
 pub use answers::{WELL, answers};
-pub use routers::{bfd, controls, vrrp, advertisements};
+pub use routers::{advertisements, bfd, controls, vrrp};
 
 /// Messages whose Call-ID is found.
 pub const MESSAGES: [&[u8]; 3] = [
@@ -24,10 +24,10 @@ pub fn messages(data: &[u8]) {
     assert_eq!(found.as_deref(), weir_rows::calls::reading::call_id(data));
 }
 
-use weir_abi::sysctl::Sysctl;
 use weir_abi::connection::INACTIVE;
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::{AVAILABLE, PRESENT};
+use weir_abi::sysctl::Sysctl;
 use weir_rows::bench::{Bench as _, Hook};
 use weir_rows::cases::{from_client, from_server};
 use weir_rows::host::Host;
@@ -153,8 +153,12 @@ fn happens(host: &mut Host, what: u8, who: u8, how: u8) {
         }
         _ => {
             let settings = &host.memory.settings;
-            settings.sysctl(Sysctl::ExpireNodestConn).store((how & 1).into());
-            settings.sysctl(Sysctl::ConnReuseMode).store((who & 1).into());
+            settings
+                .sysctl(Sysctl::ExpireNodestConn)
+                .store((how & 1).into());
+            settings
+                .sysctl(Sysctl::ConnReuseMode)
+                .store((who & 1).into());
         }
     }
 }

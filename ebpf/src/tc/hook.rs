@@ -370,12 +370,7 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
         let length = bounded(length as u32).ok_or(Refused)?;
         // SAFETY: the context is a live `__sk_buff`; the bytes are ours and no fewer than `length`.
         let saved = unsafe {
-            bpf_skb_load_bytes(
-                self.skb.cast(),
-                offset as u32,
-                held.bytes().cast(),
-                length,
-            )
+            bpf_skb_load_bytes(self.skb.cast(), offset as u32, held.bytes().cast(), length)
         };
         if saved == 0 { Ok(()) } else { Err(Refused) }
     }
