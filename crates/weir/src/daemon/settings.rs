@@ -26,11 +26,13 @@ impl<P: Plane> Daemon<P> {
         let online = || host::sysctl::online_processors().unwrap_or_default();
         sysctl::named()
             .map(|which| {
-                let is_unsaid = which == Sysctl::EstCpulist && now(which) == 0;
+                let is_list = which == Sysctl::EstCpulist;
+                let is_unsaid = is_list && now(which) == 0;
                 let value = sysctl::show(which, now);
-                let default = match which {
-                    Sysctl::EstCpulist => online(),
-                    other => sysctl::show(other, Sysctl::default_value),
+                let default = if is_list {
+                    online()
+                } else {
+                    sysctl::show(which, Sysctl::default_value)
                 };
                 types::Sysctl {
                     name: which.name().to_owned(),
