@@ -6,12 +6,13 @@ use crate::{
     step::ask,
     vm::{Clock, Guest, Series},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -47,16 +48,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
     };
     let mut failed = Vec::new();
     let mut found = Counts::new();
-    for (kernel, is_own) in kernels()? {
-        let begin = Instant::now();
-        let counted = if is_own {
-            count_here(&object)
-        } else {
-            count_in_guest(&kernel, &object)
-        };
+    for (kernel, counted) in count_on_all(&kernels()?, &object) {
         match counted {
-            Ok(counts) => {
-                println!("  {kernel}: loads ({:.1} s)", begin.elapsed().as_secs_f32());
+            Ok((counts, took)) => {
+                println!("  {kernel}: loads ({:.1} s)", took.as_secs_f32());
                 found.extend(
                     counts
                         .into_iter()
@@ -90,6 +85,35 @@ pub fn run(arguments: Arguments) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What the verifier processed for each program, and how long that took.
+type Counted = (Vec<(String, u64)>, Duration);
+
+/// What loading the object said on each kernel: all at once, since a guest has one processor.
+fn count_on_all(kernels: &[(String, bool)], object: &Path) -> Vec<(String, Result<Counted>)> {
+    let count = |kernel: &str, is_own: bool| {
+        let begin = Instant::now();
+        let counts = if is_own {
+            count_here(object)?
+        } else {
+            count_in_guest(kernel, object)?
+        };
+        Ok((counts, begin.elapsed()))
+    };
+    thread::scope(|scope| {
+        let running: Vec<_> = kernels
+            .iter()
+            .map(|(kernel, is_own)| (kernel, scope.spawn(move || count(kernel, *is_own))))
+            .collect();
+        let ended = running.into_iter().map(|(kernel, thread)| {
+            let counted = thread
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("its thread has panicked")));
+            (kernel.clone(), counted)
+        });
+        ended.collect()
+    })
 }
 
 /// The series to load on, and whether it is this machine's own.
