@@ -55,7 +55,9 @@ fn seen(path: &Path, family: Family) -> Vec<(&'static str, Vec<String>)> {
     ]
     .into_iter()
     .map(|(kind, probe)| {
-        let line = format!("traceroute {flag} -n -q 1 -N 1 -w 5 -m 8 {probe} {vip}");
+        // All hops are asked at once, so that one which is silent is waited for a thousand times as long as the
+        // next one has taken to answer, and not the whole time.
+        let line = format!("traceroute {flag} -n -q 1 -N 8 -w 30,0,1000 -m 8 {probe} {vip}");
         let said = path.far.run(&line).expect("a trace");
         let hops = said.lines().skip(1);
         let who = |line: &str| line.split_whitespace().nth(1).unwrap_or("").to_owned();
