@@ -9,7 +9,6 @@ use aya_ebpf::programs::TcContext;
 use weir_abi::reason::Reason;
 use weir_forward::check;
 use weir_forward::hook::Hook;
-use weir_forward::local;
 use weir_forward::part::{self, Part};
 use weir_forward::process::process;
 
@@ -196,18 +195,16 @@ pub fn weir_tc_cut(context: TcContext) -> i32 {
 #[inline(always)]
 pub fn weir_tc_egress(context: TcContext) -> i32 {
     let mut frame = Frame::<false>::new(&context);
-    let went = if let Some(way) = frame.check_way() {
-        frame.pull(frame.headers());
-        check::depart(&mut frame, &Maps, way)
-    } else if frame.may_be_local_reply() {
-        frame.pull(frame.headers());
-        local::answer(&mut frame, &Maps)
-    } else {
-        None
+    let went = match frame.check_way() {
+        Some(way) => {
+            frame.pull(frame.headers());
+            check::depart(&mut frame, &Maps, way)
+        }
+        None => None,
     };
     match went {
         Some(reason) => frame.conclude(reason),
-        None if frame.may_be_request() => frame.depart(),
+        None if frame.may_be_ours() => frame.depart(),
         None => TC_ACT_UNSPEC,
     }
 }

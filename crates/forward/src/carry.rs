@@ -14,6 +14,7 @@ use crate::hook::{Hook, Refused};
 use crate::icmp::{Answer, problem_of};
 use crate::job::Job;
 use crate::length::{err, reply, request, with_local, wrapped};
+use crate::local;
 use crate::parse::{Portion, Segment};
 use crate::part::Part;
 use crate::tables::Tables;
@@ -67,6 +68,7 @@ fn carry<F: Translate + Answer, H: Hook, T: Tables, const LOCAL: bool>(
                 let reason = request(job, flow.slot(), false);
                 wrapped(job, reason)
             }
+            Direction::Reply if job.hook.is_made_here() => local::reply(job, flow.slot()),
             Direction::Reply => reply(job, flow.slot()),
         }
     };

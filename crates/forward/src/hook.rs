@@ -87,6 +87,11 @@ pub trait Hook: Packet {
     /// Whether the packet was taken at a hook where the kernel has marked it as another station's.
     fn is_other_station(&self) -> bool;
 
+    /// Whether the packet leaves the director, which has made it.
+    fn is_made_here(&self) -> bool {
+        false
+    }
+
     /// The length that counters count: that of the network layer. `parsed` is what the header says;
     /// a segment that offloading has made larger than that has its own.
     fn network_length(&self, parsed: usize, network_offset: usize) -> u64;

@@ -20,6 +20,7 @@ use crate::full_nat::{translate_other_end, turn_back, turn_to_client};
 use crate::hook::{Hook, Refused};
 use crate::icmp::{Answer, Problem, answer, problem_of};
 use crate::job::Job;
+use crate::local::{self, is_no_client};
 use crate::nat64;
 use crate::parse::{Parsed, Portion, Segment, parse};
 use crate::part::Part;
@@ -174,6 +175,7 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
             }
             reason
         }
+        Ok(Belongs::Request(_)) if is_no_client(job) => Reason::NotOurs,
         Ok(Belongs::Request(slot)) if is_left(job, slot, Direction::Request) => Reason::Application,
         Ok(Belongs::Reply(slot)) if is_left(job, slot, Direction::Reply) => Reason::Application,
         Ok(Belongs::Request(slot)) => {
@@ -181,6 +183,7 @@ pub(crate) fn finish<F: Translate + Answer, H: Hook, T: Tables>(
             let reason = wrapped(job, reason);
             with_local(job, reason, slot, Direction::Request)
         }
+        Ok(Belongs::Reply(slot)) if job.hook.is_made_here() => local::reply(job, slot),
         Ok(Belongs::Reply(slot)) => {
             if job.settings.uses(USE_FULL_NAT) {
                 turn_to_client(job, slot);

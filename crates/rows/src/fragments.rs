@@ -1,6 +1,6 @@
 //! Rows of fragments. XDP leaves them all to TC.
 
-pub(crate) mod pieces;
+pub mod pieces;
 
 use std::net::SocketAddr;
 

@@ -1,10 +1,11 @@
 //! Replies of a real server that is the director itself, on their way out.
 
 use weir_abi::reason::Reason;
-use weir_forward::local;
 use weir_forward::memory::BufferHook;
+use weir_forward::process::process;
 use weir_rows::bench::{Bench as _, Hook};
 use weir_rows::cases::{ESTABLISHED, SYN_RECV, from_client};
+use weir_rows::fragments::pieces::{cut, datagram};
 use weir_rows::host::{Host, route};
 use weir_rows::network::{Family, Link};
 use weir_rows::packet::{ACK, PSH, Packet, SYN, Transport};
@@ -39,10 +40,15 @@ fn reply(family: Family, transport: Transport, payload: usize) -> Packet {
 }
 
 fn answer(host: &Host, packet: &Packet) -> (Option<Reason>, Vec<u8>) {
+    leaves(host, &packet.frame())
+}
+
+fn leaves(host: &Host, frame: &[u8]) -> (Option<Reason>, Vec<u8>) {
     host.memory.settings.now.store(host.now.0);
-    let mut hook = BufferHook::<false>::new(&packet.frame(), Link::Outside.station(), &route);
-    let reason = local::answer(&mut hook, &host.memory);
-    (reason, hook.frame)
+    let mut hook = BufferHook::<false>::new(frame, Link::Outside.station(), &route);
+    hook.leaves = true;
+    let reason = process(&mut hook, &host.memory);
+    ((reason != Reason::NotOurs).then_some(reason), hook.frame)
 }
 
 fn translated(packet: &Packet, family: Family) -> Vec<u8> {
@@ -88,6 +94,39 @@ fn so_they_do_by_udp() {
             let expected = (Some(Reason::LocalReply), translated(&packet, family));
             assert_eq!(answer(&host, &packet), expected);
         }
+    }
+}
+
+#[test]
+fn so_they_do_in_pieces() {
+    for family in Family::ALL {
+        let mut host = director(family, 17);
+        request(&mut host, family, Transport::Udp);
+        let whole = datagram(reply(family, Transport::Udp, 0), 200);
+        let came = Packet {
+            source: family.vip(80),
+            ..whole.clone()
+        };
+        for (frame, out) in cut(&whole, 7).iter().zip(cut(&came, 7)) {
+            let expected = (Some(Reason::LocalReply), out);
+            assert_eq!(leaves(&host, frame), expected, "{family:?}");
+        }
+        let counters = host.counters(0);
+        assert_eq!(
+            (counters.out_packets, counters.out_bytes),
+            (1, whole.length())
+        );
+    }
+}
+
+#[test]
+fn so_they_do_by_sctp() {
+    for family in Family::ALL {
+        let mut host = director(family, 132);
+        request(&mut host, family, Transport::Sctp(1));
+        let packet = reply(family, Transport::Sctp(2), 0);
+        let expected = (Some(Reason::LocalReply), translated(&packet, family));
+        assert_eq!(answer(&host, &packet), expected, "{family:?}");
     }
 }
 

@@ -66,7 +66,7 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
         };
         match sent {
             // What the director sends itself and nobody wants is no packet of ours.
-            Ok(action) if reason == Reason::NotOurs && self.is_made_here() => action,
+            Ok(action) if reason == Reason::NotOurs && self.departs() => action,
             Ok(action) => {
                 count_reason(reason);
                 action
@@ -113,6 +113,11 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
     fn is_other_station(&self) -> bool {
         const PACKET_HOST: u32 = 0;
         self.context().pkt_type != PACKET_HOST
+    }
+
+    #[inline(always)]
+    fn is_made_here(&self) -> bool {
+        self.departs()
     }
 
     #[inline(always)]

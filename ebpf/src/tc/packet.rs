@@ -12,7 +12,7 @@ use aya_ebpf::helpers::{
 use aya_ebpf::programs::TcContext;
 use weir_abi::check::CheckWay;
 use weir_abi::names::PART_DEPART;
-use weir_abi::settings::{LOOPBACK_INDEX, Link, USE_LOCAL_REPLIES};
+use weir_abi::settings::{LOOPBACK_INDEX, Link, USE_LOCAL_CLIENTS, USE_LOCAL_REPLIES};
 use weir_forward::hook::{Hook, Refused, Route};
 use weir_forward::tables::Tables;
 use weir_wire::ethernet::Ethernet;
@@ -22,7 +22,7 @@ use weir_wire::transport::{TCP, UDP};
 use crate::frame;
 use crate::maps::{CHECK_WAYS, PARTS_TC};
 use crate::route::{Answer, Lookup};
-use crate::tables::{Maps, has_local_clients};
+use crate::tables::Maps;
 
 /// A packet at the TC ingress hook; one of TCP or UDP, or a seldom one.
 pub(super) struct Frame<const SELDOM: bool> {
@@ -72,21 +72,15 @@ impl<const SELDOM: bool> Frame<SELDOM> {
         }
     }
 
-    /// Whether the packet was made here, where such may be replies of real servers.
+    /// Whether the packet was made here, where clients or real servers may be, and has not been looked at.
     #[inline(always)]
-    pub(super) fn may_be_local_reply(&self) -> bool {
-        let are_local = match Maps.settings() {
-            Some(settings) => settings.uses(USE_LOCAL_REPLIES),
+    pub(super) fn may_be_ours(&self) -> bool {
+        let are_here = match Maps.settings() {
+            Some(settings) => settings.uses(USE_LOCAL_REPLIES | USE_LOCAL_CLIENTS),
             None => false,
         };
-        are_local && self.context().ingress_ifindex == 0
-    }
-
-    /// Whether the packet was made here, where clients may be, and has not been looked at.
-    #[inline(always)]
-    pub(super) fn may_be_request(&self) -> bool {
         let context = self.context();
-        has_local_clients(&Maps) && context.ingress_ifindex == 0 && context.tc_index != DEPARTED
+        are_here && context.ingress_ifindex == 0 && context.tc_index != DEPARTED
     }
 
     /// Goes the way of packets that come in.
@@ -102,7 +96,7 @@ impl<const SELDOM: bool> Frame<SELDOM> {
 
     /// Whether the packet is at the egress hook, has come in by no interface, and goes the way of those that have.
     #[inline(always)]
-    pub(super) fn is_made_here(&self) -> bool {
+    pub(super) fn departs(&self) -> bool {
         let context = self.context();
         context.tc_index == DEPARTED && context.ingress_ifindex == 0
     }
@@ -271,7 +265,7 @@ impl<const SELDOM: bool> Frame<SELDOM> {
     #[inline(always)]
     pub(super) fn send_back(&self) -> Result<i32, Refused> {
         const INGRESS: u64 = 1;
-        let back = if self.is_made_here() { INGRESS } else { 0 };
+        let back = if self.departs() { INGRESS } else { 0 };
         // SAFETY: a helper without memory arguments.
         redirected(unsafe { bpf_redirect(self.context().ifindex, back) })
     }

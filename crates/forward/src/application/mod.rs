@@ -21,6 +21,7 @@ use crate::hook::{Hook, Refused};
 use crate::icmp::Answer;
 use crate::job::Job;
 use crate::length::{answered, reply, request};
+use crate::local;
 use crate::parse::{Parsed, Segment, parse};
 use crate::part::Part;
 use crate::state::tcp::is_established;
@@ -151,6 +152,7 @@ fn send<F: Translate + Answer, H: Hook, T: Tables>(
 ) -> Reason {
     let reason = match entry.direction() {
         Direction::Request => request(job, entry.slot(), false),
+        Direction::Reply if job.hook.is_made_here() => local::reply(job, entry.slot()),
         Direction::Reply => reply(job, entry.slot()),
     };
     answered(job, reason)

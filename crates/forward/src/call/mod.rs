@@ -25,6 +25,7 @@ use crate::hook::{Hook, Route};
 use crate::icmp::Answer;
 use crate::job::Job;
 use crate::length::{Belongs, answered, begin_with, end_at_once, finish, reply};
+use crate::local;
 use crate::nat64;
 use crate::parse::{Portion, Segment};
 use crate::part::Part;
@@ -219,8 +220,12 @@ fn from_server<F: Translate + Answer, H: Hook, T: Tables>(
         NONE => return Reason::NotOurs,
         slot => slot,
     };
-    let reason = reply(job, slot);
-    let reason = answered(job, reason);
+    let reason = if job.hook.is_made_here() {
+        local::reply(job, slot)
+    } else {
+        let reason = reply(job, slot);
+        answered(job, reason)
+    };
     if flags & ONE_PACKET != 0 {
         end_at_once::<F, T>(job.tables, slot);
     }

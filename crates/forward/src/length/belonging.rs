@@ -12,6 +12,7 @@ use crate::begin::Begun;
 use crate::full_nat::claim;
 use crate::hook::Hook;
 use crate::job::{Job, is_backup_only};
+use crate::local::is_no_client;
 use crate::meet::{Met, begins};
 use crate::observe;
 use crate::process::Lookup;
@@ -56,6 +57,7 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
             Direction::Reply => Ok(Belongs::Reply(value.slot())),
         },
         Met::Service(_) if is_for_another(job) => Err(Reason::OtherStation),
+        Met::Service(_) if is_no_client(job) => Err(Reason::NotOurs),
         Met::Service(service) if H::MAY_LEAVE && is_for_one_packet::<F, H, T>(job, service) => {
             Err(Reason::NotTransmittable)
         }

@@ -46,6 +46,8 @@ pub struct BufferHook<'a, const XDP: bool> {
     pub mark: u32,
     /// The index of the interface that it came in by.
     pub ingress: u32,
+    /// Whether the director has made it, and it leaves.
+    pub leaves: bool,
     next: Option<Path>,
     remembered: bool,
     /// How often routing was asked.
@@ -63,6 +65,7 @@ impl<'a, const XDP: bool> BufferHook<'a, XDP> {
             routes,
             mark: 0,
             ingress: 1,
+            leaves: false,
             next: None,
             remembered: false,
             asked: 0,
@@ -218,10 +221,14 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
         XDP.then_some(Link::new(self.station, 0))
     }
 
+    fn is_made_here(&self) -> bool {
+        self.leaves
+    }
+
     fn is_other_station(&self) -> bool {
         // The kernel's mark (`pkt_type`) counts only under TC.
         let destination = self.frame.get(..self.station.len());
-        !XDP && destination.is_some_and(|to| *to != self.station)
+        !XDP && !self.leaves && destination.is_some_and(|to| *to != self.station)
     }
 
     fn network_length(&self, parsed: usize, _network_offset: usize) -> u64 {
