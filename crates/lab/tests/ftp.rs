@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use weir_lab::{Director, Family, Network, Plan, Process, Shape};
@@ -43,12 +44,15 @@ fn carries(mode: &str) {
     );
     let text = text.replace("/var/empty-for-ftp", &place.display().to_string());
     fs::write(&configuration, text).expect("a configuration");
-    let servers: Vec<Process> = network
-        .real_servers
-        .iter()
-        .map(|server| {
-            let mut command = server.namespace.command("vsftpd");
-            let log = place.join(format!("vsftpd-{}.log", server.name));
+    // The director is a real server too.
+    let own = (&network.director, "director");
+    let others = network.real_servers.iter();
+    let servers: Vec<Process> = others
+        .map(|server| (&server.namespace, server.name.as_str()))
+        .chain([own])
+        .map(|(namespace, name)| {
+            let mut command = namespace.command("vsftpd");
+            let log = place.join(format!("vsftpd-{name}.log"));
             Process::start(command.arg(&configuration), &log).expect("an FTP server")
         })
         .collect();
@@ -62,6 +66,9 @@ fn carries(mode: &str) {
             let line = format!("-a -t {service} -r {} -m", server.at(family, FTP));
             director.ipvsadm(&line).expect("a real server");
         }
+        let own = SocketAddr::new(family.director(), FTP);
+        let line = format!("-a -t {service} -r {own} -m");
+        director.ipvsadm(&line).expect("a real server");
     }
     let began = Instant::now();
     for family in Family::BOTH {

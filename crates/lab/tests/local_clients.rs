@@ -1,10 +1,10 @@
-//! Clients on the director itself.
+//! Clients and real servers on the director itself.
 #![cfg(feature = "privileged")]
 
 mod common;
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use common::{DNS, WEB, url, weir};
@@ -146,6 +146,48 @@ fn echo(site: &Site, family: Family, length: usize, what: &str) {
             .is_ok_and(|got| answer[..got].ends_with(&question))
     })
     .expect("an answer");
+}
+
+/// A real server by NAT that is the director itself: what it answers in pieces.
+#[test]
+fn a_real_server_on_the_director_answers_in_pieces() {
+    const PORT: u16 = 5353;
+    for mode in MODES {
+        let site = Site::new(mode);
+        let here = &site.network.director;
+        let _echo = UdpEcho::start(here, "director", PORT).expect("a UDP server");
+        for family in Family::BOTH {
+            let service = Network::service(family, PORT);
+            let own = SocketAddr::new(family.director(), PORT);
+            for line in [
+                format!("-A -u {service} -s rr"),
+                format!("-a -u {service} -r {own} -m"),
+            ] {
+                site.director.ipvsadm(&line).expect("an ipvsadm line");
+            }
+            for (namespace, address) in [
+                (&site.network.client, family.client()),
+                (here, family.virtual_address()),
+            ] {
+                let socket = namespace.enter(|| UdpSocket::bind((address, 0)));
+                let socket = socket.expect("a namespace").expect("a socket");
+                socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+                for length in [1, 1400, 8000] {
+                    let question = vec![7; length];
+                    socket.send_to(&question, service).expect("sent");
+                    let mut answer = vec![0; 65_536];
+                    let (got, from) = socket
+                        .recv_from(&mut answer)
+                        .unwrap_or_else(|error| panic!("{mode} {address} {length}: {error}"));
+                    assert_eq!(from, service, "{mode} {address}");
+                    assert!(
+                        answer[..got].ends_with(&question),
+                        "{mode} {address} {length}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// By direct routing, as with IPVS: a VIP that is not the director's own address.
