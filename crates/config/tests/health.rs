@@ -76,7 +76,7 @@ fn every_check_reads_as_it_is_written() {
         "tcp = true, tls = true, way = \"traffic\", log_all_failures = true",
         "http = [\"/a\", { path = \"/b?c=d\", method = \"HEAD\", host = \"b.example\" }], host = \"a.example\"",
         "http = \"/\", status = [200, \"301-399\"], headers = [\"Accept: a: b\", \"X:\"], version = \"1.0-close\"",
-        "http = \"/\", status = 204, body = \"^ok$\", version = \"2\", fast_recovery = true, proxy = true",
+        "http = \"/\", status = 204, body = \"^ok$\", version = \"2\", in_turn = true, fast_recovery = true, proxy = true",
         "http = \"/\", body = [{ matches = \"a{2}\", not = true, from = 1, before = 9, options = \"i\" }, { md5 = \"00112233445566778899aabbccddeeff\" }]",
         "http = \"/\", body = { sha256 = \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\" }",
         "https = \"/\"",

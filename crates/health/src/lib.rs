@@ -14,6 +14,7 @@ mod passive;
 pub mod probe;
 mod quorum;
 mod random;
+mod round;
 mod slab;
 mod timers;
 pub mod verdict;

@@ -12,6 +12,8 @@ pub struct Probe {
     pub id: ProbeId,
     /// What is asked of whom.
     pub subject: Arc<Subject>,
+    /// Which of several requests of a check over HTTP; all of them where nothing is said.
+    pub request: Option<usize>,
 }
 
 /// Which check was to be made, and for the how-manieth time. A verdict with another is too late.

@@ -1,6 +1,6 @@
 //! A figure of the real server over HTTP.
 
-use weir_config::model::health::{Figure, HttpCheck, HttpRequest, HttpVersion};
+use weir_config::model::health::{Figure, HttpCheck, HttpRequest, HttpTurns, HttpVersion};
 use weir_health::answer::body::Body;
 use weir_health::answer::figure;
 use weir_health::answer::http::judge_status;
@@ -37,7 +37,7 @@ async fn read(talk: &mut Talk<'_>, asked: &Figure) -> Result<u64, Fault> {
         version: HttpVersion::Http11,
         tls: asked.tls.clone(),
         proxy: false,
-        fast_recovery: false,
+        turns: HttpTurns::All,
     };
     let answer = answer(talk, &check, &request, Body::to_keep()).await?;
     judge_status(answer.status, &[]).map_err(Fault::servers)?;

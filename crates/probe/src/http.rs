@@ -16,9 +16,13 @@ pub struct Answer {
     pub body: Body,
 }
 
-/// Asks one request after another, each on a connection of its own.
-pub async fn check(talk: &mut Talk<'_>, check: &HttpCheck) -> Finding {
-    for one in &check.requests {
+/// Asks one request, or one after another, each on a connection of its own.
+pub async fn check(talk: &mut Talk<'_>, check: &HttpCheck, only: Option<usize>) -> Finding {
+    let asked = match only.and_then(|number| check.requests.get(number)) {
+        Some(one) => std::slice::from_ref(one),
+        None => &check.requests,
+    };
+    for one in asked {
         talk.begin_anew();
         ask(talk, check, one).await.map_err(|fault| {
             // Which of several it was.

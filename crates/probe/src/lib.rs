@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tokio::time::Instant;
 use weir_config::model::Notifications;
 use weir_config::model::health::{Check, CheckKind, Figure, Source};
-use weir_health::probe::{Question, Subject};
+use weir_health::probe::{Probe, Question, Subject};
 use weir_health::verdict::{Outcome, Reading, Verdict};
 
 pub use talk::Step;
@@ -84,14 +84,19 @@ impl Prober {
         self
     }
 
-    /// Asks once.
+    /// Asks once what is to be asked now.
+    pub async fn carry_out(&self, probe: &Probe) -> Verdict {
+        self.ask(&probe.subject, probe.request, None).await
+    }
+
+    /// Asks once, of several requests all.
     pub async fn probe(&self, subject: &Subject) -> Verdict {
-        self.ask(subject, None).await
+        self.ask(subject, None, None).await
     }
 
     /// Asks once and tells each step.
     pub async fn explain(&self, subject: &Subject, tell: &mut (dyn FnMut(Step) + Send)) -> Verdict {
-        self.ask(subject, Some(tell)).await
+        self.ask(subject, None, Some(tell)).await
     }
 
     /// Certificates and users are looked up anew from now on, as after a reload.
@@ -100,10 +105,15 @@ impl Prober {
         self.accounts.forget();
     }
 
-    async fn ask<'a>(&'a self, subject: &'a Subject, tell: Tell<'a>) -> Verdict {
+    async fn ask<'a>(
+        &'a self,
+        subject: &'a Subject,
+        request: Option<usize>,
+        tell: Tell<'a>,
+    ) -> Verdict {
         let start = Instant::now();
         let finding = match &subject.question {
-            Question::Check(check) => self.check(check, subject, tell).await,
+            Question::Check(check) => self.check(check, request, subject, tell).await,
             Question::Figure(figure) => self.figure(figure, subject, tell).await,
         };
         let took = start.elapsed();
@@ -121,6 +131,7 @@ impl Prober {
     async fn check<'a>(
         &'a self,
         check: &'a Check,
+        request: Option<usize>,
         subject: &'a Subject,
         tell: Tell<'a>,
     ) -> Finding {
@@ -131,7 +142,7 @@ impl Prober {
         // Each on the heap, so that the whole is not as large as the largest of them.
         let finding = match &check.kind {
             CheckKind::Tcp(tcp) => Box::pin(tcp::check(&mut talk, tcp)).await,
-            CheckKind::Http(http) => Box::pin(http::check(&mut talk, http)).await,
+            CheckKind::Http(http) => Box::pin(http::check(&mut talk, http, request)).await,
             CheckKind::Smtp(smtp) => Box::pin(mail::check(&mut talk, smtp)).await,
             CheckKind::Dns(dns) => Box::pin(dns::check(&mut talk, dns)).await,
             CheckKind::Udp(udp) => Box::pin(udp::check(&mut talk, udp)).await,

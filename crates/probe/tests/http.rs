@@ -8,7 +8,7 @@ use common::{LONG, SHORT, answering, ask, ask_within, failed, head, nobody, open
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use weir_config::model::health::{
-    CheckKind, HttpBody, HttpCheck, HttpRequest, HttpVersion, StatusRange,
+    CheckKind, HttpBody, HttpCheck, HttpRequest, HttpTurns, HttpVersion, StatusRange,
 };
 
 fn get(path: &str) -> HttpRequest {
@@ -28,7 +28,7 @@ fn http(requests: Vec<HttpRequest>) -> CheckKind {
         version: HttpVersion::Http11,
         tls: None,
         proxy: false,
-        fast_recovery: false,
+        turns: HttpTurns::All,
     })
 }
 
@@ -200,7 +200,7 @@ async fn the_request_is_keepaliveds() {
             version,
             tls: None,
             proxy: false,
-            fast_recovery: false,
+            turns: HttpTurns::All,
         });
         passed(&ask(kind, listening).await);
         let expected =
@@ -226,7 +226,7 @@ async fn the_proxy_protocol_greets_first() {
         version: HttpVersion::Http11,
         tls: None,
         proxy: true,
-        fast_recovery: false,
+        turns: HttpTurns::All,
     });
     passed(&ask(kind, proxied).await);
 }

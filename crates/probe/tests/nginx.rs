@@ -8,7 +8,7 @@ use std::process::Command;
 
 use common::{ask, failed, passed};
 use weir_config::model::health::{
-    CheckKind, HttpBody, HttpCheck, HttpRequest, HttpVersion, PingCheck, TcpCheck, Tls,
+    CheckKind, HttpBody, HttpCheck, HttpRequest, HttpTurns, HttpVersion, PingCheck, TcpCheck, Tls,
 };
 
 /// Set inside the namespace.
@@ -93,7 +93,7 @@ fn get(path: &str, version: HttpVersion, tls: Option<Tls>, pattern: &str) -> Htt
         version,
         tls,
         proxy: false,
-        fast_recovery: false,
+        turns: HttpTurns::All,
     }
 }
 

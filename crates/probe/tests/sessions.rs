@@ -18,7 +18,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
-use weir_config::model::health::{CheckKind, HttpCheck, HttpRequest, HttpVersion, Tls};
+use weir_config::model::health::{CheckKind, HttpCheck, HttpRequest, HttpTurns, HttpVersion, Tls};
 use weir_health::probe::{Question, Subject};
 
 /// How many handshakes a server has had.
@@ -88,7 +88,7 @@ fn over(tls: Tls, address: SocketAddr) -> Subject {
         version: HttpVersion::Http11,
         tls: Some(tls),
         proxy: false,
-        fast_recovery: false,
+        turns: HttpTurns::All,
     });
     subject(address, Question::Check(Box::new(check(kind, LONG))))
 }

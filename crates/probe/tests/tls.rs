@@ -17,7 +17,7 @@ use rustls::server::ResolvesServerCert;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use weir_config::model::health::{
-    CheckKind, GrpcCheck, HttpBody, HttpCheck, HttpRequest, HttpVersion, TcpCheck, Tls,
+    CheckKind, GrpcCheck, HttpBody, HttpCheck, HttpRequest, HttpTurns, HttpVersion, TcpCheck, Tls,
 };
 use weir_health::probe::Question;
 use weir_health::verdict::Outcome;
@@ -105,7 +105,7 @@ fn get(tls: Option<Tls>, version: HttpVersion, path: &str) -> CheckKind {
         version,
         tls,
         proxy: false,
-        fast_recovery: false,
+        turns: HttpTurns::All,
     })
 }
 

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 
 pub use check::{
     Agent, Check, CheckKind, DnsCheck, DnsType, FileCheck, GrpcCheck, HttpBody, HttpCheck,
-    HttpRequest, HttpVersion, Pace, PingCheck, ScriptCheck, SmtpCheck, Source, StatusRange,
-    TcpCheck, Tls, UdpCheck, Way,
+    HttpRequest, HttpTurns, HttpVersion, Pace, PingCheck, ScriptCheck, SmtpCheck, Source,
+    StatusRange, TcpCheck, Tls, UdpCheck, Way,
 };
 pub use weight::{Figure, FigureForm, Passive, SlowStart, WeightPolicy, WeightSource};
 

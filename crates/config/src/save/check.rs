@@ -6,8 +6,8 @@ use super::notifications::script;
 use super::raw::{self, Entries};
 use crate::file::duration::show;
 use crate::model::health::{
-    Check, CheckKind, DnsType, HttpBody, HttpCheck, HttpRequest, HttpVersion, Pace, Source,
-    StatusRange, Tls, UdpCheck, Way,
+    Check, CheckKind, DnsType, HttpBody, HttpCheck, HttpRequest, HttpTurns, HttpVersion, Pace,
+    Source, StatusRange, Tls, UdpCheck, Way,
 };
 
 /// A check of the real server at this address.
@@ -191,7 +191,10 @@ fn http(check: &HttpCheck) -> Entries {
     let special = check.tls.as_ref().filter(|own| **own != Tls::default());
     entries.extend(special.map(|own| ("tls", tls(own))));
     entries.extend(truth("proxy", check.proxy));
-    entries.extend(truth("fast_recovery", check.fast_recovery));
+    if let HttpTurns::One { fast_recovery } = check.turns {
+        entries.extend(truth("in_turn", true));
+        entries.extend(truth("fast_recovery", fast_recovery));
+    }
     entries
 }
 

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::passive::Seen;
 use crate::probe::{Question, Subject};
+use crate::round::Round;
 use crate::{check, weight};
 
 /// What keepalived says of those that are wanted no more.
@@ -275,6 +276,7 @@ impl Fleet {
     fn add_watch(&mut self, server: u32, want: Want, state: check::State, now: Duration) -> u32 {
         let service = self.servers[server].service;
         let rests = self.services[service].rests();
+        let round = Round::of(&want.question);
         let mut watch = Watch {
             server,
             subject: Arc::new(Subject {
@@ -285,6 +287,7 @@ impl Fleet {
             pace: want.pace,
             kind: want.kind,
             state,
+            round,
             phase: Phase::Idle,
             turn: 0,
             passed: None,

@@ -13,6 +13,7 @@ use crate::notice::Notice;
 use crate::passive::Totals;
 use crate::probe::{Probe, ProbeId};
 use crate::quorum::{self, Turn};
+use crate::round::Round;
 use crate::timers::Due;
 use crate::verdict::{Outcome, Verdict, Wish};
 use crate::view::LastView;
@@ -35,6 +36,7 @@ impl Fleet {
         out.probes.push(Probe {
             id: ProbeId { slot, turn },
             subject: Arc::clone(&watch.subject),
+            request: watch.round.as_ref().map(Round::request),
         });
     }
 
@@ -83,7 +85,10 @@ impl Fleet {
                 changed: false,
                 wait: watch.pace.interval,
             },
-            Kind::Check { .. } | Kind::Session(_) => watch.state.hear(&watch.pace, result),
+            Kind::Check { .. } | Kind::Session(_) => match &mut watch.round {
+                Some(round) => round.hear(&mut watch.state, &watch.pace, result),
+                None => watch.state.hear(&watch.pace, result),
+            },
         };
         if result == check::Heard::Failed
             && !next.changed

@@ -26,6 +26,7 @@ use crate::notice::Notice;
 use crate::passive::Seen;
 use crate::probe::{Probe, Subject};
 use crate::random::Random;
+use crate::round::Round;
 use crate::slab::Slab;
 use crate::timers::{Due, Timers};
 use crate::verdict::{WeightWord, Wish};
@@ -163,6 +164,8 @@ struct Watch {
     pace: Pace,
     kind: Kind,
     state: check::State,
+    /// Where it is among requests that are asked in turn.
+    round: Option<Round>,
     phase: Phase,
     turn: u64,
     /// When the last probe that passed was begun.

@@ -1,6 +1,8 @@
 //! Checks of web servers.
 
-use weir_config::model::health::{HttpBody, HttpCheck, HttpRequest, HttpVersion, StatusRange, Tls};
+use weir_config::model::health::{
+    HttpBody, HttpCheck, HttpRequest, HttpTurns, HttpVersion, StatusRange, Tls,
+};
 use weir_config::pattern::compile;
 
 use super::check::Inherited;
@@ -56,7 +58,7 @@ pub(super) fn check(
         version,
         tls,
         proxy: false,
-        fast_recovery,
+        turns: HttpTurns::One { fast_recovery },
     })
 }
 

@@ -65,6 +65,7 @@ const CHECK: Keys = Keys {
         "status",
         "body",
         "version",
+        "in_turn",
         "fast_recovery",
         "extended",
         "record",

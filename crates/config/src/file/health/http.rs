@@ -4,11 +4,13 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::super::reader::{Keys, Placed, Problems, Section, kind, text};
-use crate::model::health::{HttpBody, HttpCheck, HttpRequest, HttpVersion, StatusRange, Tls};
+use crate::model::health::{
+    HttpBody, HttpCheck, HttpRequest, HttpTurns, HttpVersion, StatusRange, Tls,
+};
 use crate::pattern;
 
 /// Keys of a check that go with `http` and `https`.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "tls",
     "proxy",
     "method",
@@ -17,6 +19,7 @@ pub(super) const KEYS: [&str; 9] = [
     "status",
     "body",
     "version",
+    "in_turn",
     "fast_recovery",
 ];
 const REQUEST: Keys = Keys {
@@ -74,8 +77,26 @@ pub(super) fn read(
         version: version.unwrap_or(HttpVersion::Http11),
         tls,
         proxy: section.truth("proxy", problems).unwrap_or(false),
-        fast_recovery: section.truth("fast_recovery", problems).unwrap_or(false),
+        turns: turns(section, problems),
     })
+}
+
+fn turns(section: &Section<'_>, problems: &mut Problems) -> HttpTurns {
+    let in_turn = section.truth("in_turn", problems).unwrap_or(false);
+    let fast_recovery = section.truth("fast_recovery", problems).unwrap_or(false);
+    if in_turn {
+        return HttpTurns::One { fast_recovery };
+    }
+    if let Some(value) = section.get("fast_recovery").filter(|_| fast_recovery) {
+        let expected =
+            "say `in_turn = true` too, or leave it out: all requests are asked each time";
+        problems.add(
+            value.span(),
+            "`fast_recovery` is for requests that are asked in turn",
+            expected,
+        );
+    }
+    HttpTurns::All
 }
 
 /// What a request says beside its path, or all of a check that say nothing else.

@@ -122,7 +122,7 @@ pub struct Tls {
 /// What a web server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpCheck {
-    /// The requests, one after another, each on its own connection; all must be answered well.
+    /// The requests, each on its own connection.
     pub requests: Vec<HttpRequest>,
     /// How they are asked.
     pub version: HttpVersion,
@@ -130,9 +130,22 @@ pub struct HttpCheck {
     pub tls: Option<Tls>,
     /// Whether the PROXY protocol's greeting is sent first.
     pub proxy: bool,
-    /// Whether a service that is down is asked all requests at once after one success
-    /// (`fast_recovery`).
-    pub fast_recovery: bool,
+    /// Which of the requests are asked each time.
+    pub turns: HttpTurns,
+}
+
+/// Which requests of a check are asked each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HttpTurns {
+    /// All, and all must be answered well.
+    #[default]
+    All,
+    /// The next one, as keepalived does. Who is down is asked the one that failed until that is answered well;
+    /// then all must be, from the first on.
+    One {
+        /// Whether nothing is waited for between the requests that must be answered well before a real server is up.
+        fast_recovery: bool,
+    },
 }
 
 /// The version of HTTP that is spoken.

@@ -123,7 +123,7 @@ async fn until(deadline: Option<Instant>) {
 async fn ask(prober: Arc<Prober>, places: Arc<Semaphore>, probe: Probe, answer: Answer) {
     // It is never closed.
     let _place = places.acquire().await;
-    let verdict = prober.probe(&probe.subject).await;
+    let verdict = prober.carry_out(&probe).await;
     answer.say(verdict);
 }
 

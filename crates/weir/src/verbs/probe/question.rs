@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use weir_config::model::health::{
     Agent, Check, CheckKind, DnsCheck, DnsType, GrpcCheck, HttpBody, HttpCheck, HttpRequest,
-    HttpVersion, Pace, PingCheck, SmtpCheck, Source, StatusRange, TcpCheck, Tls, UdpCheck, Way,
+    HttpTurns, HttpVersion, Pace, PingCheck, SmtpCheck, Source, StatusRange, TcpCheck, Tls,
+    UdpCheck, Way,
 };
 use weir_config::model::{
     Forwarding, InterfaceName, Notifications, Protocol, RealServer, ServiceKey, Thresholds, Weight,
@@ -226,7 +227,7 @@ fn http(wording: &Wording, path: &str, tls: Option<Tls>) -> CheckKind {
         version: wording.http_version,
         tls,
         proxy: wording.proxy,
-        fast_recovery: false,
+        turns: HttpTurns::All,
     })
 }
 
