@@ -6,6 +6,7 @@
 //! too. Starting happens on a thread of its own: reading a program from a slow disk delays nobody.
 
 mod account;
+mod direct;
 mod security;
 
 use std::ffi::OsString;
@@ -121,10 +122,11 @@ impl Script {
             .stderr(Stdio::null())
             .process_group(0)
             // The daemon's own word with systemd.
-            .env_remove("NOTIFY_SOCKET");
+            .env_remove(direct::OUR_OWN);
         if self.account != Account::ours() {
             // Beside the user and group, the supplementary groups are dropped.
             command.uid(self.account.user).gid(self.account.group);
+            direct::no_shell(&mut command, &path, &self.arguments).map_err(not_started)?;
         }
         let child = command.spawn().map_err(not_started)?;
         Running::watch(child).map_err(|error| Error::Lost {

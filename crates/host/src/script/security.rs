@@ -3,13 +3,17 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::Account;
 
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
+const SET_USER: u32 = 0o4000;
+const SET_GROUP: u32 = 0o2000;
+const OWNER_EXECUTES: u32 = 0o100;
+const GROUP_EXECUTES: u32 = 0o010;
 const ANYBODY_EXECUTES: u32 = 0o111;
 
 /// What is wrong with a script's permissions.
@@ -30,26 +34,44 @@ pub enum Unsafe {
 }
 
 /// Looks at the file, at every directory on the way to it, and at the same again where symbolic links
-/// lead. keepalived asks this of scripts that root runs, and so do we in full; of who is not root we ask
-/// that not everybody can write.
+/// lead. keepalived asks this of scripts that root or its group runs or becomes, and so do we in full; of others
+/// we ask that not everybody can write.
 pub fn check(path: &Path, account: Account) -> Result<(), Unsafe> {
-    let real = fs::canonicalize(path).map_err(|error| Unsafe::Unknown(path.to_owned(), error))?;
-    for one in path.ancestors().chain(real.ancestors()) {
-        if one.as_os_str().is_empty() {
-            continue;
-        }
+    let unknown = |path: &Path, error| Unsafe::Unknown(path.to_owned(), error);
+    let real = fs::canonicalize(path).map_err(|error| unknown(path, error))?;
+    let file = fs::metadata(&real).map_err(|error| unknown(&real, error))?;
+    let powerful = account.user == 0 || account.group == 0 || becomes_root(&file);
+    for one in looked_up(path).chain(looked_up(&real)) {
         // A symbolic link has no permissions of its own; who may replace it is its directory's matter.
-        let data = fs::metadata(one).map_err(|error| Unsafe::Unknown(one.to_owned(), error))?;
+        let data = fs::metadata(one).map_err(|error| unknown(one, error))?;
         check_one(
             one,
             data.uid(),
             data.gid(),
             data.mode(),
             data.is_dir(),
-            account,
+            powerful,
         )?;
     }
     Ok(())
+}
+
+/// A path and the directories in which its parts are looked up by name: who can write into one through which the
+/// path only goes up again can change nothing.
+fn looked_up(path: &Path) -> impl Iterator<Item = &Path> {
+    let mut below = None;
+    path.ancestors().filter(move |one| {
+        let by_name = !matches!(below, Some(Component::ParentDir));
+        below = one.components().next_back();
+        by_name && !one.as_os_str().is_empty()
+    })
+}
+
+/// Whether it runs as root or in root's group whoever starts it.
+fn becomes_root(file: &fs::Metadata) -> bool {
+    let all = |bits: u32| file.mode() & bits == bits;
+    (file.uid() == 0 && all(SET_USER | OWNER_EXECUTES))
+        || (file.gid() == 0 && all(SET_GROUP | GROUP_EXECUTES))
 }
 
 fn check_one(
@@ -58,14 +80,14 @@ fn check_one(
     group: u32,
     mode: u32,
     directory: bool,
-    account: Account,
+    powerful: bool,
 ) -> Result<(), Unsafe> {
     // In a sticky directory nobody replaces what is another's.
     let protected = directory && mode & STICKY != 0;
     if mode & OTHERS_WRITE != 0 && !protected {
         return Err(Unsafe::Everybody(path.to_owned()));
     }
-    if account.user != 0 {
+    if !powerful {
         return Ok(());
     }
     if owner != 0 {
@@ -109,10 +131,10 @@ mod tests {
         ];
         for (owner, group, mode, directory, for_root, for_somebody) in rows {
             let path = Path::new("/x");
-            let check = |account| check_one(path, owner, group, mode, directory, account).is_ok();
+            let check = |powerful| check_one(path, owner, group, mode, directory, powerful).is_ok();
             let row = format!("{owner} {group} {mode:o}");
-            assert_eq!(check(Account::ROOT), for_root, "root: {row}");
-            assert_eq!(check(SOMEBODY), for_somebody, "somebody: {row}");
+            assert_eq!(check(true), for_root, "root: {row}");
+            assert_eq!(check(false), for_somebody, "somebody: {row}");
         }
     }
 
