@@ -719,6 +719,24 @@ impl Dice {
     }
 }
 
+#[test]
+fn a_strict_owner_begins_as_active_and_takes_over() {
+    let mut vrrp = Dice(5396332400702913635).vrrp();
+    let owners = vrrp
+        .instances
+        .iter_mut()
+        .filter(|one| one.priority.is_owner());
+    let mut owners = owners.peekable();
+    let owner = owners.peek_mut().expect("this seed has one");
+    (owner.strict, owner.wish) = (true, StateWish::Backup);
+    owner.preemption = Preemption::Never;
+    for violation in owner.violations() {
+        owner.give_up(violation);
+    }
+    assert_eq!(owner.wish, StateWish::Active);
+    assert_ne!(owner.preemption, Preemption::Never);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]

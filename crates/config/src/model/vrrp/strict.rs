@@ -148,6 +148,10 @@ impl Instance {
                     true => StateWish::Active,
                     false => StateWish::Backup,
                 };
+                // Who begins as Active takes over.
+                if self.wish == StateWish::Active && self.preemption == Preemption::Never {
+                    self.preemption = Preemption::default();
+                }
             }
             Violation::Authentication => self.authentication = Authentication::None,
             Violation::HmacNotEnforced => {
