@@ -435,7 +435,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn expire_fragments(&self, now: Tick) {
-        calls::weir_expire_fragments(now.0);
+        calls::expire_fragments(now);
     }
 
     #[inline(always)]
