@@ -95,6 +95,48 @@ pub fn weir_tc_fragment(context: TcContext) -> i32 {
 
 #[classifier]
 #[inline(always)]
+pub fn weir_tc_fragment_seldom(context: TcContext) -> i32 {
+    part::run(
+        &mut Frame::<true>::new(&context),
+        &Maps,
+        Part::FragmentSeldom,
+    )
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_carry_seldom4(context: TcContext) -> i32 {
+    part::run(&mut Frame::<true>::new(&context), &Maps, Part::CarrySeldom4)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_carry_seldom6(context: TcContext) -> i32 {
+    part::run(&mut Frame::<true>::new(&context), &Maps, Part::CarrySeldom6)
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_carry_local_seldom4(context: TcContext) -> i32 {
+    part::run(
+        &mut Frame::<true>::new(&context),
+        &Maps,
+        Part::CarryLocalSeldom4,
+    )
+}
+
+#[classifier]
+#[inline(always)]
+pub fn weir_tc_carry_local_seldom6(context: TcContext) -> i32 {
+    part::run(
+        &mut Frame::<true>::new(&context),
+        &Maps,
+        Part::CarryLocalSeldom6,
+    )
+}
+
+#[classifier]
+#[inline(always)]
 pub fn weir_tc_seldom4(context: TcContext) -> i32 {
     part::run(&mut Frame::<true>::new(&context), &Maps, Part::Seldom4)
 }

@@ -200,6 +200,11 @@ impl Hook for Frame {
             | Part::Carry6
             | Part::CarryLocal4
             | Part::CarryLocal6
+            | Part::FragmentSeldom
+            | Part::CarrySeldom4
+            | Part::CarrySeldom6
+            | Part::CarryLocalSeldom4
+            | Part::CarryLocalSeldom6
             | Part::Tunnelled
             | Part::Cross4
             | Part::Cross6

@@ -47,8 +47,62 @@ pub struct FragmentRecord {
     pub waiting: Shared64,
     /// When it is forgotten, as a tick.
     pub expires: Shared32,
-    /// How many fragments have come before the first.
+    /// Bits 0..15 how many fragments have waited, 15 whether the first one has begun its connection and has
+    /// not gone on yet, 16..32 how many bytes all of them make together: known once the last one has come.
+    /// The latter two are only asked for of SCTP, AH and ESP.
     pub count: Shared32,
+}
+
+impl FragmentRecord {
+    const BEGUN: u32 = 1 << 15;
+
+    /// Counts one that is to wait; how many have before.
+    #[inline(always)]
+    pub fn count_one(&self) -> u32 {
+        self.count.add(1) & (Self::BEGUN - 1)
+    }
+
+    /// How many bytes all fragments make together; 0 while nobody knows.
+    #[inline(always)]
+    pub fn length(&self) -> u16 {
+        (self.count.load() >> 16) as u16
+    }
+
+    /// Lets that be known, if nobody else has; whether that is so.
+    #[inline(always)]
+    pub fn learn_length(&self, length: u16) -> bool {
+        let mut tries = 0;
+        while tries < 4 {
+            let count = self.count.load();
+            if count >> 16 != 0 {
+                return false;
+            }
+            if self.count.replace(count, count | (length as u32) << 16) {
+                return true;
+            }
+            tries += 1;
+        }
+        false
+    }
+
+    /// Those that have waited come anew.
+    #[inline(always)]
+    pub fn forget_count(&self) {
+        self.count.store(self.count.load() & !(Self::BEGUN - 1));
+    }
+
+    /// Remembers that the first fragment has begun its connection.
+    #[inline(always)]
+    pub fn remember_begun(&self) {
+        self.count.store(self.count.load() | Self::BEGUN);
+    }
+
+    /// Whether it has, and has not gone on since; now it does.
+    #[inline(always)]
+    pub fn take_begun(&self) -> bool {
+        let count = self.count.load();
+        count & Self::BEGUN != 0 && self.count.replace(count, count & !Self::BEGUN)
+    }
 }
 
 /// What has been decided about a packet's first fragment, and so about the later ones.

@@ -54,6 +54,16 @@ pub const PROGRAM_TC_CUT: &str = "weir_tc_cut";
 pub const PROGRAM_TC_CARRY_LOCAL4: &str = "weir_tc_carry_local4";
 /// The same of IPv6.
 pub const PROGRAM_TC_CARRY_LOCAL6: &str = "weir_tc_carry_local6";
+/// TC's part `fragment` of SCTP, AH and ESP.
+pub const PROGRAM_TC_FRAGMENT_SELDOM: &str = "weir_tc_fragment_seldom";
+/// TC's part `carry` of theirs, IPv4.
+pub const PROGRAM_TC_CARRY_SELDOM4: &str = "weir_tc_carry_seldom4";
+/// The same of IPv6.
+pub const PROGRAM_TC_CARRY_SELDOM6: &str = "weir_tc_carry_seldom6";
+/// TC's part `carry` of theirs where both ends are translated, IPv4.
+pub const PROGRAM_TC_CARRY_LOCAL_SELDOM4: &str = "weir_tc_carry_local_seldom4";
+/// The same of IPv6.
+pub const PROGRAM_TC_CARRY_LOCAL_SELDOM6: &str = "weir_tc_carry_local_seldom6";
 /// The part that what clients on the director send goes on to: [`PROGRAM_TC`] as a whole.
 pub const PART_DEPART: u32 = 24;
 /// At TC's egress hook: sends checks the way of the traffic.

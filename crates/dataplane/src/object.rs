@@ -43,7 +43,7 @@ pub fn load(bpffs: &Path, sizes: TableSizes) -> Result<Ebpf, Error> {
         names::PROGRAM_TC,
         names::PROGRAM_TC_EGRESS,
     ];
-    let local = PARTS_TC_LOCAL.map(|(_, name)| name);
+    let local = PARTS_TC_APART.map(|(_, name)| name);
     verify(&mut object, &[&PARTS_TC[..], &local, &first].concat())?;
     Ok(object)
 }
@@ -141,15 +141,20 @@ const PARTS_TC: [&str; 21] = [
     names::PROGRAM_TC_CUT,
 ];
 
-/// Those of them that translate both ends, behind the others.
-const PARTS_TC_LOCAL: [(u32, &str); 2] = [
+/// Those of fragments of which both ends are translated, or that are SCTP's, AH's or ESP's: behind the others.
+const PARTS_TC_APART: [(u32, &str); 7] = [
     (22, names::PROGRAM_TC_CARRY_LOCAL4),
     (23, names::PROGRAM_TC_CARRY_LOCAL6),
+    (26, names::PROGRAM_TC_FRAGMENT_SELDOM),
+    (27, names::PROGRAM_TC_CARRY_SELDOM4),
+    (28, names::PROGRAM_TC_CARRY_SELDOM6),
+    (29, names::PROGRAM_TC_CARRY_LOCAL_SELDOM4),
+    (30, names::PROGRAM_TC_CARRY_LOCAL_SELDOM6),
 ];
 
 /// Lets TC's programs go on to their parts. Parts of an earlier daemon's programs are replaced.
 pub fn connect_parts(object: &Ebpf, parts: &mut ProgramArray<MapData>) -> Result<(), Error> {
-    for (number, name) in (0..).zip(PARTS_TC).chain(PARTS_TC_LOCAL) {
+    for (number, name) in (0..).zip(PARTS_TC).chain(PARTS_TC_APART) {
         let part: &SchedClassifier = loaded(object, name)?;
         parts.set(number, part.fd()?, 0)?;
     }

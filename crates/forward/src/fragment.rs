@@ -4,6 +4,13 @@
 //! ports, is decided as any packet, and the later ones go where it went, with their addresses
 //! translated. (A transport's checksum is in the first one and covers all: what translation adds to
 //! it is the same as for a whole packet.) Those that come before the first wait for it.
+//!
+//! SCTP's checksum is another: what a change of its ports adds depends on how long the whole packet is. So
+//! where ports change the first fragment waits too, for the last one, which tells that. Fragments of SCTP,
+//! AH and ESP are parts of their own.
+
+mod piece;
+mod whole;
 
 use weir_abi::NONE;
 use weir_abi::connection::ONE_PACKET;
@@ -14,19 +21,19 @@ use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::{Outcome, Reason};
 use weir_abi::service::FORWARD_FULL_NAT;
 use weir_abi::tick::Tick;
-use weir_wire::ipv4::Ipv4;
-use weir_wire::ipv6::{ExtensionHeader, FragmentHeader, Ipv6, NextHeader};
-use weir_wire::packet::Packet;
 
+pub use self::piece::{Fragmented, Piece};
+use self::whole::{asks_for_length, learn_length, remember_begun, send_all_round};
+pub(crate) use self::whole::{length_of_transport, take_begun};
+use crate::begin::Begun;
 use crate::connection;
-use crate::family::{Family, Flow, Record, V4, V6};
+use crate::family::{Flow, Record, V4, V6};
 use crate::hook::Hook;
 use crate::icmp::Answer;
 use crate::job::Job;
 use crate::length::{Belongs, connection_of, finish};
 use crate::parse::{
-    EXTENSION_HEADERS, Parsed, Portion, Segment, is_balanced, is_ipv6, parse_fragment4,
-    parse_fragment6,
+    Parsed, Portion, Segment, is_balanced, is_ipv6, is_seldom, parse_fragment4, parse_fragment6,
 };
 use crate::part::Part;
 use crate::process::Lookup;
@@ -34,17 +41,22 @@ use crate::tables::Tables;
 use crate::translate::Translate;
 use crate::waiting;
 
-/// Decides about one such packet.
+/// Decides about one such packet. `SELDOM` says whether it is one of SCTP, AH or ESP.
 #[inline(always)]
-pub fn fragment<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
+pub fn fragment<H: Hook, T: Tables, const SELDOM: bool>(hook: &mut H, tables: &T) -> H::Verdict {
     let is_ipv6 = is_ipv6(hook, H::TAGS);
     let next = if is_ipv6 {
-        of_ipv6(hook, tables)
+        of_ipv6::<H, T, SELDOM>(hook, tables)
     } else {
-        of_ipv4(hook, tables)
+        of_ipv4::<H, T, SELDOM>(hook, tables)
     };
     let part = match (next, is_ipv6) {
         (Next::Over(reason), _) => return hook.conclude(reason),
+        (Next::IsSeldom, _) => Part::FragmentSeldom,
+        (Next::GoesOn, false) if SELDOM => Part::CarrySeldom4,
+        (Next::GoesOn, true) if SELDOM => Part::CarrySeldom6,
+        (Next::BothEnds, false) if SELDOM => Part::CarryLocalSeldom4,
+        (Next::BothEnds, true) if SELDOM => Part::CarryLocalSeldom6,
         (Next::GoesOn, false) => Part::Carry4,
         (Next::GoesOn, true) => Part::Carry6,
         (Next::BothEnds, false) => Part::CarryLocal4,
@@ -65,39 +77,45 @@ pub(crate) enum Next {
     BothEnds,
     /// It begins a connection of a call: [`crate::call`].
     IsCall,
+    /// It is one of SCTP, AH or ESP, or may be.
+    IsSeldom,
 }
 
 /// Each family has a function of its own, because one frame with both would be larger than the stack
 /// allows.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn of_ipv4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Next {
+fn of_ipv4<H: Hook, T: Tables, const SELDOM: bool>(hook: &mut H, tables: &T) -> Next {
     let Some(settings) = tables.settings() else {
         return Next::Over(Reason::NotOurs);
     };
     let mut job = Job::<V4, H, T>::new(hook, tables, settings, Segment::default());
-    match read4(&mut job) {
-        Ok(()) => decide(&mut job),
+    match read4::<H, T, SELDOM>(&mut job) {
+        Ok(()) => decide::<V4, H, T, SELDOM>(&mut job),
+        Err(Reason::Fragment) if !SELDOM => Next::IsSeldom,
         Err(reason) => Next::Over(reason),
     }
 }
 
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn of_ipv6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Next {
+fn of_ipv6<H: Hook, T: Tables, const SELDOM: bool>(hook: &mut H, tables: &T) -> Next {
     let Some(settings) = tables.settings() else {
         return Next::Over(Reason::NotOurs);
     };
     let mut job = Job::<V6, H, T>::new(hook, tables, settings, Segment::default());
-    match read6(&mut job) {
-        Ok(()) => decide(&mut job),
+    match read6::<H, T, SELDOM>(&mut job) {
+        Ok(()) => decide::<V6, H, T, SELDOM>(&mut job),
+        Err(Reason::Fragment) if !SELDOM => Next::IsSeldom,
         Err(reason) => Next::Over(reason),
     }
 }
 
 /// Reads a fragment of IPv4: a function of its own, so that what it needs of the stack is free again.
-/// Of the protocols that are seldom met, what is not whole is the kernel's.
+/// [`Reason::Fragment`] says that it is a first one of the protocols that are read where they are `SELDOM`.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(crate) fn read4<H: Hook, T: Tables>(job: &mut Job<'_, V4, H, T>) -> Result<(), Reason> {
-    match parse_fragment4(job.hook, H::TAGS) {
+pub(crate) fn read4<H: Hook, T: Tables, const SELDOM: bool>(
+    job: &mut Job<'_, V4, H, T>,
+) -> Result<(), Reason> {
+    match parse_fragment4::<_, SELDOM>(job.hook, H::TAGS) {
         Parsed::V4(segment) => {
             job.segment = segment;
             if let Some(handover) = job.tables.handover() {
@@ -112,8 +130,10 @@ pub(crate) fn read4<H: Hook, T: Tables>(job: &mut Job<'_, V4, H, T>) -> Result<(
 
 /// The same of IPv6.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(crate) fn read6<H: Hook, T: Tables>(job: &mut Job<'_, V6, H, T>) -> Result<(), Reason> {
-    match parse_fragment6(job.hook, H::TAGS) {
+pub(crate) fn read6<H: Hook, T: Tables, const SELDOM: bool>(
+    job: &mut Job<'_, V6, H, T>,
+) -> Result<(), Reason> {
+    match parse_fragment6::<_, SELDOM>(job.hook, H::TAGS) {
         Parsed::V6(segment) => {
             job.segment = segment;
             if let Some(handover) = job.tables.handover() {
@@ -126,71 +146,21 @@ pub(crate) fn read6<H: Hook, T: Tables>(job: &mut Job<'_, V6, H, T>) -> Result<(
     }
 }
 
-/// A family whose packets are fragmented.
-pub trait Fragmented: Family {
-    /// What the fragments of one packet have in common, beside their addresses: the identification,
-    /// and the protocol where that counts.
-    fn identification<P: Packet>(packet: &P, network: usize) -> Option<(u32, u8)>;
-
-    /// Whether something else may lie between the network header and a transport, where fragments
-    /// are cut.
-    fn may_hide_transport(protocol: u8) -> bool;
-}
-
-impl Fragmented for V4 {
-    #[inline(always)]
-    fn identification<P: Packet>(packet: &P, network: usize) -> Option<(u32, u8)> {
-        let header = packet.header::<Ipv4>(network)?;
-        Some((header.identification() as u32, header.protocol()))
-    }
-
-    #[inline(always)]
-    fn may_hide_transport(_protocol: u8) -> bool {
-        false
-    }
-}
-
-impl Fragmented for V6 {
-    #[inline(always)]
-    fn identification<P: Packet>(packet: &P, network: usize) -> Option<(u32, u8)> {
-        let mut next = packet.header::<Ipv6>(network)?.next_header();
-        let mut at = network + Ipv6::LENGTH;
-        let mut turn = 0;
-        while turn < EXTENSION_HEADERS {
-            match NextHeader::of(next) {
-                NextHeader::Payload(_) => return None,
-                NextHeader::Fragment => {
-                    let header = packet.header::<FragmentHeader>(at)?;
-                    return Some((header.identification(), 0));
-                }
-                NextHeader::Extension => {
-                    let extension = packet.header::<ExtensionHeader>(at)?;
-                    next = extension.next_header;
-                    at += extension.length();
-                }
-            }
-            turn += 1;
-        }
-        None
-    }
-
-    #[inline(always)]
-    fn may_hide_transport(protocol: u8) -> bool {
-        NextHeader::of(protocol) == NextHeader::Extension
-    }
-}
-
 /// Decides about a fragment.
 ///
 /// All that needs keys and lists is done in functions of their own, and what needs routing in a part of
 /// its own ([`crate::carry`]): the stack has no room for all at once.
 #[inline(always)]
-fn decide<F: Translate + Answer + Fragmented, H: Hook, T: Tables>(
+fn decide<F: Translate + Answer + Fragmented, H: Hook, T: Tables, const SELDOM: bool>(
     job: &mut Job<'_, F, H, T>,
 ) -> Next {
     let protocol = job.segment.flow.protocol as u8;
-    if !is_balanced(protocol) && !F::may_hide_transport(protocol) {
-        return Next::Over(Reason::Fragment);
+    if !SELDOM && !is_balanced(protocol) {
+        return if is_seldom(protocol) || F::may_hide_transport(protocol) {
+            Next::IsSeldom
+        } else {
+            Next::Over(Reason::Fragment)
+        };
     }
     match job.segment.portion() {
         // One fragment with all of a packet: no other is like it.
@@ -199,27 +169,44 @@ fn decide<F: Translate + Answer + Fragmented, H: Hook, T: Tables>(
             Err(Reason::Application) => Next::IsCall,
             Err(reason) => Next::Over(finish(job, Err(reason))),
         },
-        Portion::First => first(job),
+        Portion::First => first::<F, H, T, SELDOM>(job),
         Portion::Headless if could_be_ours(job) => match settle(job, Decided::Passed) {
             Settled::Alone => Next::Over(Reason::Fragment),
             Settled::GoesRound => Next::Over(Reason::FragmentsReleased),
         },
         Portion::Headless => Next::Over(Reason::Fragment),
-        Portion::Later => later(job),
+        Portion::Later => later::<F, H, T, SELDOM>(job),
     }
 }
 
 /// The first fragment: decided as a packet, for all.
 #[inline(always)]
-fn first<F: Translate + Answer + Fragmented, H: Hook, T: Tables>(
+fn first<F: Translate + Answer + Fragmented, H: Hook, T: Tables, const SELDOM: bool>(
     job: &mut Job<'_, F, H, T>,
 ) -> Next {
-    let belongs = match known(job) {
+    // Of those that are seldom none has a connection of its own.
+    let known = if SELDOM { NONE } else { known(job) };
+    let belongs = match known {
         NONE => connection_of(job, Lookup::Perhaps),
         slot => Ok(Belongs::Request(slot)),
     };
+    if SELDOM && matches!(belongs, Ok(Belongs::First(_))) {
+        remember_begun(job);
+    }
     match belongs {
-        Err(Reason::Application) => Next::IsCall,
+        Err(Reason::Application) if !SELDOM => Next::IsCall,
+        Ok(Belongs::First(Begun { slot, .. }) | Belongs::Request(slot) | Belongs::Reply(slot))
+            if SELDOM && asks_for_length(job, slot) && length_of_transport(job) == 0 =>
+        {
+            match wait(job) {
+                WAITS if length_of_transport(job) != 0 && send_all_round(job) => {
+                    Next::Over(Reason::FragmentsReleased)
+                }
+                WAITS => Next::Over(Reason::FragmentHeld),
+                NO_ROOM => Next::Over(Reason::FragmentLost),
+                _decided_meanwhile => settle_first(job, belongs),
+            }
+        }
         Ok(_) | Err(_) => settle_first(job, belongs),
     }
 }
@@ -350,7 +337,9 @@ fn settle<F: Translate + Fragmented, H: Hook, T: Tables>(
 
 /// A later fragment: goes where the first one went, or waits for it.
 #[inline(always)]
-fn later<F: Translate + Fragmented, H: Hook, T: Tables>(job: &mut Job<'_, F, H, T>) -> Next {
+fn later<F: Translate + Fragmented, H: Hook, T: Tables, const SELDOM: bool>(
+    job: &mut Job<'_, F, H, T>,
+) -> Next {
     let decision = Decision(find(job));
     match decision.decided() {
         Decided::Nothing => {}
@@ -361,7 +350,9 @@ fn later<F: Translate + Fragmented, H: Hook, T: Tables>(job: &mut Job<'_, F, H, 
     if !could_be_ours(job) {
         return Next::Over(Reason::Fragment);
     }
+    let is_news = SELDOM && learn_length(job);
     match wait(job) {
+        WAITS if is_news && send_all_round(job) => Next::Over(Reason::FragmentsReleased),
         WAITS => Next::Over(Reason::FragmentHeld),
         NO_ROOM => Next::Over(Reason::FragmentLost),
         // The first one has just come.
@@ -384,15 +375,20 @@ fn follow<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>, decision: De
 fn key<F: Translate + Fragmented, H: Hook, T: Tables>(
     job: &Job<'_, F, H, T>,
 ) -> Option<FragmentKey> {
-    let segment = &job.segment;
-    let (identification, protocol) = F::identification(job.hook, segment.network as usize)?;
-    Some(FragmentKey {
-        source: F::widen(segment.flow.source),
-        destination: F::widen(segment.flow.destination),
-        identification,
-        protocol: protocol as u16,
+    let piece = F::piece(job.hook, job.segment.network as usize)?;
+    Some(key_of(job, &piece))
+}
+
+#[inline(always)]
+fn key_of<F: Translate, H: Hook, T: Tables>(job: &Job<'_, F, H, T>, piece: &Piece) -> FragmentKey {
+    let flow = &job.segment.flow;
+    FragmentKey {
+        source: F::widen(flow.source),
+        destination: F::widen(flow.destination),
+        identification: piece.identification,
+        protocol: piece.protocol as u16,
         family: F::NUMBER as u16,
-    })
+    }
 }
 
 /// The [`Decision`] about the packet, as a word.
@@ -473,7 +469,7 @@ fn wait<F: Translate + Fragmented, H: Hook, T: Tables>(job: &Job<'_, F, H, T>) -
     let Some(record) = job.tables.open_fragment(&key, expires) else {
         return NO_ROOM;
     };
-    if record.count.add(1) >= HELD_OF_ONE {
+    if record.count_one() >= HELD_OF_ONE {
         return NO_ROOM;
     }
     let Some(place) = waiting::take(job.tables, job.settings) else {

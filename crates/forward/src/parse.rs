@@ -101,18 +101,18 @@ pub fn parse<P: Packet>(packet: &P, tags: bool) -> Parsed {
 
 /// Reads the headers of a packet of IPv4, also of a fragment: its segment says which [`Portion`] it is.
 #[inline(always)]
-pub fn parse_fragment4<P: Packet>(packet: &P, tags: bool) -> Parsed {
+pub fn parse_fragment4<P: Packet, const SELDOM: bool>(packet: &P, tags: bool) -> Parsed {
     match network_header(packet, tags) {
-        Some(network) => ipv4::<P, true, false>(packet, network),
+        Some(network) => ipv4::<P, true, SELDOM>(packet, network),
         None => Parsed::Pass(Reason::Malformed),
     }
 }
 
 /// The same of IPv6.
 #[inline(always)]
-pub fn parse_fragment6<P: Packet>(packet: &P, tags: bool) -> Parsed {
+pub fn parse_fragment6<P: Packet, const SELDOM: bool>(packet: &P, tags: bool) -> Parsed {
     match network_header(packet, tags) {
-        Some(network) => ipv6::<P, true, false>(packet, network),
+        Some(network) => ipv6::<P, true, SELDOM>(packet, network),
         None => Parsed::Pass(Reason::Malformed),
     }
 }
@@ -298,7 +298,7 @@ fn ipv6<P: Packet, const FRAGMENTS: bool, const SELDOM: bool>(
         }
         turn += 1;
     }
-    if SELDOM && next == AH {
+    if SELDOM && next == AH && portion != Portion::Later {
         // Of IPv6, where it is an extension header like others, with its own measure of length.
         let at = network + Ipv6::LENGTH + extensions;
         let Some(header) = packet.header::<ExtensionHeader>(at) else {
@@ -344,6 +344,12 @@ fn ipv6<P: Packet, const FRAGMENTS: bool, const SELDOM: bool>(
 #[inline(always)]
 pub(crate) const fn is_balanced(protocol: u8) -> bool {
     matches!(protocol, TCP | UDP)
+}
+
+/// Whether it is one of those that are read apart.
+#[inline(always)]
+pub(crate) const fn is_seldom(protocol: u8) -> bool {
+    matches!(protocol, SCTP | AH | ESP)
 }
 
 /// Why there is no segment.

@@ -62,6 +62,16 @@ pub enum Part {
     CarryLocal4 = 22,
     /// The same of IPv6.
     CarryLocal6 = 23,
+    /// Fragments of SCTP, AH and ESP. (24 is [`weir_abi::names::PART_DEPART`].)
+    FragmentSeldom = 26,
+    /// Those of IPv4 whose connection is known.
+    CarrySeldom4 = 27,
+    /// The same of IPv6.
+    CarrySeldom6 = 28,
+    /// Those of IPv4 with both ends to be translated.
+    CarryLocalSeldom4 = 29,
+    /// The same of IPv6.
+    CarryLocalSeldom6 = 30,
 }
 
 /// Does one part's work.
@@ -71,13 +81,14 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Length4 => length::at_length4(hook, tables),
         Part::Length6 => length::at_length6(hook, tables),
         Part::Related => related::related(hook, tables),
-        Part::Fragment => fragment::fragment(hook, tables),
+        Part::Fragment => fragment::fragment::<H, T, false>(hook, tables),
+        Part::FragmentSeldom => fragment::fragment::<H, T, true>(hook, tables),
         Part::Application4 => application::application4(hook, tables),
         Part::Application6 => application::application6(hook, tables),
         Part::Seldom4 => seldom::seldom4(hook, tables),
         Part::Seldom6 => seldom::seldom6(hook, tables),
-        Part::Carry4 => carry::carry4::<H, T, false>(hook, tables),
-        Part::Carry6 => carry::carry6::<H, T, false>(hook, tables),
+        Part::Carry4 => carry::carry4::<H, T, false, false>(hook, tables),
+        Part::Carry6 => carry::carry6::<H, T, false, false>(hook, tables),
         Part::Tunnelled => tunnelled::tunnelled(hook, tables),
         Part::Check => check::arrive(hook, tables),
         Part::Cross4 => nat64::cross4(hook, tables),
@@ -89,8 +100,12 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Stray => stray::stray(hook, tables),
         Part::Adopt => adopt::adopt(hook, tables),
         Part::Cut => cut::cut(hook, tables),
-        Part::CarryLocal4 => carry::carry4::<H, T, true>(hook, tables),
-        Part::CarryLocal6 => carry::carry6::<H, T, true>(hook, tables),
+        Part::CarryLocal4 => carry::carry4::<H, T, true, false>(hook, tables),
+        Part::CarryLocal6 => carry::carry6::<H, T, true, false>(hook, tables),
+        Part::CarrySeldom4 => carry::carry4::<H, T, false, true>(hook, tables),
+        Part::CarrySeldom6 => carry::carry6::<H, T, false, true>(hook, tables),
+        Part::CarryLocalSeldom4 => carry::carry4::<H, T, true, true>(hook, tables),
+        Part::CarryLocalSeldom6 => carry::carry6::<H, T, true, true>(hook, tables),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rows of fragments. XDP leaves them all to TC.
 
 pub mod pieces;
+mod seldom;
 
 use std::net::SocketAddr;
 
@@ -48,6 +49,7 @@ pub fn rows() -> Vec<Row> {
     }
     rows.push(atomic());
     rows.push(behind_another_header());
+    rows.extend(seldom::rows());
     rows
 }
 

@@ -77,7 +77,7 @@ fn arrives(
     slot: u32,
     local: SocketAddr,
     (server, destination): (SocketAddr, u32),
-) -> impl Fn(&mut Snapshot) + use<> {
+) -> impl Fn(&mut Snapshot) + Clone + use<> {
     let mut connection = connection(packet, server, destination);
     connection.local = Some(local);
     let family = Family::of(packet.source.ip());

@@ -14,7 +14,7 @@ use crate::setup::Setup;
 const UDP: u8 = 17;
 const ESP: u8 = 50;
 const AH: u8 = 51;
-const ISAKMP: u16 = 500;
+pub(crate) const ISAKMP: u16 = 500;
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
@@ -29,20 +29,20 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-fn setup(family: Family) -> Setup {
+pub(crate) fn setup(family: Family) -> Setup {
     let mut setup = Setup::servers(family, UDP, &[(family.server(1, ISAKMP), 1)]);
     setup.services[0].address = family.vip(ISAKMP);
     setup
 }
 
-fn to_service(family: Family, transport: Transport) -> Packet {
+pub(crate) fn to_service(family: Family, transport: Transport) -> Packet {
     let mut packet = from_client(family, 1, transport);
     packet.source.set_port(ISAKMP);
     packet.destination.set_port(ISAKMP);
     packet
 }
 
-fn to_client(family: Family, transport: Transport) -> Packet {
+pub(crate) fn to_client(family: Family, transport: Transport) -> Packet {
     let mut packet = from_server(family, 1, transport);
     packet.source.set_port(ISAKMP);
     packet.destination.set_port(ISAKMP);

@@ -43,7 +43,7 @@ pub fn call4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         return hook.conclude(Reason::NotOurs);
     };
     let mut job = Job::<V4, H, T>::new(hook, tables, settings, Segment::default());
-    let next = match read4(&mut job) {
+    let next = match read4::<H, T, false>(&mut job) {
         Ok(()) => decide(&mut job),
         Err(reason) => Next::Over(reason),
     };
@@ -52,7 +52,7 @@ pub fn call4<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         Next::Over(reason) => hook.conclude(reason),
         Next::GoesOn => hook.go_on(tables, Part::Carry4),
         Next::BothEnds => hook.go_on(tables, Part::CarryLocal4),
-        Next::IsCall => hook.conclude(Reason::PartMissing),
+        Next::IsCall | Next::IsSeldom => hook.conclude(Reason::PartMissing),
     }
 }
 
@@ -63,7 +63,7 @@ pub fn call6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         return hook.conclude(Reason::NotOurs);
     };
     let mut job = Job::<V6, H, T>::new(hook, tables, settings, Segment::default());
-    let next = match read6(&mut job) {
+    let next = match read6::<H, T, false>(&mut job) {
         Ok(()) => decide(&mut job),
         Err(reason) => Next::Over(reason),
     };
@@ -72,7 +72,7 @@ pub fn call6<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
         Next::Over(reason) => hook.conclude(reason),
         Next::GoesOn => hook.go_on(tables, Part::Carry6),
         Next::BothEnds => hook.go_on(tables, Part::CarryLocal6),
-        Next::IsCall => hook.conclude(Reason::PartMissing),
+        Next::IsCall | Next::IsSeldom => hook.conclude(Reason::PartMissing),
     }
 }
 

@@ -171,6 +171,11 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::Carry6
             | Part::CarryLocal4
             | Part::CarryLocal6
+            | Part::FragmentSeldom
+            | Part::CarrySeldom4
+            | Part::CarrySeldom6
+            | Part::CarryLocalSeldom4
+            | Part::CarryLocalSeldom6
             | Part::Tunnelled
             | Part::CrossError4
             | Part::CrossError6
@@ -194,6 +199,11 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::Carry6
             | Part::CarryLocal4
             | Part::CarryLocal6
+            | Part::FragmentSeldom
+            | Part::CarrySeldom4
+            | Part::CarrySeldom6
+            | Part::CarryLocalSeldom4
+            | Part::CarryLocalSeldom6
             | Part::Tunnelled
             | Part::Cross4
             | Part::Cross6

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use weir_abi::reason::Reason;
 
 use super::{arrives, from_server_to, local, setup, to_server};
+use crate::cases::from_client;
 use crate::fragments::pieces::{adds, comes, counted, cut, datagram, goes, question, sent, waits};
 use crate::network::{Family, Link};
 use crate::packet::{Packet, Transport};
@@ -12,10 +13,14 @@ use crate::row::{After, Expected, Row, Step};
 use crate::snapshot::Snapshot;
 
 const UDP: u8 = 17;
+const SCTP: u8 = 132;
+/// SCTP's INIT, and the state that it leads to.
+const INIT: u8 = 1;
+const INIT1: u8 = 1;
 
 /// The rows of a family.
 pub fn rows(family: Family) -> Vec<Row> {
-    vec![in_order(family), reversed(family)]
+    vec![in_order(family), reversed(family), of_sctp(family)]
 }
 
 /// The moves of the first fragment of a datagram that begins the connection in slot 0.
@@ -152,4 +157,80 @@ fn reversed(family: Family) -> Row {
     steps.push(comes(Link::Inside, &replies[0], released));
     let name = format!("FULLNAT of fragments in reverse, both ways, {family:?}");
     Row::new(name, setup(family, UDP, 0), steps)
+}
+
+/// An INIT, whose fragments wait for the last one, and the answer to it: both checksums are right.
+fn of_sctp(family: Family) -> Row {
+    let (server, client) = (family.server(1, 8080), family.client(1, 40_000));
+    let local = local(family, 0, 1024);
+    let request = datagram(from_client(family, 1, Transport::Sctp(INIT)), 130);
+    let reply = datagram(from_server_to(family, local, Transport::Sctp(INIT)), 130);
+    let answered = Packet {
+        source: family.vip(80),
+        destination: client,
+        hops: reply.hops - 1,
+        ..reply.clone()
+    };
+    let requested = to_server(&request, local, server);
+    let arrived = arrives(&request, 0, local, (server, 0));
+    let length = request.length();
+    let begun = move |tables: &mut Snapshot| {
+        arrived(tables);
+        tables.destinations[0].counters.in_packets -= 1;
+        tables.destinations[0].counters.in_bytes -= length;
+    };
+    let mut steps = Vec::new();
+    for (link, packet, out, reason, to) in [
+        (
+            Link::Outside,
+            &request,
+            &requested,
+            Reason::Request,
+            Link::Inside,
+        ),
+        (
+            Link::Inside,
+            &reply,
+            &answered,
+            Reason::Reply,
+            Link::Outside,
+        ),
+    ] {
+        let is_reply = reason == Reason::Reply;
+        let (incoming, outgoing) = (cut(packet, 7), cut(out, 7));
+        let (last, waiting) = incoming.split_last().expect("several");
+        for (number, frame) in waiting.iter().enumerate() {
+            let begun = begun.clone();
+            let held = Expected::new(Reason::FragmentHeld, After::Same, move |tables| {
+                if number == 0 && !is_reply {
+                    begun(tables);
+                }
+                tables.held += 1;
+            });
+            steps.push(comes(link, frame, held));
+        }
+        let bytes: u64 = (0..)
+            .zip(&incoming)
+            .map(|(number, frame)| counted(packet, frame, number == 0))
+            .sum();
+        let mut released = Expected::new(Reason::FragmentsReleased, After::Same, move |tables| {
+            tables.held = 0;
+            if is_reply {
+                tables.count_out(0, bytes);
+                tables.see_reply(family, 0);
+                // COOKIE WAIT.
+                tables.advance(family, 0, 5, 61);
+            } else {
+                tables.count_in(0, bytes);
+                tables.advance(family, 0, INIT1, 4);
+            }
+        });
+        released.round = outgoing
+            .iter()
+            .map(|frame| (reason, After::Sent(to, frame.clone())))
+            .collect();
+        steps.push(comes(link, last, released));
+    }
+    let name = format!("FULLNAT of SCTP's fragments, both ways, {family:?}");
+    crate::sctp::row(name, setup(family, SCTP, 0), steps)
 }
