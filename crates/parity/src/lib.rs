@@ -17,6 +17,7 @@ pub mod random;
 pub mod read;
 pub mod scenario;
 pub mod stage;
+pub mod whole;
 pub mod wire;
 
 pub use cell::{Cell, Family, Feature, Method, Protocol, Scheduler, Transport};

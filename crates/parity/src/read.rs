@@ -41,7 +41,7 @@ pub fn frame(bytes: &[u8]) -> Option<Seen> {
     })
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
 }
 
@@ -154,48 +154,6 @@ pub fn comparable(packet: &[u8], wrappers: &[IpAddr]) -> Vec<u8> {
             out.extend(b" WITH A WRONG HEADER CHECKSUM");
         }
     }
-    out
-}
-
-/// Puts fragments of one packet together where all are there, so that a director may cut where it likes.
-pub fn whole(seen: Vec<Seen>) -> Vec<Seen> {
-    let mut out: Vec<Seen> = Vec::new();
-    let mut pieces: Vec<(usize, Seen)> = Vec::new();
-    for one in seen {
-        match ip(&one.packet).and_then(|ip| ip.fragment) {
-            Some(offset) => pieces.push((offset, one)),
-            None => out.push(one),
-        }
-    }
-    pieces.sort_by_key(|(offset, _)| *offset);
-    let wrong = pieces.iter().any(|(_, piece)| {
-        let header = ip(&piece.packet).map_or(0, |ip| ip.payload);
-        piece.packet[0] >> 4 == 4 && checksum(&[&piece.packet[..header]]) != 0
-    });
-    let mut pieces = pieces.into_iter().map(|(_, seen)| seen);
-    let Some(mut first) = pieces.next() else {
-        return out;
-    };
-    for piece in pieces {
-        if let Some(ip) = ip(&piece.packet) {
-            first.packet.extend(&piece.packet[ip.payload..]);
-        }
-    }
-    // Neither length nor place mean anything any more; IPv6's identification is made anew by who cuts again.
-    if first.packet[0] >> 4 == 4 {
-        first.packet[2..4].fill(0);
-        first.packet[6..8].fill(0);
-        seal(&mut first.packet);
-    } else {
-        first.packet[4..6].fill(0);
-        first.packet[42..48].fill(0);
-    }
-    if wrong {
-        first
-            .packet
-            .extend(b" FRAGMENTS WITH A WRONG HEADER CHECKSUM");
-    }
-    out.push(first);
     out
 }
 

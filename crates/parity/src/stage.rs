@@ -2,6 +2,7 @@
 
 use crate::director::{Director, Said, Side, own};
 use crate::read::{self, Seen};
+use crate::whole::whole;
 use anyhow::Result;
 
 /// A difference between the directors.
@@ -136,13 +137,14 @@ impl Stage<'_> {
     }
 
     fn comparable(&self, seen: Vec<Seen>) -> Vec<Seen> {
+        let wrappers = [own(false), own(true)];
         let seen = match self.look {
-            Look::Whole => read::whole(seen),
+            Look::Whole => whole(seen, &wrappers),
             Look::Bytes | Look::Openings => seen,
         };
         seen.into_iter()
             .map(|one| Seen {
-                packet: read::comparable(&one.packet, &[own(false), own(true)]),
+                packet: read::comparable(&one.packet, &wrappers),
                 ..one
             })
             .collect()
