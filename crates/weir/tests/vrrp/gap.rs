@@ -16,8 +16,11 @@ use super::link::{self, Keepalived, Link, Router, Side};
 
 /// One that answers is asked so often.
 const EVERY: Duration = Duration::from_millis(10);
-/// The client looks for so long before something happens, and after it.
-const BEFORE: Duration = Duration::from_secs(1);
+/// Between advertisements.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// After an advertisement something happens: when it does decides up to an interval of what being cut off takes.
+const AFTER_ADVERTISEMENT: Duration = Duration::from_millis(500);
+/// The client looks for so long after it.
 const AFTER: Duration = Duration::from_secs(6);
 
 const KINDS: [(&str, Version, bool); 3] = [
@@ -91,12 +94,11 @@ fn start(
     (version, v6): (Version, bool),
     priority: u8,
 ) -> Running {
-    let interval = Duration::from_secs(1);
     match who {
         Who::Weir => {
             let mut instance = link::instance(v6);
             instance.version = version;
-            instance.interval = interval;
+            instance.interval = INTERVAL;
             instance.priority = Priority::new(priority).expect("not 0");
             Running::Weir(Box::new(link.weir_at(side, instance)))
         }
@@ -105,7 +107,7 @@ fn start(
                 Version::V2 => 2,
                 Version::V3 => 3,
             };
-            let conf = link::keepalived_conf(number, v6, priority, interval, "");
+            let conf = link::keepalived_conf(number, v6, priority, INTERVAL, "");
             Running::Keepalived(link.keepalived_at(side, &conf))
         }
     }
@@ -135,7 +137,8 @@ fn gap(kind: (Version, bool), active: Who, other: Who, failure: Failure) -> f64 
         &vip.to_string(),
     ]);
     let mut asking = Process::start(&mut ping, &log).expect("ping");
-    sleep(BEFORE);
+    hear_advertisement(&link);
+    sleep(AFTER_ADVERTISEMENT);
     match failure {
         Failure::Stopped => running.stop(),
         Failure::Cut => link.cut_at_switch(first),
@@ -144,6 +147,15 @@ fn gap(kind: (Version, bool), active: Who, other: Who, failure: Failure) -> f64 
     asking.kill();
     let said = fs::read_to_string(&log).expect("what ping said");
     longest(&said).expect("the client was answered")
+}
+
+/// Returns when the client's wire brings the next one.
+fn hear_advertisement(link: &Link) {
+    let mut command = link.client_command("timeout");
+    command.args(["60", "tcpdump", "-n", "-i", "eth0", "-c", "1"]);
+    command.args(["--immediate-mode", "ip proto 112 or ip6 proto 112"]);
+    let heard = command.output().expect("tcpdump");
+    assert!(heard.status.success(), "no advertisement: {heard:?}");
 }
 
 /// Between two lines that begin with their time and say an answer.
@@ -171,8 +183,15 @@ fn measure() {
     for round in 1..=rounds {
         for (name, version, v6) in KINDS {
             for failure in Failure::ALL {
-                for (active, other) in PAIRS {
-                    let value = gap((version, v6), active, other, failure);
+                // Side by side, so that what disturbs one disturbs all: they mostly wait.
+                let values = std::thread::scope(|scope| {
+                    PAIRS
+                        .map(|(active, other)| {
+                            scope.spawn(move || gap((version, v6), active, other, failure))
+                        })
+                        .map(|thread| thread.join().expect("a gap"))
+                });
+                for ((active, other), value) in PAIRS.into_iter().zip(values) {
                     let contender = format!("{}, then {}", active.name(), other.name());
                     println!(
                         "\nsample\t{name}, {}\t{contender}\t{value:.0}",
