@@ -7,7 +7,7 @@ use common::{Site, url};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
-use weir_lab::{Family, Network, Shape, Wrk, until};
+use weir_lab::{Director, Family, Network, Plan, Shape, Wrk, until};
 
 #[test]
 fn a_killed_daemon_loses_nothing() {
@@ -80,6 +80,65 @@ fn a_killed_daemon_loses_nothing() {
             assert_eq!(report.errors, 0, "{mode}: of {} requests", report.requests);
         }
     }
+}
+
+#[test]
+fn a_change_by_hand_just_before_the_daemon_is_killed_is_known() {
+    let network = Network::new(Plan {
+        shape: Shape::TwoInterfaces,
+        real_servers: 2,
+        offload: true,
+    })
+    .expect("a network");
+    let place = network.lab().directory().to_owned();
+    let (file, audit) = (place.join("weir.toml"), place.join("audit"));
+    let service = Network::service(Family::V4, 80);
+    let servers: Vec<String> = (network.real_servers.iter())
+        .map(|server| format!("{{ address = \"{}\" }}", server.at(Family::V4, 80)))
+        .collect();
+    let text = format!(
+        "[director]\naudit = \"{}\"\n[[service]]\nlisten = [\"tcp {service}\"]\nforward = \"nat\"\nserver = [{}]\n",
+        audit.display(),
+        servers.join(", ")
+    );
+    std::fs::write(&file, text).expect("a file");
+    let (file, state) = (
+        file.display().to_string(),
+        place.join("state").display().to_string(),
+    );
+    let mut director = Director::start_on(
+        &network,
+        &common::weir(),
+        "tc",
+        &["clients", "servers"],
+        &["--config", &file, "--state", &state],
+    )
+    .expect("a director");
+    let server = network.real_servers[1].at(Family::V4, 80);
+    let edit = format!("-e -t {service} -r {server} -m -w 7");
+    director.ipvsadm(&edit).expect("an edit");
+    director.kill();
+    let audit = std::fs::read_to_string(&audit).expect("an audit log");
+    let last = audit.lines().last().unwrap_or_default();
+    assert!(
+        last.contains(&server.to_string()) && last.contains("ipvsadm") && last.contains("\"7\""),
+        "{last}"
+    );
+    director.start_again().expect("a daemon");
+    let listing = director.ipvsadm("-Ln").expect("a listing");
+    let row = listing
+        .lines()
+        .find(|line| line.contains(&server.to_string()));
+    assert!(
+        row.is_some_and(|row| row.contains("Masq    7")),
+        "{listing}"
+    );
+    let drift = director.weir(&["drift"]).expect("weir drift");
+    let drift = String::from_utf8_lossy(&drift.stdout);
+    assert!(
+        drift.contains("weight 1 -> 7") && drift.contains("by hand: ipvsadm"),
+        "{drift}"
+    );
 }
 
 #[test]

@@ -53,6 +53,8 @@ impl<P: Plane> Daemon<P> {
         if matches!(change, Change::Drain { .. }) {
             // The tables do not say it, so it must not be lost.
             self.save_state();
+        } else if altered {
+            self.save_by_hand();
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use api::time;
 use config::model::{RealServer, Service};
@@ -23,6 +24,7 @@ use control::history::{Author, History, Revision, Through};
 use control::plan::Change;
 use control::settings::Running;
 use control::wanted::{Alteration, Wanted};
+use host::clock::monotonic;
 use serde::Serialize;
 use tokio::sync::Notify;
 use weir_api as api;
@@ -38,6 +40,8 @@ use stored::{StoredRevision, StoredState};
 const STATE: &str = "state.json";
 const REVISION_DIRECTORY: &str = "revisions";
 const LOCK: &str = "lock";
+/// Changes that come in this time are written together.
+pub(super) const BURST: Duration = Duration::from_millis(200);
 
 /// The state directory, if there is one.
 pub struct Store {
@@ -55,6 +59,8 @@ struct Inner {
     /// How many changes of each revision have been written.
     written: HashMap<u64, usize>,
     failing: Option<String>,
+    /// When something was changed by hand last.
+    by_hand: Option<Duration>,
 }
 
 /// A file of the state directory.
@@ -130,6 +136,13 @@ impl Store {
     /// Why nothing is kept, while it is not.
     pub fn failing(&self) -> Option<String> {
         self.inner().failing.clone()
+    }
+
+    /// Whether a change by hand at this moment is the first one for a while. It is written before who made it hears of it,
+    /// so that a daemon that is killed then does not lose it; the others of a burst are written together.
+    fn begins_burst(&self, now: Duration) -> bool {
+        let before = self.inner().by_hand.replace(now);
+        before.is_none_or(|before| now.saturating_sub(before) >= BURST)
     }
 
     /// Told when there is something to be written.
@@ -318,6 +331,13 @@ impl<P: Plane> Daemon<P> {
         self.store.changed.notify_one();
     }
 
+    /// Something was changed by hand: it is written at once, unless it is one of many.
+    pub(super) fn save_by_hand(&self) {
+        if self.store.begins_burst(monotonic()) {
+            self.save_state();
+        }
+    }
+
     /// Writes what shall outlive the daemon.
     pub fn save_state(&self) {
         if self.store.directory.is_none() {
@@ -346,6 +366,20 @@ impl<P: Plane> Daemon<P> {
                 }
                 inner.failing = Some(why);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_change_of_a_burst_is_written_at_once() {
+        let store = Store::open(None);
+        let at = Duration::from_millis;
+        for (now, first) in [(1_000, true), (1_100, false), (1_299, false), (1_499, true)] {
+            assert_eq!(store.begins_burst(at(now)), first, "{now}");
         }
     }
 }

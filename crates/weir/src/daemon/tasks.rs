@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use weir_host as host;
 
 use super::Daemon;
+use super::store::BURST;
 use crate::plane::Plane;
 
 /// IPVS's estimator looks every two seconds; its weights are for that.
@@ -27,8 +28,6 @@ const FAREWELL_EVERY: Duration = Duration::from_millis(500);
 const CONFIRM_EVERY: Duration = Duration::from_secs(10);
 /// As many neighbours are confirmed in a second at most, each with a packet on its link.
 const CONFIRM_AT_ONCE: usize = 50;
-/// Changes that come in this time are written together.
-const BURST: Duration = Duration::from_millis(200);
 /// So many times as long as writing takes, nothing is written.
 const REST: u32 = 10;
 /// One event is seldom alone: a device that comes up sends several.
