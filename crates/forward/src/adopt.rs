@@ -69,6 +69,8 @@ fn of_family<F: Translate + Errors, H: Hook, T: Tables>(
     match tables.begin::<F>(&job.segment, service, job.now) {
         Ok(begun) => keep::<F, H, T>(&job, begun.slot, begun.is_only),
         Err(Reason::NotOurs) => Err(Reason::Icmp),
+        // What an error quotes has no Call-ID (`ip_vs_sip_fill_param`).
+        Err(Reason::Application) => Err(Reason::NoCallId),
         Err(reason) => Err(match reason.outcome() {
             Outcome::Dropped => reason,
             // No error answers an error.

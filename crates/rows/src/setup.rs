@@ -170,7 +170,8 @@ impl Setup {
             record.flags.store(PRESENT | observed | one_packet);
             record.engine.store(ENGINE_NONE);
             if let Some(netmask) = self.calls {
-                record.flags.store(PRESENT | observed | PERSISTENT);
+                let flags = record.flags.load();
+                record.flags.store(flags | PERSISTENT);
                 record.engine.store(ENGINE_SIP);
                 record
                     .persistence_timeout

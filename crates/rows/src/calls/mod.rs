@@ -3,13 +3,16 @@
 pub mod reading;
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use weir_abi::reason::Reason;
+use weir_abi::sysctl::Sysctl;
 
 use crate::cases::{arrives, from_client, from_server, link_of, server_sends, translated};
 use crate::fragments::pieces::cut_by;
 use crate::network::{Family, Link};
-use crate::packet::{Packet, SYN, Transport};
+use crate::packet::{ACK, Packet, SYN, Transport};
+use crate::related::case::{Case, To};
 use crate::row::{After, Expected, Row, Step};
 use crate::setup::Setup;
 use crate::snapshot::{Call, Snapshot};
@@ -36,6 +39,8 @@ pub fn rows() -> Vec<Row> {
         rows.push(what_is_read(family));
         rows.push(what_is_not(family));
         rows.push(over_tcp(family));
+        rows.extend(in_an_error(family));
+        rows.push(one_packet(family));
         rows.push(left_by_xdp(family));
         rows.push(in_fragments(family));
         rows.push(lives_on(family));
@@ -144,8 +149,8 @@ fn of_networks(family: Family) -> Row {
     let network = family.client(0, 0).ip();
     let mut first = begins(&says(family, 1, 40_000, call.clone()), 0, 1, 1, Some("one"));
     if let Step::Arrival(arrival) = &mut first {
-        let moves = std::rc::Rc::clone(&arrival.tc.moves);
-        arrival.tc.moves = std::rc::Rc::new(move |tables| {
+        let moves = Rc::clone(&arrival.tc.moves);
+        arrival.tc.moves = Rc::new(move |tables| {
             moves(tables);
             let call = tables.calls.get_mut(&(family, 0)).expect("a call");
             call.client = network;
@@ -225,6 +230,46 @@ fn over_tcp(family: Family) -> Row {
     )
 }
 
+/// With `schedule_icmp`: what an error quotes has no Call-ID, so it begins nothing, and is dropped.
+fn in_an_error(family: Family) -> Vec<Row> {
+    let transports = [(UDP, Transport::Udp), (TCP, Transport::Tcp(ACK))];
+    transports
+        .into_iter()
+        .map(|(protocol, transport)| {
+            let setup = Setup {
+                sysctls: vec![(Sysctl::ScheduleIcmp, 1)],
+                ..setup(family, protocol)
+            };
+            let case = Case::about(family, To::Server, transport);
+            let steps = vec![case.step(Expected::untouched(Reason::NoCallId))];
+            let name = format!("an ICMP error about {transport:?}");
+            row(&name, family, setup, steps)
+        })
+        .collect()
+}
+
+/// With one-packet scheduling as well: connections end with their packets, the template stays.
+fn one_packet(family: Family) -> Row {
+    let setup = Setup {
+        one_packet: true,
+        ..setup(family, UDP)
+    };
+    let steps = [(1, Some("one")), (2, None), (3, None)].map(|(port, new)| {
+        let packet = says(family, 1, 40_000 + port, message("one"));
+        let mut step = begins(&packet, 0, 1, 1, new);
+        if let Step::Arrival(arrival) = &mut step {
+            let moves = Rc::clone(&arrival.tc.moves);
+            arrival.tc.moves = Rc::new(move |tables| {
+                moves(tables);
+                tables.end(family, 1);
+                tables.hold_call(family, 0, -1);
+            });
+        }
+        step
+    });
+    row("one-packet scheduling", family, setup, steps.into())
+}
+
 fn left_by_xdp(family: Family) -> Row {
     let packet = says(family, 1, 40_000, message("one"));
     let mut step = begins(&packet, 0, 1, 1, Some("one"));
@@ -295,7 +340,7 @@ fn lives_on(family: Family) -> Row {
         begins(&says(family, 1, 40_000, call.clone()), 0, 1, 1, Some("one")),
         Step::Reap(
             301,
-            std::rc::Rc::new(move |tables| {
+            Rc::new(move |tables| {
                 tables.end(family, 1);
                 tables.hold_call(family, 0, -1);
             }),
@@ -303,15 +348,12 @@ fn lives_on(family: Family) -> Row {
         begins(&says(family, 1, 40_001, call.clone()), 0, 1, 1, None),
         Step::Reap(
             301,
-            std::rc::Rc::new(move |tables| {
+            Rc::new(move |tables| {
                 tables.end(family, 1);
                 tables.hold_call(family, 0, -1);
             }),
         ),
-        Step::Reap(
-            60,
-            std::rc::Rc::new(move |tables| tables.end_call(family, 0)),
-        ),
+        Step::Reap(60, Rc::new(move |tables| tables.end_call(family, 0))),
         begins(&says(family, 1, 40_002, call), 0, 1, 0, Some("one")),
     ];
     row("the template lives on", family, setup(family, UDP), steps)
@@ -322,8 +364,8 @@ fn server_gone(family: Family) -> Row {
     let call = message("one");
     let mut last = begins(&says(family, 1, 40_001, call.clone()), 2, 3, 0, Some("one"));
     if let Step::Arrival(arrival) = &mut last {
-        let moves = std::rc::Rc::clone(&arrival.tc.moves);
-        arrival.tc.moves = std::rc::Rc::new(move |tables| {
+        let moves = Rc::clone(&arrival.tc.moves);
+        arrival.tc.moves = Rc::new(move |tables| {
             // Found no more, and listed without ports, as in IPVS.
             let old = tables.calls.get_mut(&(family, 0)).expect("a call");
             old.virtual_port = u16::MAX;
