@@ -1,12 +1,14 @@
 //! HTTP/2: with prior knowledge, or as agreed in the TLS handshake.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Uri};
 use weir_config::model::health::HttpRequest;
 use weir_health::answer::body::Body;
-use weir_health::answer::http::{HEAD, authority, user_agent};
+use weir_health::answer::http::{HEAD, HttpError, INTERIM, authority, user_agent};
 
 use crate::http::Answer;
 use crate::stream::Stream;
@@ -46,7 +48,8 @@ pub struct Head {
 }
 
 /// Reads an answer.
-pub async fn receive(response: ResponseFuture, body: &mut Body) -> Result<Head, Fault> {
+pub async fn receive(mut response: ResponseFuture, body: &mut Body) -> Result<Head, Fault> {
+    interim(&mut response).await?;
     let response = response.await.map_err(|error| in_words(&error))?;
     let (parts, mut stream) = response.into_parts();
     let stream: &mut RecvStream = &mut stream;
@@ -65,6 +68,18 @@ pub async fn receive(response: ResponseFuture, body: &mut Body) -> Result<Head, 
         headers: parts.headers,
         trailers,
     })
+}
+
+/// Takes the answers that only say that one will come (1xx), which are kept until somebody does; too many are an error.
+async fn interim(response: &mut ResponseFuture) -> Result<(), Fault> {
+    for _ in 0..=INTERIM {
+        match poll_fn(|context| response.poll_informational(context)).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(in_words(&error)),
+            None => return Ok(()),
+        }
+    }
+    Err(Fault::servers(HttpError::Interim))
 }
 
 /// The connection's own frames are read and answered while `doing` goes on. When the connection ends,

@@ -17,7 +17,7 @@ pub const HEAD: usize = 16 << 10;
 /// The most headers in it.
 const HEADERS: usize = 100;
 /// So many answers that only say that one will come (1xx).
-const INTERIM: u8 = 8;
+pub const INTERIM: u8 = 8;
 /// What every answer begins with.
 const BEGIN: &[u8] = b"HTTP/1.";
 

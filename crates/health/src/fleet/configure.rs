@@ -44,11 +44,26 @@ impl Fleet {
         }
     }
 
+    /// Watches no more whom `goes_on` names among those that are not in `wanted`, and says nothing: they forward on.
+    pub fn let_go(&mut self, wanted: &[WantedService<'_>], goes_on: &dyn Fn(&ServiceKey) -> bool) {
+        let wanted: HashSet<ServiceKey> = wanted.iter().map(|one| one.health.key).collect();
+        let gone = self.by_key.keys().filter(|key| !wanted.contains(key));
+        for key in gone.filter(|key| goes_on(key)).copied().collect::<Vec<_>>() {
+            self.forget_service(&key);
+        }
+    }
+
     fn remove_service(&mut self, key: &ServiceKey, out: &mut Output) {
+        if let Some(slot) = self.by_key.get(key) {
+            self.say_farewell(&self.services[*slot], REMOVING, out);
+        }
+        self.forget_service(key);
+    }
+
+    fn forget_service(&mut self, key: &ServiceKey) {
         let Some(slot) = self.by_key.remove(key) else {
             return;
         };
-        self.say_farewell(&self.services[slot], REMOVING, out);
         for server in self
             .services
             .remove(slot)

@@ -88,6 +88,8 @@ impl Health {
             },
             quorum: &|key| memory.quorum(key),
         };
+        self.fleet
+            .let_go(&services, &|key| wanted.service(key).is_some());
         let (now, out) = (monotonic(), &mut self.pending);
         self.fleet.configure(&services, &recall, now, out);
         // The tables are made to follow by whoever lets us follow.

@@ -38,6 +38,19 @@ fn who_is_wanted_no_more_is_said_to_be_down() {
 }
 
 #[test]
+fn who_is_checked_no_more_and_forwards_on_is_not_said_to_be_down() {
+    let mut scene = Scene::of(&watched(&[1, 1]));
+    scene.go_on(INTERVAL * 3, &[2]);
+    scene.told();
+    scene.fleet.let_go(&[], &|other| *other == key());
+    scene
+        .fleet
+        .configure(&[], &Recall::NOTHING, scene.now, &mut scene.out);
+    assert_eq!(scene.told(), [""; 0]);
+    assert!(scene.fleet.effective(&key()).is_none());
+}
+
+#[test]
 fn who_is_down_is_not_brought_back_by_a_reload_that_changes_its_checks() {
     let mut wanted = watched(&[1, 1]);
     let mut scene = Scene::of(&wanted);
