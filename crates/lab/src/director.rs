@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::process::Process;
 use crate::wait::until;
+use rustix::process::Signal;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -68,6 +69,11 @@ impl Director {
     /// Kills it with signal 9.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Asks it to end and waits until it has.

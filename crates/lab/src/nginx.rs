@@ -24,7 +24,7 @@ enum Purpose {
     Counting,
     /// It logs nothing.
     Load,
-    /// It logs nothing and can be told to fail.
+    /// It can be told to fail, and logs only who asks from next to it: checks.
     Failing,
 }
 
@@ -46,7 +46,8 @@ impl Nginx {
         Self::start_for(lab, server, port, Purpose::Load)
     }
 
-    /// As [`start_without_log`](Self::start_without_log), and it can be told to [`fail`](Self::fail).
+    /// It can be told to [`fail`](Self::fail), and [counts](Self::answered) only what comes from the first director of a
+    /// [pair](crate::Pair) itself: checks.
     pub fn start_to_fail(lab: &Lab, server: &RealServer, port: u16) -> Result<Nginx> {
         Self::start_for(lab, server, port, Purpose::Failing)
     }
@@ -138,7 +139,17 @@ fn configuration(place: &Path, files: &Path, name: &str, port: u16, purpose: Pur
     let (place, files) = (place.display(), files.display());
     let log = match purpose {
         Purpose::Counting => format!("{place}/access.log short"),
-        Purpose::Load | Purpose::Failing => "off".to_owned(),
+        Purpose::Load => "off".to_owned(),
+        Purpose::Failing => format!("{place}/access.log short if=$of_director"),
+    };
+    let director = match purpose {
+        Purpose::Counting | Purpose::Load => String::new(),
+        Purpose::Failing => {
+            format!(
+                "geo $of_director {{ default 0; {} 1; }}",
+                crate::pair::FIRST_INSIDE
+            )
+        }
     };
     // A look at a file for every request: not for loads.
     let failing = match purpose {
@@ -154,6 +165,7 @@ worker_rlimit_nofile 65536;
 events {{ worker_connections 16384; }}
 http {{
     log_format short '$remote_addr';
+    {director}
     access_log {log};
     client_body_temp_path {place}/body;
     proxy_temp_path {place}/proxy;

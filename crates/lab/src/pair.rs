@@ -22,6 +22,9 @@ use crate::network::{self, Family, RealServer};
 use rustix::process::{Pid, Signal};
 use std::net::{IpAddr, Ipv4Addr};
 
+/// The first director's own address towards the real servers.
+pub(crate) const FIRST_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
+
 /// The network; dropped, it is gone.
 #[derive(Debug)]
 pub struct Pair {

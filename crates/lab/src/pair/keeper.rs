@@ -19,13 +19,15 @@ pub enum Keeper {
 }
 
 impl Pair {
-    /// Starts what keeps director `number`, counted from 0; what it says is in `log` in its directory.
+    /// Starts what keeps director `number`, counted from 0, with its [file](Self::file); what it says is in `log` beside.
     pub fn start(&self, number: usize, keeper: &Keeper) -> Result<Process> {
         let place = self.place(number);
         fs::create_dir_all(&place).when(|| format!("cannot make {}", place.display()))?;
-        let file = place.join("keepalived.conf");
-        let text = configuration(number, self.real_servers.len() as u8);
-        fs::write(&file, text).when(|| format!("cannot write {}", file.display()))?;
+        let file = self.file(number);
+        if !file.exists() {
+            let text = configuration(number, self.real_servers.len() as u8);
+            fs::write(&file, text).when(|| format!("cannot write {}", file.display()))?;
+        }
         let mut command = match keeper {
             Keeper::Keepalived => self.keepalived(number, &file),
             Keeper::Weir(binary) => self.weir_run(number, binary, &file)?,
@@ -38,6 +40,12 @@ impl Pair {
         let mut command = self.directors[number].command(binary);
         command.env("WEIR_SOCKET", self.socket(number));
         output(command.args(arguments))
+    }
+
+    /// The `keepalived.conf` of director `number`: written when that is started first, and whoever changes it later keeps
+    /// what is changed.
+    pub fn file(&self, number: usize) -> PathBuf {
+        self.place(number).join("keepalived.conf")
     }
 
     fn place(&self, number: usize) -> PathBuf {
