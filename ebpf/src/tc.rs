@@ -65,6 +65,12 @@ pub fn weir_tc_tunnelled(context: TcContext) -> i32 {
 
 #[classifier]
 #[inline(always)]
+pub fn weir_tc_tunnelled6(context: TcContext) -> i32 {
+    part::run(&mut Frame::<false>::new(&context), &Maps, Part::Tunnelled6)
+}
+
+#[classifier]
+#[inline(always)]
 pub fn weir_tc_carry4(context: TcContext) -> i32 {
     part::run(&mut Frame::<false>::new(&context), &Maps, Part::Carry4)
 }

@@ -206,6 +206,7 @@ impl Hook for Frame {
             | Part::CarryLocalSeldom4
             | Part::CarryLocalSeldom6
             | Part::Tunnelled
+            | Part::Tunnelled6
             | Part::Cross4
             | Part::Cross6
             | Part::CrossError4

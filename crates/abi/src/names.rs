@@ -30,6 +30,8 @@ pub const PROGRAM_TC_CARRY4: &str = "weir_tc_carry4";
 pub const PROGRAM_TC_CARRY6: &str = "weir_tc_carry6";
 /// TC's part `tunnelled`.
 pub const PROGRAM_TC_TUNNELLED: &str = "weir_tc_tunnelled";
+/// The same for errors of IPv6.
+pub const PROGRAM_TC_TUNNELLED6: &str = "weir_tc_tunnelled6";
 /// TC's part for replies to checks.
 pub const PROGRAM_TC_CHECK: &str = "weir_tc_check";
 /// TC's part for packets of IPv4 that leave as IPv6.

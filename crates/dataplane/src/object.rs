@@ -141,10 +141,11 @@ const PARTS_TC: [&str; 21] = [
     names::PROGRAM_TC_CUT,
 ];
 
-/// Those of fragments of which both ends are translated, or that are SCTP's, AH's or ESP's: behind the others.
-const PARTS_TC_APART: [(u32, &str); 7] = [
+/// Those whose numbers do not follow.
+const PARTS_TC_APART: [(u32, &str); 8] = [
     (22, names::PROGRAM_TC_CARRY_LOCAL4),
     (23, names::PROGRAM_TC_CARRY_LOCAL6),
+    (25, names::PROGRAM_TC_TUNNELLED6),
     (26, names::PROGRAM_TC_FRAGMENT_SELDOM),
     (27, names::PROGRAM_TC_CARRY_SELDOM4),
     (28, names::PROGRAM_TC_CARRY_SELDOM6),

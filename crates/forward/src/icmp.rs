@@ -86,6 +86,11 @@ pub const fn problem_of(reason: Reason) -> Option<Problem> {
 
 /// A family that has ICMP errors.
 pub trait Answer: Family {
+    /// What an error has in front of the packet that it quotes, and how long it is at most.
+    const HEADERS: usize;
+    /// See [`Answer::HEADERS`].
+    const LONGEST: usize;
+
     /// The length of the error about a packet of that length, network header included.
     fn error_length(packet: usize) -> usize;
 
@@ -95,6 +100,17 @@ pub trait Answer: Family {
         segment: &Segment<Self::Address>,
         problem: Problem,
         mtu: u16,
+    ) -> Result<(), Refused>;
+
+    /// Writes the headers of an error, for which there is room behind the link header, before the
+    /// `kept` bytes of the packet that it is about: its addresses, that packet's type of service
+    /// (IPv4), its own type, code and second word.
+    fn write<H: Hook>(
+        hook: &mut H,
+        addresses: (Self::Address, Self::Address),
+        service: u8,
+        kept: usize,
+        error: (u8, u8, u32),
     ) -> Result<(), Refused>;
 }
 
@@ -130,50 +146,19 @@ fn make_room<H: Hook, A>(
     Ok(kept)
 }
 
-/// Writes the headers of an ICMP error, for which there is room behind the link header, before the
-/// `kept` bytes of the packet that it is about: its addresses, that packet's type of service, its own
-/// type, code and second word.
-#[inline(always)]
-pub(crate) fn write4<H: Hook>(
-    hook: &mut H,
-    (source, destination): ([u32; 1], [u32; 1]),
-    service: u8,
-    kept: usize,
-    (kind, code, information): (u8, u8, u32),
-) -> Result<(), Refused> {
-    let error = Ethernet::LENGTH + Ipv4::LENGTH;
-    *hook.header_mut::<IcmpError>(error).ok_or(Refused)? = IcmpError::new(kind, code, information);
-    let sum = hook.sum(error, IcmpError::LENGTH + kept)?;
-    let header = hook.header_mut::<IcmpError>(error).ok_or(Refused)?;
-    header.set_checksum(sum.complement());
-
-    // Linux keeps the delay, throughput and reliability bits and adds internetwork control.
-    let service = (service & 0x1e) | 0xc0;
-    let header = hook.header_mut::<Ipv4>(Ethernet::LENGTH).ok_or(Refused)?;
-    *header = Ipv4::new(ICMP, service, (IcmpError::LENGTH + kept) as u16);
-    header.set_source(source);
-    header.set_destination(destination);
-    header.fill_checksum();
-    Ok(())
-}
-
-/// The length of what an error has in front of the packet that it quotes, and its own at most: RFC 1812,
-/// 4.3.2.3.
-const HEADER4: usize = Ipv4::LENGTH + IcmpError::LENGTH;
-const WHOLE4: usize = 576;
-/// The same of IPv6: RFC 4443, 2.4.
-const HEADER6: usize = Ipv6::LENGTH + IcmpError::LENGTH;
-const WHOLE6: usize = 1280;
-
 #[inline(always)]
 const fn at_most(length: usize, most: usize) -> usize {
     if length < most { length } else { most }
 }
 
 impl Answer for V4 {
+    const HEADERS: usize = Ipv4::LENGTH + IcmpError::LENGTH;
+    /// RFC 1812, 4.3.2.3.
+    const LONGEST: usize = 576;
+
     #[inline(always)]
     fn error_length(packet: usize) -> usize {
-        at_most(packet + HEADER4, WHOLE4)
+        at_most(packet + Self::HEADERS, Self::LONGEST)
     }
 
     #[inline(always)]
@@ -183,7 +168,7 @@ impl Answer for V4 {
         problem: Problem,
         mtu: u16,
     ) -> Result<(), Refused> {
-        let kept = make_room(hook, segment, HEADER4, WHOLE4)?;
+        let kept = make_room(hook, segment, Self::HEADERS, Self::LONGEST)?;
         let (kind, code, information) = match problem {
             Problem::PortUnreachable => (3, 3, 0),
             Problem::HostUnreachable => (3, 1, 0),
@@ -192,14 +177,43 @@ impl Answer for V4 {
         };
         let addresses = (segment.flow.destination, segment.flow.source);
         let service = segment.flow_information as u8;
-        write4(hook, addresses, service, kept, (kind, code, information))
+        Self::write(hook, addresses, service, kept, (kind, code, information))
+    }
+
+    #[inline(always)]
+    fn write<H: Hook>(
+        hook: &mut H,
+        (source, destination): ([u32; 1], [u32; 1]),
+        service: u8,
+        kept: usize,
+        (kind, code, information): (u8, u8, u32),
+    ) -> Result<(), Refused> {
+        let error = Ethernet::LENGTH + Ipv4::LENGTH;
+        *hook.header_mut::<IcmpError>(error).ok_or(Refused)? =
+            IcmpError::new(kind, code, information);
+        let sum = hook.sum(error, IcmpError::LENGTH + kept)?;
+        let header = hook.header_mut::<IcmpError>(error).ok_or(Refused)?;
+        header.set_checksum(sum.complement());
+
+        // Linux keeps the delay, throughput and reliability bits and adds internetwork control.
+        let service = (service & 0x1e) | 0xc0;
+        let header = hook.header_mut::<Ipv4>(Ethernet::LENGTH).ok_or(Refused)?;
+        *header = Ipv4::new(ICMP, service, (IcmpError::LENGTH + kept) as u16);
+        header.set_source(source);
+        header.set_destination(destination);
+        header.fill_checksum();
+        Ok(())
     }
 }
 
 impl Answer for V6 {
+    const HEADERS: usize = Ipv6::LENGTH + IcmpError::LENGTH;
+    /// RFC 4443, 2.4.
+    const LONGEST: usize = 1280;
+
     #[inline(always)]
     fn error_length(packet: usize) -> usize {
-        at_most(packet + HEADER6, WHOLE6)
+        at_most(packet + Self::HEADERS, Self::LONGEST)
     }
 
     #[inline(always)]
@@ -209,13 +223,25 @@ impl Answer for V6 {
         problem: Problem,
         mtu: u16,
     ) -> Result<(), Refused> {
-        let kept = make_room(hook, segment, HEADER6, WHOLE6)?;
+        let kept = make_room(hook, segment, Self::HEADERS, Self::LONGEST)?;
         let (kind, code, information) = match problem {
             Problem::PortUnreachable => (1, 4, 0),
             Problem::HostUnreachable => (1, 3, 0),
             Problem::TimeExceeded => (3, 0, 0),
             Problem::TooBig => (2, 0, mtu as u32),
         };
+        let addresses = (segment.flow.destination, segment.flow.source);
+        Self::write(hook, addresses, 0, kept, (kind, code, information))
+    }
+
+    #[inline(always)]
+    fn write<H: Hook>(
+        hook: &mut H,
+        (source, destination): ([u32; 4], [u32; 4]),
+        _service: u8,
+        kept: usize,
+        (kind, code, information): (u8, u8, u32),
+    ) -> Result<(), Refused> {
         let payload = IcmpError::LENGTH + kept;
         let error = Ethernet::LENGTH + Ipv6::LENGTH;
         *hook.header_mut::<IcmpError>(error).ok_or(Refused)? =
@@ -223,16 +249,16 @@ impl Answer for V6 {
         let pseudo = Delta::ZERO
             .add((payload as u32).to_be())
             .add((ICMP6 as u32).to_be())
-            .replace_address(&[0; 4], &segment.flow.source)
-            .replace_address(&[0; 4], &segment.flow.destination);
+            .replace_address(&[0; 4], &source)
+            .replace_address(&[0; 4], &destination);
         let sum = hook.sum(error, payload)?.and(pseudo);
         let header = hook.header_mut::<IcmpError>(error).ok_or(Refused)?;
         header.set_checksum(sum.complement());
 
         let header = hook.header_mut::<Ipv6>(Ethernet::LENGTH).ok_or(Refused)?;
         *header = Ipv6::new(ICMP6, payload as u16);
-        header.set_source(segment.flow.destination);
-        header.set_destination(segment.flow.source);
+        header.set_source(source);
+        header.set_destination(destination);
         Ok(())
     }
 }

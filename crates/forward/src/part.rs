@@ -62,7 +62,9 @@ pub enum Part {
     CarryLocal4 = 22,
     /// The same of IPv6.
     CarryLocal6 = 23,
-    /// Fragments of SCTP, AH and ESP. (24 is [`weir_abi::names::PART_DEPART`].)
+    /// ICMP errors of IPv6 about the outer packets of tunnels. (24 is [`weir_abi::names::PART_DEPART`].)
+    Tunnelled6 = 25,
+    /// Fragments of SCTP, AH and ESP.
     FragmentSeldom = 26,
     /// Those of IPv4 whose connection is known.
     CarrySeldom4 = 27,
@@ -90,6 +92,7 @@ pub fn run<H: Hook, T: Tables>(hook: &mut H, tables: &T, part: Part) -> H::Verdi
         Part::Carry4 => carry::carry4::<H, T, false, false>(hook, tables),
         Part::Carry6 => carry::carry6::<H, T, false, false>(hook, tables),
         Part::Tunnelled => tunnelled::tunnelled(hook, tables),
+        Part::Tunnelled6 => tunnelled::tunnelled6(hook, tables),
         Part::Check => check::arrive(hook, tables),
         Part::Cross4 => nat64::cross4(hook, tables),
         Part::Cross6 => nat64::cross6(hook, tables),

@@ -31,9 +31,8 @@ fn path(mode: &str) -> Path {
     path
 }
 
-/// Carries much through a tunnel; somebody was told of the size that gets through, by packets of that reason.
-fn carries(path: &Path, mode: &str, how: &str, [within, outer]: [Family; 2], reason: &str) {
-    let case = format!("{mode} {how}, {within:?} in {outer:?}");
+/// Carries much through a tunnel; how many packets of that reason told somebody of the size that gets through.
+fn carries(path: &Path, how: &str, [within, outer]: [Family; 2], reason: &str) -> u64 {
     let service = Network::service(within, PORT);
     let at = std::net::SocketAddr::new(INNER.host(outer), PORT);
     path.ipvsadm(&format!("-A -t {service} -s rr"));
@@ -41,7 +40,6 @@ fn carries(path: &Path, mode: &str, how: &str, [within, outer]: [Family; 2], rea
     let before = path.counted(reason);
     path.transfer(service, &path.inner, service);
     let told = path.counted(reason) - before;
-    assert!(told > 0, "{case}: nobody was told");
     path.ipvsadm(&format!("-D -t {service}"));
     // What one transfer has learnt must not help the next.
     for end in [&path.far, &path.inner] {
@@ -50,17 +48,24 @@ fn carries(path: &Path, mode: &str, how: &str, [within, outer]: [Family; 2], rea
                 .expect("a cache");
         }
     }
+    told
 }
 
-/// IPv4 in IPv4: of tunnels with IPv6 inside or outside the kernel gets the errors, as with IPVS.
 #[test]
 fn a_tunnel_that_narrows_is_found() {
     for mode in MODES {
         let path = path(mode);
         INNER.narrow(&path.network.real_servers[0].namespace, "inner");
         for how in KINDS {
-            let families = [Family::V4, Family::V4];
-            carries(&path, mode, how, families, "icmp-to-client");
+            for within in Family::BOTH {
+                for outer in Family::BOTH {
+                    let told = carries(&path, how, [within, outer], "icmp-to-client");
+                    // As IPVS leaves it, routers may cut an outer packet of IPv4 that carries IPv6.
+                    let is_cut = (within, outer) == (Family::V6, Family::V4);
+                    let case = format!("{mode} {how}, {within:?} in {outer:?}");
+                    assert_eq!(told == 0, is_cut, "{case}: {told} were told");
+                }
+            }
         }
     }
 }
@@ -73,7 +78,9 @@ fn a_path_that_narrows_for_the_answers_is_found() {
         for how in KINDS {
             for within in Family::BOTH {
                 for outer in Family::BOTH {
-                    carries(&path, mode, how, [within, outer], "icmp-to-server");
+                    let told = carries(&path, how, [within, outer], "icmp-to-server");
+                    let case = format!("{mode} {how}, {within:?} in {outer:?}");
+                    assert!(told > 0, "{case}: nobody was told");
                 }
             }
         }

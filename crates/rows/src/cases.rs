@@ -36,6 +36,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(crate::observation::rows());
     rows.extend(crate::calls::rows());
     rows.extend(crate::sysctls::rows());
+    rows.extend(crate::tunnelled::rows());
     rows
 }
 

@@ -30,4 +30,5 @@ pub mod setup;
 pub mod snapshot;
 pub mod states;
 pub mod sysctls;
+mod tunnelled;
 pub mod tunnels;

@@ -11,8 +11,8 @@ use weir_abi::keys::{FAMILY_V4, FAMILY_V6, ServerKey, ServiceKey};
 use weir_abi::pool::{POOL_ADDRESSES, POOL_PLACES};
 use weir_abi::service::{
     AVAILABLE, DestinationAddress, ENGINE_NONE, ENGINE_SIP, FORWARD_FULL_NAT, FORWARD_NAT,
-    FORWARD_OTHER_FAMILY, OBSERVED, ONE_PACKET, PERSISTENT, PRESENT, SCHEDULER_DH, SCHEDULER_MH,
-    SCHEDULER_RR, SCHEDULER_SH, Tunnel,
+    FORWARD_OTHER_FAMILY, FORWARD_TUNNEL, OBSERVED, ONE_PACKET, PERSISTENT, PRESENT, SCHEDULER_DH,
+    SCHEDULER_MH, SCHEDULER_RR, SCHEDULER_SH, TUNNEL_GRE, TUNNEL_GUE, Tunnel,
 };
 use weir_abi::settings::{
     Settings, USE_CALLS, USE_CHECKS, USE_FULL_NAT, USE_OBSERVATION, USE_OTHER_FAMILY,
@@ -62,6 +62,8 @@ pub struct Setup {
     /// FULLNAT: the addresses of the director's that stand for clients, and how many ports they have if
     /// not all.
     pub full_nat: (Vec<IpAddr>, u32),
+    /// Real servers get packets by such a tunnel.
+    pub tunnel: Option<Tunnel>,
     /// FULLNAT to real servers of the other family: the director's addresses of that family.
     pub others: Vec<IpAddr>,
     /// The same without any address.
@@ -124,7 +126,9 @@ impl Setup {
                     address: words(*address),
                     port: address.port().to_be(),
                     family: family_number(*address),
-                    forwarding: if family_number(*address) != key.family {
+                    forwarding: if self.tunnel.is_some() {
+                        FORWARD_TUNNEL
+                    } else if family_number(*address) != key.family {
                         FORWARD_OTHER_FAMILY
                     } else if self.full_nat.0.is_empty() {
                         FORWARD_NAT
@@ -137,7 +141,7 @@ impl Setup {
                 let own = SocketAddr::new(link.address(Family::of(address.ip()), DIRECTOR), 0);
                 record.tunnel.store(Tunnel {
                     source: words(own),
-                    ..Tunnel::default()
+                    ..self.tunnel.unwrap_or_default()
                 });
                 if self.full_nat.0.is_empty() {
                     let sent_by = ServerKey {
@@ -146,6 +150,12 @@ impl Setup {
                         protocol: service.protocol,
                         family: key.family,
                     };
+                    let sent_by = self.tunnel.map_or(sent_by, |tunnel| ServerKey {
+                        port: tunnel.port,
+                        protocol: outer_protocol(tunnel, key.family),
+                        family: family_number(*address),
+                        ..sent_by
+                    });
                     bench.put_server(sent_by, slot);
                 }
                 head = slot;
@@ -325,6 +335,16 @@ fn put_buckets<B: Bench>(bench: &B, number: u32, buckets: u32, servers: std::ops
         bucket.store(server);
     }
     bench.services()[number as usize].hash_table.store(table.0);
+}
+
+/// The number of what carries packets of that family in a tunnel.
+fn outer_protocol(tunnel: Tunnel, within: u8) -> u8 {
+    match tunnel.kind {
+        TUNNEL_GUE => 17,
+        TUNNEL_GRE => 47,
+        _ipip if within == FAMILY_V4 => 4,
+        _ipip => 41,
+    }
 }
 
 /// The key of a service.

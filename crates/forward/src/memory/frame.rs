@@ -177,6 +177,7 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::CarryLocalSeldom4
             | Part::CarryLocalSeldom6
             | Part::Tunnelled
+            | Part::Tunnelled6
             | Part::CrossError4
             | Part::CrossError6
             | Part::Check
@@ -205,6 +206,7 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
             | Part::CarryLocalSeldom4
             | Part::CarryLocalSeldom6
             | Part::Tunnelled
+            | Part::Tunnelled6
             | Part::Cross4
             | Part::Cross6
             | Part::CrossError4

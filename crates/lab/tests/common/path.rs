@@ -13,8 +13,8 @@ use weir_lab::{Director, Family, Namespace, Network, Plan, Shape};
 
 /// One that leaves all packets to TC, and one that takes them before.
 pub const MODES: [&str; 2] = ["tc", "xdp"];
-/// What a narrow way takes.
-const NARROW: &str = "mtu lock 1300";
+/// What a narrow way takes: also the least packet of IPv6, in a tunnel of any kind.
+pub const NARROW: u16 = 1400;
 
 /// Declared in the order in which it must end.
 pub struct Path {
@@ -102,7 +102,9 @@ impl Behind {
             let (flag, _) = flag_and_length(family);
             let host = self.host(family);
             router
-                .ip(&format!("{flag} route add {host} dev {name} {NARROW}"))
+                .ip(&format!(
+                    "{flag} route add {host} dev {name} mtu lock {NARROW}"
+                ))
                 .expect("a route");
         }
     }
