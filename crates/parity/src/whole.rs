@@ -89,34 +89,41 @@ fn inside(packet: &[u8]) -> Option<usize> {
     Some(ip.payload + header)
 }
 
-/// What tunnels' packets are for who opens them: the first one's outer header, and the inner packet as a whole. Those that
-/// were never cut stay as they are.
+/// What tunnels' packets are for who opens them: an outer header, and the inner packet as a whole. Of one that was cut the
+/// outer headers must be alike.
 fn unwrapped(seen: Vec<Seen>) -> Vec<Seen> {
-    let is_cut = |packet: &[u8]| ip(packet).is_some_and(|ip| ip.fragment.is_some());
-    let was_cut = seen.iter().any(|one| is_cut(&one.packet));
     let mut out = Vec::new();
     let mut headers: Vec<Vec<u8>> = Vec::new();
-    let mut inner = Vec::new();
+    let mut pieces = Vec::new();
     for one in joined(seen) {
         let Some(at) = inside(&one.packet).filter(|at| *at < one.packet.len()) else {
             out.push(one);
             continue;
         };
-        if !was_cut && !is_cut(&one.packet[at..]) {
-            out.push(one);
-            continue;
+        let mut header = outer(&one.packet, at);
+        let inner = one.packet[at..].to_vec();
+        if length(&inner) != Some(inner.len()) {
+            header.extend(b" A WRONG INNER LENGTH ");
         }
-        headers.push(outer(&one.packet, at));
-        inner.push(Seen {
-            packet: one.packet[at..].to_vec(),
-            ..one
-        });
+        if ip(&inner).is_some_and(|ip| ip.fragment.is_some()) {
+            headers.push(header);
+            pieces.push(Seen {
+                packet: inner,
+                ..one
+            });
+        } else {
+            header.extend(without_places(inner));
+            out.push(Seen {
+                packet: header,
+                ..one
+            });
+        }
     }
-    let Some(first) = headers.first().cloned() else {
+    let Some(first) = headers.first() else {
         return out;
     };
-    let same = headers.iter().all(|header| *header == first);
-    for one in joined(inner) {
+    let same = headers.iter().all(|header| header == first);
+    for one in joined(pieces) {
         let mut packet = first.clone();
         packet.extend(without_places(one.packet));
         if !same {
@@ -125,6 +132,14 @@ fn unwrapped(seen: Vec<Seen>) -> Vec<Seen> {
         out.push(Seen { packet, ..one });
     }
     out
+}
+
+/// How long a packet says that it is.
+fn length(packet: &[u8]) -> Option<usize> {
+    match packet.first()? >> 4 {
+        4 => word(packet, 2).map(usize::from),
+        _ => word(packet, 4).map(|payload| 40 + usize::from(payload)),
+    }
 }
 
 /// A tunnel's headers, without what follows from where it was cut: lengths, places, checksums.
@@ -242,6 +257,8 @@ mod tests {
                     assert_eq!(cut_outside.len(), 3);
                     assert_eq!(cut_inside.len(), 3);
                     let one = whole(seen(cut_outside), &wrappers);
+                    let not_cut = seen(vec![wrapped(outer, between, &inner, 7)]);
+                    assert_eq!(whole(not_cut, &wrappers), one);
                     let other = whole(seen(cut_inside.clone()), &wrappers);
                     assert_eq!(one.len(), 1);
                     assert_eq!(one, other);
@@ -255,11 +272,17 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnels_whole_packet_stays_as_it_is() {
+    fn a_wrong_length_is_seen() {
         let client: IpAddr = "203.0.113.9".parse().unwrap();
         let inner = packet::ip(client, client, number::UDP, &[1; 50], Header::default());
-        let packets = seen(vec![wrapped(["10.0.0.1", "10.0.0.17"], &[], &inner, 7)]);
+        let mut longer = inner.clone();
+        longer[3] += 1;
+        packet::seal(&mut longer);
         let wrappers = ["10.0.0.1".parse().unwrap()];
-        assert_eq!(whole(packets.clone(), &wrappers), packets);
+        let seen = |inner: &[u8]| {
+            let packets = seen(vec![wrapped(["10.0.0.1", "10.0.0.17"], &[], inner, 7)]);
+            whole(packets, &wrappers)
+        };
+        assert_ne!(seen(&inner), seen(&longer));
     }
 }
