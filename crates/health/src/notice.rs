@@ -95,7 +95,12 @@ impl Notice {
 }
 
 /// What keepalived's mail says when a check of that kind has turned.
-pub(crate) fn cause(check: Option<&CheckKind>, up: bool, reason: &str) -> String {
+pub(crate) fn cause(
+    check: Option<&CheckKind>,
+    target: SocketAddr,
+    up: bool,
+    reason: &str,
+) -> String {
     let word = match up {
         true => "succeed",
         false => "failed",
@@ -112,6 +117,12 @@ pub(crate) fn cause(check: Option<&CheckKind>, up: bool, reason: &str) -> String
         Some(CheckKind::Http(_)) if !up => {
             "CHECK failed on service : HTTP request failed".to_owned()
         }
+        Some(CheckKind::Smtp(_)) if !up => format!(
+            "CHECK failed on service : {} server [{}]:{}",
+            smtp(reason),
+            target.ip(),
+            target.port()
+        ),
         Some(
             CheckKind::Http(_)
             | CheckKind::Smtp(_)
@@ -124,6 +135,27 @@ pub(crate) fn cause(check: Option<&CheckKind>, up: bool, reason: &str) -> String
             false => format!("CHECK failed on service : {reason}"),
         },
     }
+}
+
+/// What keepalived says of a mail server, by how the conversation ended.
+fn smtp(reason: &str) -> &'static str {
+    let known = [
+        ("greeting: ", "Bad greeting banner from"),
+        ("HELO: ", "Bad HELO response from"),
+        ("EHLO: ", "Bad HELO response from"),
+        (
+            "no answer to the connection attempt within",
+            "Connection timeout to",
+        ),
+        ("not complete within", "Read timeout from"),
+        ("no greeting within", "Read timeout from"),
+        ("no reply to the greeting within", "Read timeout from"),
+        ("no reply to QUIT within", "Read timeout from"),
+        ("closed", "Read failure from"),
+        ("reset", "Read failure from"),
+    ];
+    let found = known.iter().find(|(words, _)| reason.contains(words));
+    found.map_or("Could not connect to", |(_, said)| said)
 }
 
 #[cfg(test)]
@@ -141,7 +173,12 @@ mod tests {
             first: false,
             script: None,
             mail: false,
-            cause: cause(Some(&tcp), false, "connection refused"),
+            cause: cause(
+                Some(&tcp),
+                "10.0.0.11:8080".parse().unwrap(),
+                false,
+                "connection refused",
+            ),
             reason: "connection refused".to_owned(),
         };
         assert_eq!(

@@ -55,10 +55,13 @@ impl Fleet {
             false => checks.find(|watch| !watch.state.up),
         };
         let kind = decisive.and_then(|watch| match &watch.subject.question {
-            Question::Check(check) => Some(&check.kind),
+            Question::Check(check) => Some(check),
             Question::Figure(_) => None,
         });
-        let cause = notice::cause(kind, server.up, &server.reason);
+        let own = server.wanted.server.address;
+        let target = kind.and_then(|check| check.target).unwrap_or(own);
+        let kind = kind.map(|check| &check.kind);
+        let cause = notice::cause(kind, target, server.up, &server.reason);
         let key = self.services[server.service].settings.key;
         Notice {
             first,

@@ -20,6 +20,9 @@ const AFTER_READING_AGAIN: [&str; 3] = [
     "the second is well again",
 ];
 
+/// keepalived writes no mail when a FILE_CHECK turns.
+const WITHOUT_MAIL: &str = "of virtual server [192.0.2.34]:";
+
 /// keepalived ends before its last mails are on their way.
 const END: &str = "the end";
 
@@ -66,6 +69,7 @@ impl Compared {
             if OF_THE_GROUP.iter().any(|name| line.contains(name))
                 || read_again && forgotten.iter().any(|name| line.contains(name))
                 || found.step == END && line.starts_with("mail")
+                || line.starts_with("mail") && line.contains(WITHOUT_MAIL)
             {
                 continue;
             }
@@ -82,6 +86,9 @@ impl Compared {
             } else {
                 told.insert(format!("{times}x {line}"));
             }
+        }
+        if mails.is_empty() {
+            told.retain(|line| !line.starts_with("mail like: "));
         }
         let mut listing = with_their_service(&found.listing);
         let forgotten = FORGOTTEN.map(|address| format!(" {address}:"));

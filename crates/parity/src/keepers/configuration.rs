@@ -1,6 +1,6 @@
 //! The file of both keepers: one virtual service for each thing that keepalived does otherwise than plainly.
 
-use super::servers::{SERVERS, address, address6};
+use super::servers::{SERVERS, address, address6, pinged};
 use std::path::Path;
 
 /// Which of the two files.
@@ -157,6 +157,7 @@ pub fn text(place: &Path, edition: Edition) -> String {
             false => notified("smaller", TCP),
         },
     );
+    text += &every_kind(dir.to_string().as_str());
     text += &service6("2001:db8:1::1 80", &told("six"));
     text += "virtual_server 192.0.2.13 53 {\n lb_algo sh\n lb_kind DR\n protocol UDP\n ops\n persistence_timeout 60\n";
     text += PACE;
@@ -186,6 +187,58 @@ fn service(head: &str, further: &str, weights: [u32; 3], checks: impl Fn(u8) -> 
         }
     }
     text + "}\n"
+}
+
+/// A service for each kind of check that is nowhere else.
+fn every_kind(dir: &str) -> String {
+    let repeated = "connect_timeout 1\n retry 1\n delay_before_retry 1\n";
+    let mut text = String::new();
+    for (number, weight) in [(1, 0), (2, 2)] {
+        text += &format!(
+            "track_file file{number} {{\n file {dir}/file{number}\n weight {weight}\n}}\n"
+        );
+    }
+    let smtp = format!("SMTP_CHECK {{\n {repeated} helo_name lab\n }}\n");
+    let dns = format!("DNS_CHECK {{\n {repeated} type A\n name www.example.net\n }}\n");
+    let echo = format!(
+        "UDP_CHECK {{\n {repeated} payload 77686f\n require_reply 6f6b\n min_reply_length 2\n max_reply_length 2\n }}\n"
+    );
+    for (head, protocol, port, check) in [
+        ("192.0.2.30 25", "TCP", 25, smtp),
+        ("192.0.2.31 53", "UDP", 53, dns),
+        ("192.0.2.32 7", "UDP", 7, echo),
+    ] {
+        text += &format!(
+            "virtual_server {head} {{\n lb_algo wrr\n lb_kind NAT\n protocol {protocol}\n smtp_alert\n {PACE}"
+        );
+        for number in 1..=SERVERS {
+            text += &format!(
+                "real_server {} {port} {{\n weight 1\n {check} }}\n",
+                address(number)
+            );
+        }
+        text += "}\n";
+    }
+    text += &format!(
+        "virtual_server 192.0.2.33 80 {{\n lb_algo wrr\n lb_kind NAT\n smtp_alert\n protocol TCP\n {PACE}"
+    );
+    for number in 1..=SERVERS {
+        text += &format!(
+            "real_server {} 80 {{\n weight 1\n PING_CHECK {{\n {repeated} }}\n }}\n",
+            pinged(number)
+        );
+    }
+    text += "}\n";
+    text + &service(
+        "192.0.2.34 80",
+        "smtp_alert\n",
+        [4, 5, 6],
+        |number| match number {
+            1 => "FILE_CHECK {\n track_file file1\n }\n".to_owned(),
+            2 => "FILE_CHECK {\n track_file file2\n }\n".to_owned(),
+            _ => "FILE_CHECK {\n track_file file2\n weight -1\n }\n".to_owned(),
+        },
+    )
 }
 
 fn service6(head: &str, further: &str) -> String {

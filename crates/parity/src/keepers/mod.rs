@@ -3,6 +3,7 @@
 //!
 //! They run one after the other, each with IPVS of its own kind, in the same network and with the same files.
 
+mod answers;
 mod compare;
 mod configuration;
 mod found;
@@ -31,13 +32,15 @@ enum Event {
     Server(u8, Manner),
     /// Script so and so ends with another code.
     Script(u8, u8),
+    /// File so and so says another number.
+    File(u8, i32),
     /// The keeper reads the second file.
     Reload,
     /// The keeper ends.
     Stop,
 }
 
-use Event::{Reload, Script, Server, Stop};
+use Event::{File, Reload, Script, Server, Stop};
 use Manner::{Errors, Refuses, Silent, Well};
 
 const STEPS: &[(&str, &[Event])] = &[
@@ -64,6 +67,11 @@ const STEPS: &[(&str, &[Event])] = &[
     ),
     ("the second script says down", &[Script(2, 1)]),
     ("the second script is content", &[Script(2, 0)]),
+    ("the first file says 1", &[File(1, 1)]),
+    ("the first file says 0", &[File(1, 0)]),
+    ("the second file says 3", &[File(2, 3)]),
+    ("the second file says -2", &[File(2, -2)]),
+    ("the second file says 0", &[File(2, 0)]),
     ("another configuration", &[Reload]),
     ("the second refuses again", &[Server(2, Refuses)]),
     ("the second is well again", &[Server(2, Well)]),
@@ -81,6 +89,7 @@ pub fn play(lab: &Lab, keeper: &Keeper, expected: Option<&[Found]>) -> Result<Ve
             match event {
                 Server(number, manner) => scene.servers.behave(*number, *manner)?,
                 Script(number, code) => scene.set_script(*number, *code)?,
+                File(number, value) => scene.set_file(*number, *value)?,
                 Reload => scene.reload()?,
                 Stop => {
                     scene.stop()?;

@@ -98,6 +98,12 @@ impl Scene {
         set_code(&self.place, number, code)
     }
 
+    /// Lets file `number` say another number from now on.
+    pub fn set_file(&self, number: u8, value: i32) -> Result<()> {
+        let file = self.place.join(format!("file{number}"));
+        Ok(fs::write(file, format!("{value}\n"))?)
+    }
+
     /// Lets the keeper read the second edition of its file.
     pub fn reload(&self) -> Result<()> {
         let text = configuration::text(&self.place, Edition::Second);
@@ -221,6 +227,7 @@ fn write_scripts(place: &Path) -> Result<()> {
     }
     for number in 1..=2 {
         set_code(place, number, 0)?;
+        fs::write(place.join(format!("file{number}")), "0\n")?;
     }
     Ok(())
 }

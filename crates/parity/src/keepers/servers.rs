@@ -1,20 +1,21 @@
-//! Web servers that behave as they are told, and a mail server that remembers.
+//! Servers that behave as they are told, and a mail server that remembers.
 
+use super::answers::{self, Datagram, Stream};
 use anyhow::{Context, Result};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 use weir_lab::Namespace;
 
 /// How many there are.
 pub const SERVERS: u8 = 3;
 const WEB: u16 = 80;
-/// What a program of the lab waits for, it gets at once.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAIL: u16 = 25;
+const NAMES: u16 = 53;
+const ECHO: u16 = 7;
 
-/// How a web server behaves.
+/// How a server behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// It answers as it should.
@@ -37,23 +38,35 @@ pub fn address6(number: u8) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x10 + u16::from(number))
 }
 
-/// All web servers.
-pub struct Servers {
-    namespace: Namespace,
-    all: Vec<Web>,
+/// What can be pinged while it does not refuse.
+pub fn pinged(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, 20 + number)
 }
 
-struct Web {
-    addresses: [IpAddr; 2],
+/// All servers.
+pub struct Servers {
+    namespace: Namespace,
+    all: Vec<Server>,
+}
+
+struct Server {
+    number: u8,
     manner: Arc<Mutex<Manner>>,
-    listening: Vec<(SocketAddr, JoinHandle<()>)>,
+    listening: Vec<(At, JoinHandle<()>)>,
+}
+
+/// Where somebody listens.
+#[derive(Clone, Copy)]
+enum At {
+    Stream(SocketAddr),
+    Datagram(SocketAddr),
 }
 
 impl Servers {
     /// They are well, in a namespace that has their addresses; those that are named refuse.
     pub fn start(namespace: &Namespace, refusing: &[u8]) -> Result<Servers> {
-        let all = (1..=SERVERS).map(|number| Web {
-            addresses: [address(number).into(), address6(number).into()],
+        let all = (1..=SERVERS).map(|number| Server {
+            number,
             manner: Arc::new(Mutex::new(Manner::Refuses)),
             listening: Vec::new(),
         });
@@ -69,61 +82,63 @@ impl Servers {
 
     /// Lets a server behave otherwise from now on.
     pub fn behave(&mut self, number: u8, manner: Manner) -> Result<()> {
-        let web = &mut self.all[usize::from(number) - 1];
-        *web.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
+        let server = &mut self.all[usize::from(number) - 1];
+        *server.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
+        let ping = |what: &str| {
+            let address = pinged(number);
+            self.namespace
+                .ip(&format!("address {what} {address}/24 dev eth0"))
+        };
         if manner == Manner::Refuses {
-            for (at, thread) in web.listening.drain(..) {
+            for (at, thread) in server.listening.drain(..) {
                 // It looks how it is to behave when somebody comes.
-                self.namespace.enter(|| TcpStream::connect(at))??;
-                thread.join().ok().context("a web server panicked")?;
+                self.namespace.enter(|| knock(at))??;
+                thread.join().ok().context("a server panicked")?;
             }
-        } else if web.listening.is_empty() {
-            for address in web.addresses {
-                let at = SocketAddr::new(address, WEB);
-                let listener = self.namespace.enter(|| TcpListener::bind(at))?;
-                let listener = listener.with_context(|| format!("cannot listen on {at}"))?;
-                let manner = Arc::clone(&web.manner);
-                let thread = thread::spawn(move || serve(&listener, &manner));
-                web.listening.push((at, thread));
-            }
+            ping("del")?;
+        } else if server.listening.is_empty() {
+            server.listen(&self.namespace)?;
+            ping("add")?;
         }
         Ok(())
     }
 }
 
-fn serve(listener: &TcpListener, manner: &Mutex<Manner>) {
-    let mut silent = Vec::new();
-    for stream in listener.incoming().map_while(Result::ok) {
-        let manner = *manner.lock().unwrap_or_else(PoisonError::into_inner);
-        if manner != Manner::Silent {
-            silent.clear();
+impl Server {
+    fn listen(&mut self, namespace: &Namespace) -> Result<()> {
+        let (v4, v6) = (address(self.number).into(), address6(self.number).into());
+        for (address, port, spoken) in [
+            (v4, WEB, Stream::Web),
+            (v6, WEB, Stream::Web),
+            (v4, MAIL, Stream::Mail),
+        ] {
+            let at = SocketAddr::new(address, port);
+            let listener = namespace.enter(|| TcpListener::bind(at))?;
+            let listener = listener.with_context(|| format!("cannot listen on {at}"))?;
+            let manner = Arc::clone(&self.manner);
+            let thread = thread::spawn(move || answers::serve(&listener, spoken, &manner));
+            self.listening.push((At::Stream(at), thread));
         }
-        match manner {
-            Manner::Well => drop(thread::spawn(|| answer(stream, "200 OK"))),
-            Manner::Errors => drop(thread::spawn(|| answer(stream, "500 No"))),
-            Manner::Silent => silent.push(stream),
-            Manner::Refuses => return,
+        for (port, spoken) in [(NAMES, Datagram::Names), (ECHO, Datagram::Echo)] {
+            let at = SocketAddr::new(v4, port);
+            let socket = namespace.enter(|| UdpSocket::bind(at))?;
+            let socket = socket.with_context(|| format!("cannot listen on {at}"))?;
+            let manner = Arc::clone(&self.manner);
+            let thread = thread::spawn(move || answers::reply(&socket, spoken, &manner));
+            self.listening.push((At::Datagram(at), thread));
         }
+        Ok(())
     }
 }
 
-/// Who asks may have gone meanwhile, or have wanted a connection only.
-fn answer(mut stream: TcpStream, status: &str) {
-    if stream.set_read_timeout(Some(PATIENCE)).is_err() {
-        return;
-    }
-    let mut asked = Vec::new();
-    while !asked.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        match stream.read(&mut byte) {
-            Ok(1) => asked.push(byte[0]),
-            Ok(_) | Err(_) => return,
+fn knock(at: At) -> std::io::Result<()> {
+    match at {
+        At::Stream(at) => TcpStream::connect(at).map(drop),
+        At::Datagram(at) => {
+            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+            UdpSocket::bind(any)?.send_to(&[0], at).map(drop)
         }
     }
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Length: 5\r\nConnection: close\r\n\r\nfine\n"
-    );
 }
 
 /// A mail as it came: the commands without `QUIT`, and the lines of the text.
