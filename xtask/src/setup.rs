@@ -72,6 +72,11 @@ const LAB: &[Tool] = &[
 ];
 
 const BENCH: &[Tool] = &[
+    tool(
+        "openssl",
+        "openssl",
+        "makes the certificate of a web site over TLS",
+    ),
     tool("nft", "nftables", "is measured: destination NAT"),
     tool("conntrack", "conntrack", "empties the kernel's table of it"),
     tool("haproxy", "haproxy", "is measured: a proxy"),

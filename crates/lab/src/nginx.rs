@@ -1,5 +1,6 @@
 //! A web server that answers with its name.
 
+use crate::command::run;
 use crate::error::{Error, Result, While};
 use crate::lab::Lab;
 use crate::network::RealServer;
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// The size of `/big`.
@@ -26,6 +28,8 @@ enum Purpose {
     Load,
     /// It can be told to fail, and logs only who asks from next to it: checks.
     Failing,
+    /// It logs nothing and speaks TLS, with a certificate that nobody signs but itself.
+    Tls,
 }
 
 /// nginx on a real server: `/` is its name, `/big` is 100 MB of noise, the same on all.
@@ -52,9 +56,17 @@ impl Nginx {
         Self::start_for(lab, server, port, Purpose::Failing)
     }
 
+    /// As [`start_without_log`](Self::start_without_log), over TLS. Needs `openssl`.
+    pub fn start_with_tls(lab: &Lab, server: &RealServer, port: u16) -> Result<Nginx> {
+        Self::start_for(lab, server, port, Purpose::Tls)
+    }
+
     fn start_for(lab: &Lab, server: &RealServer, port: u16, purpose: Purpose) -> Result<Nginx> {
         let place = lab.directory().join(format!("{}-{port}", server.name));
         fs::create_dir_all(&place).when(|| format!("cannot make {}", place.display()))?;
+        if let Purpose::Tls = purpose {
+            make_certificate(&place)?;
+        }
         let file = place.join("nginx.conf");
         fs::write(
             &file,
@@ -135,15 +147,24 @@ impl Nginx {
     }
 }
 
+fn make_certificate(place: &Path) -> Result<()> {
+    let mut command = Command::new("openssl");
+    let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=lab";
+    command.args(words.split(' '));
+    command.arg("-keyout").arg(place.join("key.pem"));
+    command.arg("-out").arg(place.join("certificate.pem"));
+    run(&mut command).map(drop)
+}
+
 fn configuration(place: &Path, files: &Path, name: &str, port: u16, purpose: Purpose) -> String {
     let (place, files) = (place.display(), files.display());
     let log = match purpose {
         Purpose::Counting => format!("{place}/access.log short"),
-        Purpose::Load => "off".to_owned(),
+        Purpose::Load | Purpose::Tls => "off".to_owned(),
         Purpose::Failing => format!("{place}/access.log short if=$of_director"),
     };
     let director = match purpose {
-        Purpose::Counting | Purpose::Load => String::new(),
+        Purpose::Counting | Purpose::Load | Purpose::Tls => String::new(),
         Purpose::Failing => {
             format!(
                 "geo $of_director {{ default 0; {} 1; }}",
@@ -153,8 +174,17 @@ fn configuration(place: &Path, files: &Path, name: &str, port: u16, purpose: Pur
     };
     // A look at a file for every request: not for loads.
     let failing = match purpose {
-        Purpose::Counting | Purpose::Load => String::new(),
+        Purpose::Counting | Purpose::Load | Purpose::Tls => String::new(),
         Purpose::Failing => format!("if (-e {place}/{FAILING}) {{ return 500; }}"),
+    };
+    let (tls, certificate) = match purpose {
+        Purpose::Counting | Purpose::Load | Purpose::Failing => ("", String::new()),
+        Purpose::Tls => (
+            " ssl",
+            format!(
+                "ssl_certificate {place}/certificate.pem; ssl_certificate_key {place}/key.pem;"
+            ),
+        ),
     };
     format!(
         "user root;
@@ -176,8 +206,9 @@ http {{
     sendfile on;
     tcp_nodelay on;
     server {{
-        listen {port} backlog=16384;
-        listen [::]:{port} ipv6only=on backlog=16384;
+        listen {port}{tls} backlog=16384;
+        listen [::]:{port}{tls} ipv6only=on backlog=16384;
+        {certificate}
         {failing}
         location = / {{ default_type text/plain; return 200 '{name}\\n'; }}
         location = /big {{ default_type application/octet-stream; alias {files}/big; }}

@@ -17,9 +17,9 @@ pub const SCENARIO: Scenario = Scenario {
     how: "A service of a thousand real servers, all of them addresses of one namespace where nginx listens. The daemon's \
 user and system time is read at both ends of a while in which nothing else is asked of it, and its resident memory (without \
 the tables, which it maps) at the end. All must be up then and have been checked. Beside the checks the \
-daemon without any.",
+daemon without any. Over TLS nine handshakes of ten resume the session of the one before.",
     leaves_out: "What the kernel does for the connections outside the daemon's own system calls. One health thread does all \
-checks; TLS costs a handshake each more.",
+checks.",
     run,
 };
 
@@ -33,16 +33,18 @@ enum Kind {
     None,
     Tcp,
     Http,
+    Https,
 }
 
 impl Kind {
-    const ALL: [Kind; 3] = [Kind::None, Kind::Tcp, Kind::Http];
+    const ALL: [Kind; 4] = [Kind::None, Kind::Tcp, Kind::Http, Kind::Https];
 
     const fn name(self) -> &'static str {
         match self {
             Kind::None => "no checks",
             Kind::Tcp => "TCP",
             Kind::Http => "HTTP",
+            Kind::Https => "HTTPS",
         }
     }
 
@@ -51,6 +53,9 @@ impl Kind {
             Kind::None => "",
             Kind::Tcp => "check = { tcp = true, interval = \"1s\" }\n",
             Kind::Http => "check = { http = \"/\", interval = \"1s\" }\n",
+            Kind::Https => {
+                "check = { https = \"/\", port = 443, tls = { verify = false }, interval = \"1s\" }\n"
+            }
         }
     }
 }
@@ -71,7 +76,8 @@ fn run(bench: &mut Bench) -> Result<()> {
     network
         .director
         .ip(&format!("route add 10.70.0.0/16 via {way}"))?;
-    let _nginx = Nginx::start_without_log(network.lab(), server, 80)?;
+    let _plain = Nginx::start_without_log(network.lab(), server, 80)?;
+    let _tls = Nginx::start_with_tls(network.lab(), server, 443)?;
     let mut kinds = Kind::ALL.to_vec();
     kinds.retain(|kind| bench.takes_part(kind.name()));
     bench.interleave(
@@ -86,7 +92,7 @@ fn run(bench: &mut Bench) -> Result<()> {
             Ok(())
         },
     )?;
-    for kind in [Kind::Tcp, Kind::Http] {
+    for kind in [Kind::Tcp, Kind::Http, Kind::Https] {
         for (case, goal, unit) in [
             (CPU, Goal::AtMost(10.0), "%"),
             (MEMORY, Goal::AtMost(50.0), "MB"),

@@ -1,6 +1,6 @@
 //! Who runs a script.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CString, c_char, c_int};
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
@@ -67,49 +67,34 @@ impl fmt::Display for Account {
 }
 
 fn user_of(name: &str) -> io::Result<Option<Account>> {
-    let Ok(name) = CString::new(name) else {
-        return Ok(None);
-    };
-    let name: &CStr = &name;
-    let mut entry = MaybeUninit::<libc::passwd>::uninit();
-    let mut room = vec![0; ROOM];
-    let mut found = ptr::null_mut();
-    // SAFETY: the name ends in a zero; entry, room (with its length) and found are ours to write, and
-    // outlive the call.
-    let code = unsafe {
-        libc::getpwnam_r(
-            name.as_ptr(),
-            entry.as_mut_ptr(),
-            room.as_mut_ptr(),
-            room.len(),
-            &raw mut found,
-        )
-    };
-    if code != 0 {
-        return Err(io::Error::from_raw_os_error(code));
-    }
-    if found.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: getpwnam_r has found somebody, so it has filled the entry.
-    let entry = unsafe { entry.assume_init() };
-    Ok(Some(Account {
+    let found = entry_of(name, libc::getpwnam_r)?;
+    Ok(found.map(|entry| Account {
         user: entry.pw_uid,
         group: entry.pw_gid,
     }))
 }
 
 fn group_of(name: &str) -> io::Result<Option<u32>> {
+    let found = entry_of(name, libc::getgrnam_r)?;
+    Ok(found.map(|entry| entry.gr_gid))
+}
+
+/// `getpwnam_r` or `getgrnam_r`.
+type LookUp<E> =
+    unsafe extern "C" fn(*const c_char, *mut E, *mut c_char, libc::size_t, *mut *mut E) -> c_int;
+
+/// The entry of that name. Its texts are gone: only its numbers say something.
+fn entry_of<E>(name: &str, look_up: LookUp<E>) -> io::Result<Option<E>> {
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
-    let name: &CStr = &name;
-    let mut entry = MaybeUninit::<libc::group>::uninit();
+    let mut entry = MaybeUninit::<E>::uninit();
     let mut room = vec![0; ROOM];
     let mut found = ptr::null_mut();
-    // SAFETY: as in `user_of`.
+    // SAFETY: the name ends in a zero; entry, room (with its length) and found are ours to write, and
+    // outlive the call.
     let code = unsafe {
-        libc::getgrnam_r(
+        look_up(
             name.as_ptr(),
             entry.as_mut_ptr(),
             room.as_mut_ptr(),
@@ -123,8 +108,8 @@ fn group_of(name: &str) -> io::Result<Option<u32>> {
     if found.is_null() {
         return Ok(None);
     }
-    // SAFETY: getgrnam_r has found one, so it has filled the entry.
-    Ok(Some(unsafe { entry.assume_init() }.gr_gid))
+    // SAFETY: it has found one, so it has filled the entry.
+    Ok(Some(unsafe { entry.assume_init() }))
 }
 
 #[cfg(test)]
