@@ -475,6 +475,11 @@ impl Hook for Frame {
     }
 
     #[inline(always)]
+    fn send_copy(&mut self) -> Result<(), Refused> {
+        Err(Refused)
+    }
+
+    #[inline(always)]
     fn sum(&self, offset: usize, length: usize) -> Result<Delta, Refused> {
         frame::sum(self, offset, length)
     }

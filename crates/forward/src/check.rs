@@ -105,7 +105,7 @@ fn redirect<F: Translate, H: Hook, T: Tables>(
         source: F::widen(segment.flow.source),
         ..way.tunnel
     };
-    match wrap_by::<F, H, T>(hook, tables, &segment, &tunnel, &way.server) {
+    match wrap_by::<F, H, T, true>(hook, tables, &segment, &tunnel, &way.server) {
         Ok(()) => Ok(()),
         Err(Refused) => Err(Reason::KernelRefused),
     }

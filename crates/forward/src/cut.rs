@@ -1,13 +1,17 @@
 //! Cuts packets that are larger than the next link and may be fragmented, where the kernel cannot do it: by
 //! direct routing the packet is for an address that the kernel does not forward to, and what is wrapped comes
-//! from an address of its own.
+//! from an address of its own. (IPVS leaves it to `ip_fragment`.)
 //!
-//! A packet is cut in two, which come in once more as fragments: the last one as large as fits, and what is
-//! before it, which is cut again where it is still too large. (IPVS leaves it to `ip_fragment`; by a tunnel
-//! the outer packet is fragmented there, here the inner one.)
+//! Where the next hop is known, the pieces leave at once ([`known`]). Else, and where the packet is a fragment
+//! itself or longer than what can be held, it is cut in two, which come in once more as fragments: the last one
+//! as large as fits, and what is before it, which is cut again where it is still too large. By a tunnel it is the
+//! inner packet that is cut so.
+
+mod known;
 
 use weir_abi::NONE;
 use weir_abi::fragment::{Decided, HELD_BYTES};
+use weir_abi::handover::Handover;
 use weir_abi::keys::{Direction, FlowValue};
 use weir_abi::reason::Reason;
 use weir_abi::settings::Settings;
@@ -20,6 +24,7 @@ use crate::family::{Flow, Record, V4};
 use crate::fragment::remember;
 use crate::hook::{Hook, Refused};
 use crate::job::Job;
+use crate::length::end_at_once;
 use crate::parse::Segment;
 use crate::part::Part;
 use crate::tables::Tables;
@@ -28,14 +33,22 @@ use crate::waiting;
 /// Where fragments are cut: at multiples of eight bytes (RFC 791).
 const UNIT: usize = 8;
 
-/// Hands a packet over to be cut: what fits the way, and the slot of the real server that it has been counted
-/// for, or [`NONE`].
+/// Hands a packet over to be cut: what fits the way, the slot of the real server that it has been counted
+/// for, or [`NONE`], that of the one that it is for, and whether it is to be wrapped.
 #[inline(always)]
-pub(crate) fn hand_over<T: Tables>(tables: &T, room: u16, counted: u32) {
+pub(crate) fn hand_over<T: Tables>(
+    tables: &T,
+    room: u16,
+    counted: u32,
+    server: u32,
+    is_wrapped: bool,
+) {
     if let Some(handover) = tables.handover() {
         handover.room.store(room.into());
         handover.counted.store(counted);
         handover.only.store(NONE);
+        handover.server.store(server);
+        handover.is_wrapped.store(is_wrapped.into());
     }
 }
 
@@ -50,7 +63,20 @@ pub(crate) fn hand_over_only<T: Tables>(tables: &T, only: u32) {
 /// Cuts one packet of IPv4.
 #[inline(always)]
 pub fn cut<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> H::Verdict {
-    let reason = match in_two(hook, tables) {
+    let (Some(settings), Some(handover)) = (tables.settings(), tables.handover()) else {
+        return hook.conclude(Reason::NotFragmented);
+    };
+    match known::in_pieces(hook, tables, settings, handover) {
+        Some(Ok(())) => {
+            if handover.only.load() != NONE {
+                end_at_once::<V4, T>(tables, handover.only.load());
+            }
+            return hook.conclude(Reason::Request);
+        }
+        Some(Err(Refused)) => return hook.conclude(Reason::NotFragmented),
+        None => {}
+    }
+    let reason = match in_two(hook, tables, settings, handover) {
         Ok(()) => Reason::Cut,
         Err(Refused) => Reason::NotFragmented,
     };
@@ -71,9 +97,12 @@ struct Place {
 }
 
 #[inline(always)]
-fn in_two<H: Hook, T: Tables>(hook: &mut H, tables: &T) -> Result<(), Refused> {
-    let settings = tables.settings().ok_or(Refused)?;
-    let handover = tables.handover().ok_or(Refused)?;
+fn in_two<H: Hook, T: Tables>(
+    hook: &mut H,
+    tables: &T,
+    settings: &Settings,
+    handover: &Handover,
+) -> Result<(), Refused> {
     if handover.only.load() != NONE {
         of_one_packet(hook, tables, settings, handover.only.load())?;
     }

@@ -116,7 +116,7 @@ pub trait Hook: Packet {
     ) -> Route;
 
     /// Makes `room` bytes of room between the link header and the network header, for an outer packet
-    /// of that family and protocol.
+    /// of that family and protocol; with [`NOTHING_TOLD`](crate::wrap::NOTHING_TOLD) it is room and nothing more.
     fn encapsulate(&mut self, room: usize, family: u8, protocol: u8) -> Result<(), Refused>;
 
     /// The hop that [`Hook::route`] has just found, for others to go by: its link address with the
@@ -228,6 +228,9 @@ pub trait Hook: Packet {
     /// Sends a copy of the frame, as it is now, round again: it comes in once more by the interface
     /// that it has come by.
     fn go_round(&mut self) -> Result<(), Refused>;
+
+    /// Sends a copy of the frame, as it is now, by the hop that [`Hook::recall`] has said.
+    fn send_copy(&mut self) -> Result<(), Refused>;
 
     /// The one's complement sum of `length` bytes from `offset`, `length` at most 1500.
     fn sum(&self, offset: usize, length: usize) -> Result<Delta, Refused>;

@@ -29,6 +29,9 @@ const IPV4_IN_IP: u8 = 4;
 /// IANA number of IPv6 in IP.
 const IPV6_IN_IP: u8 = 41;
 
+/// Stands for a protocol where the kernel is not told that a packet is wrapped.
+pub const NOTHING_TOLD: u8 = 0;
+
 /// The way of wrapped packets to a real server, for routing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outer {
@@ -110,12 +113,26 @@ pub fn wrap<F: Translate, H: Hook, T: Tables>(
     let destination = tables.destination(destination).ok_or(Refused)?;
     let tunnel = destination.tunnel.load();
     let address = destination.address.load();
-    wrap_by::<F, H, T>(hook, tables, segment, &tunnel, &address)
+    wrap_by::<F, H, T, true>(hook, tables, segment, &tunnel, &address)
 }
 
-/// Wraps a packet by that tunnel for the real server with that address.
+/// Wraps a packet that is then cut: the kernel is told nothing of the tunnel, for it would change the length no more.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn wrap_to_cut<F: Translate, H: Hook, T: Tables>(
+    hook: &mut H,
+    tables: &T,
+    segment: &Segment<F::Address>,
+    destination: u32,
+) -> Result<(), Refused> {
+    let destination = tables.destination(destination).ok_or(Refused)?;
+    let tunnel = destination.tunnel.load();
+    let address = destination.address.load();
+    wrap_by::<F, H, T, false>(hook, tables, segment, &tunnel, &address)
+}
+
+/// Wraps a packet by that tunnel for the real server with that address, and tells the kernel so.
 #[inline(always)]
-pub(crate) fn wrap_by<F: Translate, H: Hook, T: Tables>(
+pub(crate) fn wrap_by<F: Translate, H: Hook, T: Tables, const TELL: bool>(
     hook: &mut H,
     tables: &T,
     segment: &Segment<F::Address>,
@@ -137,7 +154,12 @@ pub(crate) fn wrap_by<F: Translate, H: Hook, T: Tables>(
         None
     };
     let room = overhead(tunnel, address.family, sum.is_some()) as usize;
-    hook.encapsulate(room, address.family, protocol::<F>(tunnel))?;
+    let told = if TELL {
+        protocol::<F>(tunnel)
+    } else {
+        NOTHING_TOLD
+    };
+    hook.encapsulate(room, address.family, told)?;
 
     let payload = length + encapsulation(tunnel, sum.is_some());
     let class = outer_class(class_of::<F>(segment.flow_information));

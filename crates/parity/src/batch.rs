@@ -1,6 +1,6 @@
 //! Cells that are played together.
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Feature};
 use crate::director::{Director, Said};
 use crate::listing;
 use crate::scenario::{self, Play, Script, USUAL_TIMEOUTS};
@@ -348,9 +348,45 @@ fn connections_differ(
     Some((why, detail))
 }
 
-/// Whether cells may be played together: they need the same of the directors.
+/// Whether cells may be played together: they need the same of the directors. And they must not see each other: IPVS
+/// passes ICMP errors about a real server's tunnel on only where that is of the kind that it finds first for its address.
 pub fn together(one: Cell, other: Cell) -> bool {
-    let needs =
-        |cell: Cell| scenario::script(cell.feature).map(|script| (script.timeouts, script.pauses));
+    let needs = |cell: Cell| {
+        let method = cell.transport.method;
+        let tunnel = cell.feature == Feature::IcmpToClient && method.is_tunnel();
+        let tunnel = tunnel.then_some(method);
+        scenario::script(cell.feature).map(|script| (script.timeouts, script.pauses, tunnel))
+    };
     needs(one) == needs(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_plays_together() {
+        for (one, other, expected) in [
+            ("rr/gre/v4/udp/mtu", "rr/ipip/v4/tcp/mtu", true),
+            ("rr/gre/v4/udp/mtu", "rr/gre/v4/udp/timeouts", false),
+            (
+                "rr/gre/v4/udp/icmp-to-client",
+                "rr/gre/v4/tcp/icmp-to-client",
+                true,
+            ),
+            (
+                "rr/gre/v4/udp/icmp-to-client",
+                "rr/ipip/v4/udp/icmp-to-client",
+                false,
+            ),
+            (
+                "rr/nat/v4/udp/icmp-to-client",
+                "rr/dr/v4/udp/icmp-to-client",
+                true,
+            ),
+        ] {
+            let cells = [one, other].map(|name| name.parse().unwrap());
+            assert_eq!(together(cells[0], cells[1]), expected, "{one} {other}");
+        }
+    }
 }

@@ -41,6 +41,8 @@ pub struct Verdict {
     pub others: BTreeMap<Reason, u64>,
     /// The frames that have gone round again, as they lie after, where somebody sees them.
     pub round: Option<Vec<Vec<u8>>>,
+    /// The frames that were sent before it, where somebody sees them.
+    pub copies: Option<Vec<Vec<u8>>>,
 }
 
 /// Tables, and a way to give them a packet.

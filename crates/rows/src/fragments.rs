@@ -1,5 +1,6 @@
 //! Rows of fragments. XDP leaves them all to TC.
 
+mod outgoing;
 pub mod pieces;
 mod seldom;
 
@@ -44,9 +45,7 @@ pub fn rows() -> Vec<Row> {
         rows.push(full_house(family));
         rows.push(hops_run_out(family));
     }
-    for length in [1253, 1300, 3000] {
-        rows.push(cut_here(length));
-    }
+    rows.extend(outgoing::rows());
     rows.push(atomic());
     rows.push(behind_another_header());
     rows.extend(seldom::rows());
@@ -105,72 +104,6 @@ fn reversed(family: Family) -> Row {
     steps.push(goes(&later[0], &outgoing[1], moves));
     let name = format!("fragments in reverse, {family:?}");
     Row::new(name, Setup::simple(family, UDP), steps)
-}
-
-/// DR: a packet that is larger than the next link and may be fragmented is cut in two until all pieces fit.
-/// They come in again, the last one before what is cut once more.
-fn cut_here(length: usize) -> Row {
-    const FITS: usize = 1256;
-    const IDENTIFICATION: u32 = 0x1234;
-    let server = SocketAddr::new(Link::Narrow.address(Family::V4, 1), 8080);
-    let packet = question(Family::V4, length);
-    let left = Packet {
-        hops: packet.hops - 1,
-        ..packet.clone()
-    };
-    let piece = |packet: &Packet, (begin, end): (usize, usize)| {
-        let data = &packet.network()[20..];
-        let more = end < data.len();
-        fragment(packet, IDENTIFICATION, begin / 8, more, &data[begin..end])
-    };
-    let mut waiting = std::collections::VecDeque::from([(0, length + 8)]);
-    let mut round = Vec::new();
-    while let Some((begin, end)) = waiting.pop_front() {
-        if end - begin > FITS + 4 {
-            let at = begin + (end - begin - 1) / FITS * FITS;
-            waiting.extend([(begin, at), (at, end)]);
-            round.push((Reason::Cut, After::Frame(piece(&packet, (at, end)))));
-        } else {
-            let out = After::Sent(Link::Narrow, piece(&left, (begin, end)));
-            round.push((Reason::Request, out));
-        }
-    }
-    let begun = Connection {
-        flags: LIVE | INACTIVE | NO_OUTPUT,
-        ..connection(&packet, server, 0)
-    };
-    let bytes = packet.length();
-    let mut expected = Expected::new(Reason::Cut, After::Same, move |tables| {
-        tables.begin(0, begun.clone());
-        // No answers are waited for.
-        tables.flows.retain(|_, (_, is_reply)| !*is_reply);
-        tables.count_in(0, bytes);
-        // The first piece, and no other, is a packet.
-        tables.advance(Family::V4, 0, 0, 300);
-    });
-    expected.round = round.split_off(1);
-    let made = connection(&packet, server, 0);
-    let xdp = Expected::new(Reason::PartMissing, After::Same, move |tables| {
-        tables.begin(
-            0,
-            Connection {
-                flags: LIVE | INACTIVE | NO_OUTPUT,
-                ..made.clone()
-            },
-        );
-        tables.flows.retain(|_, (_, is_reply)| !*is_reply);
-        tables.advance(Family::V4, 0, 0, 300);
-    });
-    let steps = vec![
-        Step::Edit(|servers: &[Destination]| {
-            let mut address = servers[0].address.load();
-            address.forwarding = FORWARD_DIRECT;
-            servers[0].address.store(address);
-        }),
-        Step::either(Link::Outside, &packet, expected, xdp),
-    ];
-    let setup = Setup::servers(Family::V4, UDP, &[(server, 1)]);
-    Row::new(format!("{length} bytes that are cut"), setup, steps)
 }
 
 /// DR: of the second fragment, the first and the third only a hop changes.

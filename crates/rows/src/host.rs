@@ -163,7 +163,7 @@ impl Bench for Host {
         self.memory.settings.now.store(self.now.0);
         self.memory.counted.borrow_mut().clear();
         let mut queue = VecDeque::from([frame.to_vec()]);
-        let mut done = Vec::new();
+        let (mut done, mut copies) = (Vec::new(), Vec::new());
         while let Some(frame) = queue.pop_front() {
             match self.hook {
                 Hook::Xdp => {
@@ -171,12 +171,14 @@ impl Bench for Host {
                     done.push((hook.process(&self.memory), hook.frame));
                     self.asked += hook.asked;
                     queue.extend(hook.round);
+                    copies.extend(hook.copies);
                 }
                 Hook::Tc => {
                     let mut hook = BufferHook::<false>::new(&frame, station, &route);
                     done.push((hook.process(&self.memory), hook.frame));
                     self.asked += hook.asked;
                     queue.extend(hook.round);
+                    copies.extend(hook.copies);
                 }
             }
         }
@@ -196,6 +198,7 @@ impl Bench for Host {
             frame,
             others,
             round,
+            copies: Some(copies),
         }
     }
 }

@@ -36,12 +36,17 @@ pub enum Step {
     Arrival(Arrival),
     /// The director changes its real servers.
     Edit(fn(&[Destination])),
+    /// The same, with what the row knows.
+    Change(Change),
     /// The connection in slot 0 of a family finds itself in that state with those flags
     /// beside what follows from the state: also where no packet leads.
     Find(Family, u8, u8),
     /// So many seconds go by, and the timer looks at all connections.
     Reap(u32, Rc<dyn Fn(&mut Snapshot)>),
 }
+
+/// A change of real servers that knows what it is for.
+pub type Change = Rc<dyn Fn(&[Destination])>;
 
 /// A packet that comes in.
 pub struct Arrival {
@@ -84,8 +89,10 @@ pub enum After {
     /// Sent out of that link: XDP has written the link addresses, TC has too or has left them to the
     /// kernel.
     Sent(Link, Vec<u8>),
-    /// The same of a packet of IPv4 that has got any identification.
+    /// The same of a packet of IPv4 or a fragment of IPv6 that has got any identification.
     Numbered(Link, Vec<u8>),
+    /// The last of these; copies were the others before it.
+    Cut(Vec<After>),
 }
 
 impl Row {
@@ -154,7 +161,9 @@ impl Step {
                 ..arrival
             }),
             Self::Reap(after, moves) => Self::Reap(after + seconds, moves),
-            Self::Edit(_) | Self::Find(..) => panic!("nothing that time matters to"),
+            Self::Edit(_) | Self::Change(_) | Self::Find(..) => {
+                panic!("nothing that time matters to")
+            }
         }
     }
 
@@ -182,6 +191,11 @@ pub fn play<B: Bench>(bench: &mut B, row: &Row) -> Result<(), String> {
             Step::Edit(edit) => {
                 edit(bench.destinations());
                 // As the director does after a change of what connections remember.
+                bench.settings().routes_generation.add(1);
+                Ok(())
+            }
+            Step::Change(change) => {
+                change(bench.destinations());
                 bench.settings().routes_generation.add(1);
                 Ok(())
             }
@@ -286,6 +300,20 @@ fn take<B: Bench>(bench: &mut B, arrival: &Arrival) -> Result<(), String> {
         compare_frames(found, &after.frame(bench.hook(), &[], found))
             .map_err(|what| format!("round {number}: {what}"))?;
     }
+    if let Some(copies) = &verdict.copies {
+        let wanted = expected.frame.copies();
+        if copies.len() != wanted.len() {
+            return Err(format!(
+                "{} copies instead of {}",
+                copies.len(),
+                wanted.len()
+            ));
+        }
+        for (number, (found, after)) in copies.iter().zip(wanted).enumerate() {
+            compare_frames(found, &after.frame(bench.hook(), &[], found))
+                .map_err(|what| format!("copy {number}: {what}"))?;
+        }
+    }
     (expected.moves)(&mut tables);
     if expected.forgets_memory {
         tables.memory = Snapshot::take(bench).memory;
@@ -294,16 +322,23 @@ fn take<B: Bench>(bench: &mut B, arrival: &Arrival) -> Result<(), String> {
 }
 
 impl After {
+    /// What is sent before it.
+    fn copies(&self) -> &[After] {
+        match self {
+            Self::Cut(pieces) => &pieces[..pieces.len() - 1],
+            Self::Same | Self::Frame(_) | Self::Sent(..) | Self::Numbered(..) => &[],
+        }
+    }
+
     /// The bytes of a frame that came in as `before` and went out as `found`.
     fn frame(&self, hook: Hook, before: &[u8], found: &[u8]) -> Vec<u8> {
         match self {
             Self::Same => before.to_vec(),
             Self::Frame(frame) => frame.clone(),
+            Self::Cut(pieces) => pieces[pieces.len() - 1].frame(hook, before, found),
             Self::Numbered(link, frame) => {
                 let mut frame = frame.clone();
-                if let Some(number) = found.get(18..20) {
-                    identify(&mut frame, [number[0], number[1]]);
-                }
+                identify_as(&mut frame, found);
                 Self::Sent(*link, frame).frame(hook, before, found)
             }
             Self::Sent(link, frame) => {
@@ -321,6 +356,20 @@ impl After {
                 frame
             }
         }
+    }
+}
+
+/// Gives a frame the identification of the one that was found: of IPv4, or of an IPv6 fragment.
+fn identify_as(frame: &mut [u8], found: &[u8]) {
+    const FRAGMENT_HEADER: u8 = 44;
+    if frame[12..14] == [8, 0] {
+        if let Some(number) = found.get(18..20) {
+            identify(frame, [number[0], number[1]]);
+        }
+    } else if frame[20] == FRAGMENT_HEADER
+        && let Some(number) = found.get(58..62)
+    {
+        frame[58..62].copy_from_slice(number);
     }
 }
 

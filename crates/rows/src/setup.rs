@@ -365,7 +365,7 @@ fn family_number(address: SocketAddr) -> u8 {
 }
 
 /// An address as tables hold it.
-fn words(address: SocketAddr) -> [u32; 4] {
+pub(crate) fn words(address: SocketAddr) -> [u32; 4] {
     let mut bytes = [0; 16];
     match address {
         SocketAddr::V4(address) => bytes[..4].copy_from_slice(&address.ip().octets()),

@@ -3,6 +3,9 @@
 use crate::bytes::{Be16, Be32};
 use crate::packet::Header;
 
+/// IANA number of the fragment header.
+const FRAGMENT: u8 = 44;
+
 /// An IPv6 header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -95,6 +98,18 @@ impl Ipv6 {
         self.payload_length.get()
     }
 
+    /// Puts the length of what follows there.
+    #[inline(always)]
+    pub fn set_payload_length(&mut self, length: u16) {
+        self.payload_length.set(length);
+    }
+
+    /// Says that a fragment header follows.
+    #[inline(always)]
+    pub fn lead_to_fragment(&mut self) {
+        self.next_header = FRAGMENT;
+    }
+
     /// What follows this header.
     #[inline(always)]
     pub const fn next_header(&self) -> u8 {
@@ -165,6 +180,23 @@ impl FragmentHeader {
     /// Its length in bytes.
     pub const LENGTH: usize = size_of::<Self>();
 
+    /// That of a fragment of a packet with that number, in which that follows.
+    #[inline(always)]
+    pub const fn new(next_header: u8, identification: u32) -> Self {
+        Self {
+            next_header,
+            reserved: 0,
+            offset_more: Be16::new(0),
+            identification: Be32::new(identification),
+        }
+    }
+
+    /// Puts there where the fragment begins, in units of eight bytes, and whether others follow it.
+    #[inline(always)]
+    pub fn set_place(&mut self, offset: u16, more: bool) {
+        self.offset_more.set(offset << 3 | more as u16);
+    }
+
     /// Where the fragment begins in the fragmentable part, in units of eight bytes.
     #[inline(always)]
     pub fn offset(&self) -> u16 {
@@ -199,7 +231,7 @@ impl NextHeader {
     pub const fn of(number: u8) -> Self {
         match number {
             0 | 43 | 60 => Self::Extension,
-            44 => Self::Fragment,
+            FRAGMENT => Self::Fragment,
             other => Self::Payload(other),
         }
     }

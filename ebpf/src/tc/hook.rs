@@ -17,7 +17,7 @@ use weir_forward::parse::{Segment, Transport};
 use weir_forward::part::Part;
 use weir_forward::tables::Tables;
 use weir_forward::translate::End;
-use weir_forward::wrap::Outer;
+use weir_forward::wrap::{NOTHING_TOLD, Outer};
 use weir_wire::bytes::{Be16, Be32};
 use weir_wire::checksum::Delta;
 use weir_wire::ethernet::Ethernet;
@@ -180,7 +180,11 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
             UDP => OUTER_UDP,
             _none => 0,
         };
-        let flags = FIXED_SIZE | network | transport;
+        let flags = if protocol == NOTHING_TOLD {
+            FIXED_SIZE
+        } else {
+            FIXED_SIZE | network | transport
+        };
         // SAFETY: the context is a live `__sk_buff`; pointers are taken anew after the calls.
         let made = unsafe {
             bpf_skb_adjust_room(self.skb, room as i32, AFTER_LINK, flags) == 0
@@ -480,6 +484,16 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
         let interface = self.context().ifindex;
         // SAFETY: as above.
         match unsafe { bpf_clone_redirect(self.skb, interface, INGRESS) } {
+            0 => Ok(()),
+            _refused => Err(Refused),
+        }
+    }
+
+    #[inline(always)]
+    fn send_copy(&mut self) -> Result<(), Refused> {
+        self.address_to_hop()?;
+        // SAFETY: as above.
+        match unsafe { bpf_clone_redirect(self.skb, self.interface, 0) } {
             0 => Ok(()),
             _refused => Err(Refused),
         }

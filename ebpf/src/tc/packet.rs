@@ -230,16 +230,7 @@ impl<const SELDOM: bool> Frame<SELDOM> {
 
     #[inline(always)]
     pub(super) fn send(&mut self) -> Result<i32, Refused> {
-        // The next link puts its own tag there, if it has one. Two tags at most were read.
-        // SAFETY: the context is a live `__sk_buff`.
-        unsafe {
-            if self.context().vlan_present != 0 && bpf_skb_vlan_pop(self.skb) != 0 {
-                return Err(Refused);
-            }
-            if self.context().vlan_present != 0 && bpf_skb_vlan_pop(self.skb) != 0 {
-                return Err(Refused);
-            }
-        }
+        self.untag()?;
         match self.way {
             Way::Neighbour => {
                 // SAFETY: the parameters are as large as is said; a packet is sent this way only
@@ -260,6 +251,31 @@ impl<const SELDOM: bool> Frame<SELDOM> {
                 redirect(self.interface)
             }
         }
+    }
+
+    /// Takes the tags off: the next link puts its own there, if it has one. Two at most were read.
+    #[inline(always)]
+    fn untag(&mut self) -> Result<(), Refused> {
+        // SAFETY: the context is a live `__sk_buff`.
+        unsafe {
+            if self.context().vlan_present != 0 && bpf_skb_vlan_pop(self.skb) != 0 {
+                return Err(Refused);
+            }
+            if self.context().vlan_present != 0 && bpf_skb_vlan_pop(self.skb) != 0 {
+                return Err(Refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the frame one for the next hop, without tags.
+    #[inline(always)]
+    pub(super) fn address_to_hop(&mut self) -> Result<(), Refused> {
+        self.untag()?;
+        let (hop, source) = (self.hop, self.source);
+        let link = self.header_mut::<Ethernet>(0).ok_or(Refused)?;
+        link.set_addresses(hop.0, source.0);
+        Ok(())
     }
 
     #[inline(always)]

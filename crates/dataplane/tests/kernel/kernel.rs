@@ -454,6 +454,7 @@ impl Bench for Kernel {
             frame,
             others,
             round: None,
+            copies: None,
         }
     }
 }

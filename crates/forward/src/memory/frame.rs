@@ -54,6 +54,8 @@ pub struct BufferHook<'a, const XDP: bool> {
     pub asked: u32,
     /// Frames that come in again after this one.
     pub round: Vec<Vec<u8>>,
+    /// Frames that have been sent before it.
+    pub copies: Vec<Vec<u8>>,
 }
 
 impl<'a, const XDP: bool> BufferHook<'a, XDP> {
@@ -70,6 +72,7 @@ impl<'a, const XDP: bool> BufferHook<'a, XDP> {
             remembered: false,
             asked: 0,
             round: Vec::new(),
+            copies: Vec::new(),
         }
     }
 
@@ -436,6 +439,15 @@ impl<const XDP: bool> Hook for BufferHook<'_, XDP> {
 
     fn go_round(&mut self) -> Result<(), Refused> {
         self.round.push(self.frame.clone());
+        Ok(())
+    }
+
+    fn send_copy(&mut self) -> Result<(), Refused> {
+        let path = self.next.ok_or(Refused)?;
+        let mut copy = self.frame.clone();
+        copy[..6].copy_from_slice(&path.destination);
+        copy[6..12].copy_from_slice(&path.source);
+        self.copies.push(copy);
         Ok(())
     }
 

@@ -132,7 +132,7 @@ fn to_client(play: &mut Play, _turn: usize, stage: &mut Stage) -> Result<()> {
     play.establish(0, stage)?;
     let connection = play.connections[0];
     let request = connection.from_client(play, Kind::Data);
-    let got = stage.send_for_both("data", Side::Clients, &[request])?;
+    let got = stage.send_for_both("data", Side::Clients, std::slice::from_ref(&request))?;
     let Some(server) = connection.server else {
         return Ok(());
     };
@@ -176,6 +176,7 @@ fn to_client(play: &mut Play, _turn: usize, stage: &mut Stage) -> Result<()> {
             };
             for &kind in errors(v6) {
                 for length in [if v6 { 96 } else { 84 }, 1280] {
+                    let overhead = of_ipvs.packet.len() - request.len();
                     let quoting = |seen: &Seen| {
                         vec![error(
                             router(Side::Servers, v6),
@@ -189,10 +190,49 @@ fn to_client(play: &mut Play, _turn: usize, stage: &mut Stage) -> Result<()> {
                         &format!("ICMP {} code {} about the tunnel", kind.0, kind.1),
                         Side::Servers,
                         [quoting(of_ipvs), quoting(of_weir)],
+                        |packet| tell_at_once(packet, kind, overhead),
                     )?;
                 }
             }
         }
     }
     Ok(())
+}
+
+/// IPVS tells the client what its route to the real server says of the path's MTU. It asks for that route anew with the
+/// next packet only, so that for the first errors this is what the link takes. What it should say is what the router has
+/// said, less what wrapping adds.
+fn tell_at_once(packet: &mut [u8], kind: (u8, u8, u32), overhead: usize) {
+    const TOO_BIG: (u8, u8) = (3, 4);
+    const LINK: usize = 1500;
+    const HEADER: usize = 20;
+    let link = u16::try_from(LINK - overhead).unwrap_or(0);
+    let of_the_link = packet.len() >= HEADER + 8
+        && packet[9] == number::ICMP
+        && (packet[HEADER], packet[HEADER + 1]) == TOO_BIG
+        && packet[HEADER + 6..HEADER + 8] == link.to_be_bytes();
+    if (kind.0, kind.1) != TOO_BIG || !of_the_link {
+        return;
+    }
+    let right = u16::try_from(kind.2 as usize - overhead).unwrap_or(0);
+    packet[HEADER + 6..HEADER + 8].copy_from_slice(&right.to_be_bytes());
+    packet[HEADER + 2..HEADER + 4].fill(0);
+    let sum = packet::checksum(&[&packet[HEADER..]]);
+    packet[HEADER + 2..HEADER + 4].copy_from_slice(&sum.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_link_takes_is_told_otherwise() {
+        let [from, to] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let said = |kind, mtu| error(from, to, (3, kind, mtu), &[0x45; 28], 28);
+        for (kind, mtu, then) in [(4, 1480, 1260), (4, 1400, 1400), (1, 1480, 1480)] {
+            let mut packet = said(kind, mtu);
+            tell_at_once(&mut packet, (3, kind, 1280), 20);
+            assert_eq!(packet, said(kind, then));
+        }
+    }
 }
