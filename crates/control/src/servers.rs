@@ -10,7 +10,7 @@ use std::time::Duration;
 use weir_abi::NONE;
 use weir_abi::counters::Counters;
 use weir_abi::keys::ServiceKey as TableKey;
-use weir_abi::service::{AVAILABLE, FORWARD_NAT, PRESENT, Tunnel};
+use weir_abi::service::{AVAILABLE, FORWARD_FULL_NAT, PRESENT, Tunnel};
 use weir_config::model::{Family, Forwarding, RealServer, ServiceKey, is_host};
 
 use crate::director::{Director, clear_flag};
@@ -170,11 +170,11 @@ impl Director {
         }
     }
 
-    /// Whether any real server by NAT is the director itself, also one that connections have still.
-    pub fn has_local_nat<T: Tables>(&self, tables: &T) -> bool {
+    /// Whether any real server is the director itself, also one that connections have still. (By FULLNAT none can be.)
+    pub fn has_local_servers<T: Tables>(&self, tables: &T) -> bool {
         self.records().into_iter().any(|slot| {
             let record = &tables.destinations()[slot as usize];
-            record.local.load() != 0 && record.address.load().forwarding == FORWARD_NAT
+            record.local.load() != 0 && record.address.load().forwarding != FORWARD_FULL_NAT
         })
     }
 

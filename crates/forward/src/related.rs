@@ -21,6 +21,7 @@ use crate::family::{Record, V4, V6};
 use crate::hook::{Hook, Refused, Route};
 use crate::job::{Job, Method, count, is_available, is_backup_only, is_local, method_of};
 use crate::length::{asked_by, route_outer, wrapped};
+use crate::local;
 use crate::nat64;
 use crate::parse::{Segment, is_ipv6};
 use crate::part::Part;
@@ -72,6 +73,9 @@ fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
         return reason;
     }
     if let Some(reason) = find(&job, &mut quoted) {
+        if reason == Reason::Icmp {
+            local::count_error(&mut job, &quoted.answers);
+        }
         if H::CHECKS && reason == Reason::Icmp && settings.uses(USE_CHECKS) {
             return check::error(&mut job, &quoted);
         }
@@ -88,6 +92,9 @@ fn of_family<F: TranslateErrors, H: Hook, T: Tables>(
     let reason = match entry.direction() {
         Direction::Request if is_backup_only(settings) => Reason::Icmp,
         Direction::Request => to_server(&mut job, entry.slot(), &quoted),
+        Direction::Reply if job.hook.is_made_here() => {
+            of_this_host(&mut job, entry.slot(), &quoted)
+        }
         Direction::Reply => to_client(&mut job, entry.slot(), &quoted),
     };
     let reason = with_local(&mut job, entry, &quoted, reason);
@@ -261,6 +268,32 @@ fn to_client<F: TranslateErrors, H: Hook, T: Tables>(
             job.has_local = is_full;
             Reason::IcmpToClient
         }
+        Err(Refused) => Reason::KernelRefused,
+    }
+}
+
+/// An error of a real server that is the director itself, which the kernel has routed already.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn of_this_host<F: TranslateErrors, H: Hook, T: Tables>(
+    job: &mut Job<'_, F, H, T>,
+    slot: u32,
+    quoted: &Quoted<F::Address>,
+) -> Reason {
+    let Some(found) = connection::get::<F, T>(job.tables, slot) else {
+        return Reason::NotOurs;
+    };
+    let destination = job.tables.destination(found.destination);
+    let endpoints = found.record.endpoints().load();
+    if endpoints.forwarding != FORWARD_NAT || !is_local(destination) {
+        return Reason::NotOurs;
+    }
+    if is_available(destination) {
+        count(job, &found, Direction::Reply);
+    }
+    let end = replacement(&endpoints, Direction::Reply);
+    let (direction, hop) = (Direction::Reply, Hop::Left);
+    match translate::<F, H>(job.hook, &job.segment, quoted, end, direction, hop) {
+        Ok(()) => Reason::LocalReply,
         Err(Refused) => Reason::KernelRefused,
     }
 }

@@ -1,14 +1,17 @@
 //! Replies of a real server that is the director itself, on their way out.
 
+use std::net::IpAddr;
+
 use weir_abi::reason::Reason;
+use weir_abi::service::{FORWARD_DIRECT, FORWARD_LOCAL, FORWARD_TUNNEL};
 use weir_forward::memory::BufferHook;
 use weir_forward::process::process;
 use weir_rows::bench::{Bench as _, Hook};
-use weir_rows::cases::{ESTABLISHED, SYN_RECV, from_client};
+use weir_rows::cases::{CLOSE, ESTABLISHED, SYN_RECV, from_client};
 use weir_rows::fragments::pieces::{cut, datagram};
 use weir_rows::host::{Host, route};
 use weir_rows::network::{Family, Link};
-use weir_rows::packet::{ACK, PSH, Packet, SYN, Transport};
+use weir_rows::packet::{ACK, PSH, Packet, RST, SYN, Transport, checksum};
 use weir_rows::setup::Setup;
 use weir_rows::snapshot::Snapshot;
 
@@ -159,4 +162,161 @@ fn all_else_that_the_director_sends_is_left_alone() {
         host.wait(60_000);
         untouched(&host, &own);
     }
+}
+
+/// The same director, whose real server gets requests as they are or in a tunnel.
+fn director_by(family: Family, protocol: u8, forwarding: u8) -> Host {
+    let host = director(family, protocol);
+    let mut address = host.destinations()[0].address.load();
+    address.forwarding = forwarding;
+    host.destinations()[0].address.store(address);
+    host
+}
+
+#[test]
+fn by_direct_routing_and_tunnels_they_count_and_leave_as_they_are() {
+    for family in Family::ALL {
+        for forwarding in [FORWARD_DIRECT, FORWARD_TUNNEL, FORWARD_LOCAL] {
+            let mut host = director_by(family, 6, forwarding);
+            let begun = request(&mut host, family, Transport::Tcp(SYN));
+            assert_eq!(begun, Some(Reason::LocalServer));
+            let reset = Packet {
+                source: family.vip(80),
+                ..reply(family, Transport::Tcp(RST | ACK), 0)
+            };
+            let expected = (Some(Reason::LocalReply), reset.frame());
+            assert_eq!(answer(&host, &reset), expected, "{family:?} {forwarding}");
+            let state = Snapshot::take(&host).connections[&(family, 0)].state;
+            assert_eq!(state, CLOSE, "{family:?} {forwarding}");
+            let counters = host.counters(0);
+            let counted = (counters.out_packets, counters.out_bytes);
+            assert_eq!(counted, (1, reset.length()));
+            // From another port it is nobody's.
+            let other = Packet {
+                source: family.vip(81),
+                ..reset
+            };
+            assert_eq!(answer(&host, &other), (None, other.frame()));
+        }
+    }
+}
+
+/// The stack's error about a packet, from the address that this was for.
+fn unreachable(about: &Packet) -> Vec<u8> {
+    unreachable_quoting(about, about.network())
+}
+
+fn unreachable_quoting(about: &Packet, quoted: Vec<u8>) -> Vec<u8> {
+    let (from, to) = (about.destination.ip(), about.source.ip());
+    let octets = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    let kind = if from.is_ipv4() { [3, 3] } else { [1, 4] };
+    let mut icmp = [&kind[..], &[0; 6], &quoted].concat();
+    let mut covered = Vec::new();
+    if from.is_ipv6() {
+        covered.extend(octets(from));
+        covered.extend(octets(to));
+        covered.extend((icmp.len() as u32).to_be_bytes());
+        covered.extend([0, 0, 0, 58]);
+    }
+    covered.extend(&icmp);
+    icmp[2..4].copy_from_slice(&checksum(&covered).to_be_bytes());
+    let mut frame = [Link::Outside.neighbour(), Link::Outside.station()].concat();
+    if from.is_ipv4() {
+        let mut header = vec![0x45, 0xc0];
+        header.extend((20 + icmp.len() as u16).to_be_bytes());
+        header.extend([0x12, 0x34, 0, 0, 64, 1, 0, 0]);
+        header.extend(octets(from));
+        header.extend(octets(to));
+        let sum = checksum(&header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        frame.extend([8, 0]);
+        frame.extend(header);
+    } else {
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        frame.extend((icmp.len() as u16).to_be_bytes());
+        frame.extend([58, 64]);
+        frame.extend(octets(from));
+        frame.extend(octets(to));
+    }
+    frame.extend(icmp);
+    frame
+}
+
+#[test]
+fn errors_about_requests_come_from_the_virtual_address() {
+    for family in Family::ALL {
+        for (transport, protocol) in [(Transport::Udp, 17), (Transport::Tcp(SYN), 6)] {
+            let mut host = director(family, protocol);
+            request(&mut host, family, transport);
+            let sent = from_client(family, 1, transport);
+            let arrived = Packet {
+                destination: family.lost_server(8080),
+                ..sent.clone()
+            };
+            let (reason, frame) = leaves(&host, &unreachable(&arrived));
+            assert_eq!(reason, Some(Reason::LocalReply), "{family:?} {protocol}");
+            // As in IPVS, what is quoted keeps the transport checksum that the real server has seen.
+            let mut quoted = sent.network();
+            let at =
+                if family == Family::V4 { 20 } else { 40 } + if protocol == 6 { 16 } else { 6 };
+            quoted[at..at + 2].copy_from_slice(&arrived.network()[at..at + 2]);
+            let expected = unreachable_quoting(&sent, quoted);
+            assert_eq!(frame, expected, "{family:?} {protocol}");
+            let counters = host.counters(0);
+            let counted = (counters.out_packets, counters.out_bytes);
+            assert_eq!(counted, (1, frame.len() as u64 - 14));
+            // Of a real server elsewhere it is not the director's to send.
+            host.destinations()[0].local.store(0);
+            assert_eq!(leaves(&host, &unreachable(&arrived)).0, None);
+        }
+    }
+}
+
+#[test]
+fn errors_about_requests_that_are_left_as_they_are_count() {
+    for family in Family::ALL {
+        for forwarding in [FORWARD_DIRECT, FORWARD_TUNNEL] {
+            let mut host = director_by(family, 17, forwarding);
+            request(&mut host, family, Transport::Udp);
+            let error = unreachable(&from_client(family, 1, Transport::Udp));
+            let (reason, frame) = leaves(&host, &error);
+            assert_eq!((reason, &frame), (Some(Reason::Icmp), &error));
+            let counters = host.counters(0);
+            let counted = (counters.out_packets, counters.out_bytes);
+            assert_eq!(counted, (1, error.len() as u64 - 14));
+        }
+    }
+}
+
+#[test]
+fn so_do_those_that_pass_by_from_a_real_server() {
+    for family in Family::ALL {
+        let mut host = director_by(family, 17, FORWARD_DIRECT);
+        request(&mut host, family, Transport::Udp);
+        let error = unreachable(&from_client(family, 1, Transport::Udp));
+        let verdict = host.run(Link::Inside, &passing(&error, 64));
+        assert_eq!(verdict.reason, Some(Reason::Icmp));
+        assert_eq!(host.counters(0).out_packets, 1);
+        // The kernel does not forward it.
+        host.run(Link::Inside, &passing(&error, 1));
+        assert_eq!(host.counters(0).out_packets, 1);
+    }
+}
+
+/// The frame as it comes to the director's station, with so many hops left.
+fn passing(frame: &[u8], hops: u8) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame[..6].copy_from_slice(&Link::Inside.station());
+    if frame[12..14] == [8, 0] {
+        frame[22] = hops;
+        frame[24..26].fill(0);
+        let sum = checksum(&frame[14..34]);
+        frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    } else {
+        frame[21] = hops;
+    }
+    frame
 }

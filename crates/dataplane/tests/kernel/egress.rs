@@ -412,9 +412,9 @@ fn answers_itself(offload: bool) {
             };
             ways.insert(own, way);
         }
-        assert!(!director.has_local_nat(&plane));
+        assert!(!director.has_local_servers(&plane));
         director.learn_ways(&plane, &ways);
-        assert!(director.has_local_nat(&plane));
+        assert!(director.has_local_servers(&plane));
         for set in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
             std::fs::write(format!("/proc/sys/{set}"), "1").expect("it forwards");
         }

@@ -12,7 +12,7 @@ use crate::begin::Begun;
 use crate::full_nat::claim;
 use crate::hook::Hook;
 use crate::job::{Job, is_backup_only};
-use crate::local::is_no_client;
+use crate::local::{self, is_no_client};
 use crate::meet::{Met, begins};
 use crate::observe;
 use crate::process::Lookup;
@@ -62,6 +62,7 @@ pub(crate) fn connection_of<F: Translate, H: Hook, T: Tables>(
             Err(Reason::NotTransmittable)
         }
         Met::Service(service) => begin_with(job, service),
+        Met::Nothing(Reason::NotOurs) if job.hook.is_made_here() => Err(local::unchanged(job)),
         Met::Nothing(reason) => Err(reason),
     }
 }

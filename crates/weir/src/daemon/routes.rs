@@ -52,7 +52,7 @@ impl<P: Plane> Daemon<P> {
 
     /// Translates the replies of real servers that are this machine, where there are such.
     fn settle_local_replies(&self) {
-        let are_local = self.director().has_local_nat(&*self.plane());
+        let are_local = self.director().has_local_servers(&*self.plane());
         if are_local == self.plane().settings().uses(USE_LOCAL_REPLIES) {
             return;
         }
