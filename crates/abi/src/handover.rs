@@ -28,12 +28,10 @@ pub struct Handover {
     pub only: Shared32,
     /// For `cut`: the slot of the real server that the packet has been counted for, or [`crate::NONE`].
     pub counted: Shared32,
-    /// For `cut`: the slot of the real server that the packet is for, or [`crate::NONE`].
-    pub server: Shared32,
-    /// For `cut`: 1 where it is to be wrapped.
-    pub is_wrapped: Shared32,
+    /// For `cut`: the slot of the packet's connection.
+    pub connection: Shared32,
     /// What is to come.
-    pub reserved: [Shared32; 4],
+    pub reserved: [Shared32; 5],
     /// For `application`: how far a payload has been read.
     pub listener: Listener,
     /// For `call`: the call that the packet belongs to.

@@ -34,21 +34,14 @@ use crate::waiting;
 const UNIT: usize = 8;
 
 /// Hands a packet over to be cut: what fits the way, the slot of the real server that it has been counted
-/// for, or [`NONE`], that of the one that it is for, and whether it is to be wrapped.
+/// for, or [`NONE`], and that of its connection.
 #[inline(always)]
-pub(crate) fn hand_over<T: Tables>(
-    tables: &T,
-    room: u16,
-    counted: u32,
-    server: u32,
-    is_wrapped: bool,
-) {
+pub(crate) fn hand_over<T: Tables>(tables: &T, room: u16, counted: u32, connection: u32) {
     if let Some(handover) = tables.handover() {
         handover.room.store(room.into());
         handover.counted.store(counted);
         handover.only.store(NONE);
-        handover.server.store(server);
-        handover.is_wrapped.store(is_wrapped.into());
+        handover.connection.store(connection);
     }
 }
 

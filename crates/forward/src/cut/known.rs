@@ -3,18 +3,18 @@
 
 use core::ops::ControlFlow;
 
-use weir_abi::NONE;
 use weir_abi::fragment::{HELD_BYTES, Held};
 use weir_abi::handover::Handover;
 use weir_abi::keys::{Direction, FAMILY_V6};
-use weir_abi::service::Destination;
+use weir_abi::service::{Destination, FORWARD_TUNNEL};
 use weir_abi::settings::Settings;
 use weir_wire::ethernet::Ethernet;
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::{FragmentHeader, Ipv6};
 
 use super::{UNIT, is_unfinished};
-use crate::family::{Family, V4};
+use crate::connection;
+use crate::family::{Family, Record, V4};
 use crate::hook::{Hook, Refused, Route, Turn};
 use crate::parse::{Parsed, Portion, Segment, parse_seldom4};
 use crate::tables::Tables;
@@ -36,16 +36,14 @@ pub(super) fn in_pieces<H: Hook, T: Tables>(
     settings: &Settings,
     handover: &Handover,
 ) -> Option<Result<(), Refused>> {
-    let server = handover.server.load();
-    if server == NONE {
-        return None;
-    }
+    let found = connection::get::<V4, T>(tables, handover.connection.load())?;
+    let server = found.destination;
     let destination = tables.destination(server)?;
+    let is_wrapped = found.record.endpoints().load().forwarding == FORWARD_TUNNEL;
     let mut segment = Segment::default();
     if !read(hook, &mut segment) {
         return None;
     }
-    let is_wrapped = handover.is_wrapped.load() != 0;
     let room = room(hook, tables, &segment, destination, is_wrapped)?;
     let taken = waiting::take(tables, settings)?;
     let made = if is_wrapped {

@@ -95,8 +95,7 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
                     return Reason::TooBig;
                 }
                 Method::Unchanged | Method::Wrapped => {
-                    let (counted, server) = (job.error_counts, found.destination);
-                    hand_over(job.tables, mtu, counted, server, method == Method::Wrapped);
+                    hand_over(job.tables, mtu, job.error_counts, slot);
                     return Reason::NotFragmented;
                 }
             },
