@@ -397,7 +397,14 @@ impl<const SELDOM: bool> Hook for Frame<SELDOM> {
     #[inline(always)]
     fn restore(&mut self, held: &Held, offset: usize, length: usize) -> Result<(), Refused> {
         const RECOMPUTE_CHECKSUM: u64 = 1;
-        self.shorten(offset + length)?;
+        // What the kernel takes for headers it does not let be cut off, even where none are any more: a shorter frame
+        // is filled up, as short frames are.
+        if self.shorten(offset + length).is_err() {
+            if offset + length >= HEADERS as usize {
+                return Err(Refused);
+            }
+            self.shorten(HEADERS as usize)?;
+        }
         let length = bounded(length as u32).ok_or(Refused)?;
         // SAFETY: as above.
         let stored = unsafe {
