@@ -2,7 +2,7 @@
 //! direct routing the packet is for an address that the kernel does not forward to, and what is wrapped comes
 //! from an address of its own. (IPVS leaves it to `ip_fragment`.)
 //!
-//! Where the next hop is known, the pieces leave at once ([`known`]). Else, and where the packet is a fragment
+//! Where the next hop is known, the pieces leave at once (`known`). Else, and where the packet is a fragment
 //! itself or longer than what can be held, it is cut in two, which come in once more as fragments: the last one
 //! as large as fits, and what is before it, which is cut again where it is still too large. By a tunnel it is the
 //! inner packet that is cut so.
