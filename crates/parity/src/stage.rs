@@ -23,6 +23,8 @@ pub enum Look {
     Whole,
     /// Only of what begins a connection, and of that only how many packets came out where: choices are random.
     Openings,
+    /// The same where the director itself may be chosen, which answers at once.
+    Answers,
 }
 
 /// Where a cell is played.
@@ -132,6 +134,10 @@ impl Stage<'_> {
             Look::Openings => {
                 about != "opening" || [0, 1].iter().all(|&at| first[at].len() == second[at].len())
             }
+            Look::Answers => {
+                let count = |got: &[Vec<Seen>; 2]| got[0].len() + got[1].len();
+                about != "opening" || count(&first) == count(&second)
+            }
         };
         if same {
             return;
@@ -152,7 +158,7 @@ impl Stage<'_> {
         let wrappers = [own(false), own(true)];
         let seen = match self.look {
             Look::Whole => whole(seen, &wrappers),
-            Look::Bytes | Look::Openings => seen,
+            Look::Bytes | Look::Openings | Look::Answers => seen,
         };
         seen.into_iter()
             .map(|one| Seen {

@@ -126,8 +126,10 @@ impl Play {
 
     /// What is looked at in its packets.
     pub fn look(&self) -> Look {
-        if self.cell.scheduler == Scheduler::Twos {
-            return Look::Openings;
+        match (self.cell.scheduler, self.cell.feature) {
+            (Scheduler::Twos, Feature::Local) => return Look::Answers,
+            (Scheduler::Twos, _) => return Look::Openings,
+            _other => {}
         }
         if matches!(self.cell.feature, Feature::Fragments | Feature::Mtu) {
             Look::Whole
