@@ -13,6 +13,7 @@ mod server;
 mod service;
 mod static_group;
 mod strict;
+mod sync_group;
 mod track;
 mod values;
 
@@ -137,7 +138,7 @@ fn vrrp(nodes: &[Node], globals: &Globals, troubles: &mut Troubles) -> Vrrp {
     });
     numbers_once(&instances, &instance_nodes, troubles);
     let groups = each(&of(&["vrrp_sync_group"]), troubles, |node, troubles| {
-        instance::group(node, globals, &instances, &known, troubles)
+        sync_group::group(node, globals, &instances, &known, troubles)
     });
     let default = globals.default_interface.as_ref();
     let lines = |names: &[&str]| of(names).into_iter().flat_map(|node| &node.lines);
