@@ -150,7 +150,8 @@ fn detach(namespace: &Namespace, weir: &Path, director: &Director) -> Result<()>
     Ok(())
 }
 
-fn processor_time(director: &Director) -> Result<Duration> {
+/// User and system time of a daemon.
+pub(super) fn processor_time(director: &Director) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", director.id()))?;
     let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
     // utime and stime are the 14th and 15th field; the name is the second.

@@ -18,6 +18,7 @@ mod plot;
 mod processors;
 mod publish;
 mod record;
+mod reload;
 mod report;
 mod site;
 mod snapshot;
@@ -60,6 +61,7 @@ const SCENARIOS: &[Scenario] = &[
     flood::SCENARIO,
     control::SCENARIO,
     checks::SCENARIO,
+    reload::SCENARIO,
     upgrade::SCENARIO,
     failover::SCENARIO,
     vrrp::SCENARIO,

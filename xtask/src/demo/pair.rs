@@ -20,6 +20,10 @@ pub fn show(weir: &Path) -> Result<()> {
     println!(
         "  client -- 192.0.2.0/24 -- director1, director2 -- 10.0.0.0/24 -- real1 real2 real3"
     );
+    println!(
+        "  both: weir run --config keepalived.conf: HTTP checks every second, two that fail count; advertisements every second,\n  \
+         director1 has priority 150, director2 100"
+    );
     let mut scene = Scene {
         site: PairSite::new(Keeper::Weir(weir.to_owned()))?,
         weir,
@@ -49,7 +53,8 @@ impl Scene<'_> {
         until("real2 in service again", PATIENCE, || {
             self.serves("10.0.0.12")
         })?;
-        finish(load)?;
+        finish(load, "a third of them, until its checks had failed twice")?;
+        println!("  ipvsadm -Ln has it again since it passes its checks again");
         Ok(())
     }
 
@@ -59,7 +64,7 @@ impl Scene<'_> {
         self.site.pair.signal(0, Signal::KILL)?;
         until("the second director Active", PATIENCE, || self.is_active(1))?;
         self.say(1, &["vrrp"])?;
-        let report = finish(load)?;
+        let report = finish(load, "")?;
         if report.failed != 0 {
             bail!("{} connections failed", report.failed);
         }
@@ -76,14 +81,14 @@ impl Scene<'_> {
         let load = self.load(10);
         self.site.pair.cut_off(0, true)?;
         until("the second director Active", PATIENCE, || self.is_active(1))?;
-        finish(load)?;
+        finish(
+            load,
+            "until director2 had missed three advertisements and its skew: the protocol's own time",
+        )?;
         let url = format!("http://{}/", PairSite::address());
         let tally =
             curl(&self.site.pair.client, &url, 6).context("the second director does not serve")?;
-        println!(
-            "  {} requests answered by the second director",
-            tally.total()
-        );
+        println!("  {} requests answered by director2", tally.total());
         Ok(())
     }
 
@@ -118,16 +123,20 @@ impl Scene<'_> {
     }
 }
 
-/// Waits for the load's end and says what the client noticed.
-fn finish(load: Load) -> Result<ShortReport> {
+/// Waits for the load's end and says what the client noticed, and why something failed.
+fn finish(load: Load, why: &str) -> Result<ShortReport> {
     let report = match load.join() {
         Ok(report) => report?,
         Err(panic) => std::panic::resume_unwind(panic),
     };
     println!(
-        "  the client: {} connections answered, {} failed, {} ms the longest time without an answer",
+        "  the client: {} connections answered, {} failed{}, {} ms the longest time without an answer",
         report.answered,
         report.failed,
+        match (report.failed, why) {
+            (0, _) | (_, "") => String::new(),
+            _ => format!(" ({why})"),
+        },
         report.silence.as_millis()
     );
     Ok(report)
