@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 pub use check::{
     Agent, Check, CheckKind, DnsCheck, DnsType, FileCheck, GrpcCheck, HttpBody, HttpCheck,
-    HttpRequest, HttpTurns, HttpVersion, Pace, PingCheck, ScriptCheck, SmtpCheck, Source,
+    HttpRequest, HttpTurns, HttpVersion, Pace, PingCheck, Says, ScriptCheck, SmtpCheck, Source,
     StatusRange, TcpCheck, Tls, UdpCheck, Way,
 };
 pub use weight::{Figure, FigureForm, Passive, SlowStart, WeightPolicy, WeightSource};

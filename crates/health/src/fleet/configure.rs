@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_config::model::health::{
-    Check, CheckKind, Pace, ServerHealth, ServiceHealth, WeightSource,
-};
+use weir_config::model::health::{Check, Pace, Says, ServerHealth, ServiceHealth, WeightSource};
 use weir_config::model::{RealServer, ServiceKey};
 
 use super::{
@@ -360,18 +358,9 @@ struct Want {
 fn watches_of(settings: &ServerHealth) -> impl Iterator<Item = Want> {
     let checks = settings.checks.iter().map(|check| Want {
         pace: check.pace,
-        kind: match &check.kind {
-            CheckKind::Bfd(name) => Kind::Session(name.clone()),
-            CheckKind::Tcp(_)
-            | CheckKind::Http(_)
-            | CheckKind::Smtp(_)
-            | CheckKind::Dns(_)
-            | CheckKind::Udp(_)
-            | CheckKind::Ping(_)
-            | CheckKind::Script(_)
-            | CheckKind::File(_)
-            | CheckKind::Grpc(_)
-            | CheckKind::Agent(_) => Kind::Check {
+        kind: match check.kind.says() {
+            Says::Session(name) => Kind::Session(name.to_owned()),
+            Says::State | Says::Weight => Kind::Check {
                 log_all_failures: check.log_all_failures,
             },
         },

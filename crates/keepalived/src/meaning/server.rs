@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
-use weir_config::model::health::{CheckKind, ServerHealth, WeightPolicy, WeightSource};
+use weir_config::model::health::{Says, ServerHealth, WeightPolicy, WeightSource};
 use weir_config::model::{
     Forwarding, GueChecksum, RealServer, Script, ServiceKey, Thresholds, Tunnel, Weight, is_host,
 };
@@ -94,20 +94,7 @@ pub(super) fn server(node: &Node, outer: &Outer<'_>, troubles: &mut Troubles) ->
         Thresholds::NONE
     });
     let weight = said.weight.unwrap_or(outer.weight);
-    let follows = |check: &weir_config::model::health::Check| match &check.kind {
-        CheckKind::Script(script) => script.dynamic,
-        CheckKind::File(_) => true,
-        CheckKind::Tcp(_)
-        | CheckKind::Http(_)
-        | CheckKind::Smtp(_)
-        | CheckKind::Dns(_)
-        | CheckKind::Udp(_)
-        | CheckKind::Ping(_)
-        | CheckKind::Bfd(_)
-        | CheckKind::Grpc(_)
-        | CheckKind::Agent(_) => false,
-    };
-    let dynamic = checks.iter().any(follows);
+    let dynamic = checks.iter().any(|check| check.kind.says() == Says::Weight);
     Some(Server {
         address,
         port,

@@ -380,7 +380,36 @@ impl HttpVersion {
     }
 }
 
+/// What a check tells, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says<'a> {
+    /// Whether the real server is up, when it is asked.
+    State,
+    /// Its weight, as `misc_dynamic` and files say it.
+    Weight,
+    /// Whether it is up, by itself: the session of that name.
+    Session(&'a str),
+}
+
 impl CheckKind {
+    /// What it tells.
+    pub fn says(&self) -> Says<'_> {
+        match self {
+            Self::Bfd(name) => Says::Session(name),
+            Self::File(_) => Says::Weight,
+            Self::Script(script) if script.dynamic => Says::Weight,
+            Self::Tcp(_)
+            | Self::Http(_)
+            | Self::Smtp(_)
+            | Self::Dns(_)
+            | Self::Udp(_)
+            | Self::Ping(_)
+            | Self::Script(_)
+            | Self::Grpc(_)
+            | Self::Agent(_) => Says::State,
+        }
+    }
+
     /// The name in `weir.toml` and the API.
     pub const fn name(&self) -> &'static str {
         match self {
