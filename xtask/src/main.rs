@@ -11,6 +11,7 @@ mod setup;
 mod step;
 mod test;
 mod toolchain;
+mod traffic;
 mod verify;
 mod vm;
 
@@ -41,6 +42,8 @@ enum Verb {
     Parity(parity::Arguments),
     /// Loads the packet programs on 6.1, 6.12 and this machine's kernel, and counts what the verifier processes.
     Verify(verify::Arguments),
+    /// SCTP, and the kernel's own ends of tunnels, behind a director in a virtual machine.
+    Traffic(traffic::Arguments),
     /// Measures Weir beside what a user would take instead, and writes target/bench/report.md.
     Bench(bench::Arguments),
     /// Runs a script in a virtual machine whose kernel has IPVS.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Parity(arguments) => parity::run(arguments),
         Verb::Verify(arguments) => verify::run(arguments),
+        Verb::Traffic(arguments) => traffic::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
         Verb::Vm(arguments) => vm::run(arguments),
         Verb::AnswerUdp { name, port } => weir_lab::serve_udp(&name, port).map_err(Into::into),
