@@ -12,8 +12,8 @@ pub struct Farewell {
     pub kind: Shared32,
     /// The real server's slot.
     pub destination: Shared32,
-    /// What the client has acknowledged last, and what the real server has: numbers of TCP, each by which that end
-    /// takes a reset (RFC 5961, 3.2). 0 is none.
+    /// What the client has acknowledged last, and what the real server has, or where it is not heard what the client
+    /// has sent: numbers of TCP, each by which that end takes a reset (RFC 5961, 3.2). 0 is none.
     pub acknowledged: [Shared32; 2],
     /// The client's port, and above it the virtual one.
     pub outside: Shared32,

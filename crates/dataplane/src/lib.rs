@@ -279,6 +279,12 @@ impl Dataplane {
         tables::gone(index.remove(&ifindex))
     }
 
+    /// The index of the interface in a slot.
+    pub fn interface_index(&self, slot: u16) -> Option<u32> {
+        let record = self.interfaces.all().get(usize::from(slot))?;
+        Some(record.index.load()).filter(|index| *index != 0)
+    }
+
     /// Tells the programs which addresses fragments may wait for; those that are not named any more
     /// are forgotten.
     ///

@@ -2,7 +2,7 @@
 //! or an ICMP error that the daemon sends. (No timer of the kernel's can send a packet.) So that each end takes
 //! a reset, the last number that it has acknowledged is remembered (RFC 5961, 3.2).
 
-use weir_abi::connection::{ONE_PACKET, TEMPLATE, Word};
+use weir_abi::connection::{NO_OUTPUT, ONE_PACKET, TEMPLATE, Word};
 use weir_abi::farewell::FAREWELLS;
 use weir_abi::keys::Direction;
 use weir_abi::service::{FAREWELL, FORWARD_FULL_NAT, FORWARD_OTHER_FAMILY};
@@ -35,13 +35,15 @@ pub(crate) fn begin<F: Family>(record: &F::Record) {
     }
 }
 
-/// Remembers what a packet acknowledges.
+/// Remembers what a packet acknowledges. Of a real server that is not heard (connections with that flag) what the
+/// client has sent counts.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(crate) fn note<H: Hook, A>(
     hook: &H,
     segment: &Segment<A>,
     acknowledged: &[Shared32; 2],
     direction: Direction,
+    flags: u8,
 ) {
     if segment.flow.protocol as u8 != TCP || segment.portion() != Portion::Whole {
         return;
@@ -55,7 +57,23 @@ pub(crate) fn note<H: Hook, A>(
     let number = header.acknowledgement();
     match direction {
         Direction::Request => acknowledged[0].store(number),
-        Direction::Reply => acknowledged[1].store(number),
+        Direction::Reply => {
+            acknowledged[1].store(number);
+            return;
+        }
+    }
+    if flags & NO_OUTPUT == 0 {
+        return;
+    }
+    let network = segment.network as usize;
+    let length = hook.network_length(segment.length as usize, network) as u32;
+    let headers = (segment.payload - segment.network) as u32 + header.header_length() as u32;
+    let end = length.wrapping_sub(headers) + header.flags().fin() as u32;
+    let next = header.sequence().wrapping_add(end);
+    // What is sent again, or only to see whether somebody is there, is older.
+    let before = acknowledged[1].load();
+    if before == 0 || next.wrapping_sub(before) as i32 > 0 {
+        acknowledged[1].store(next);
     }
 }
 

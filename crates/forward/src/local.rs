@@ -137,7 +137,13 @@ fn lead_on<F: Translate, H: Hook, T: Tables>(
     }
     if job.settings.uses(USE_FAREWELLS) {
         let cells = found.record.acknowledged();
-        farewell::note(job.hook, &job.segment, cells, Direction::Reply);
+        farewell::note(
+            job.hook,
+            &job.segment,
+            cells,
+            Direction::Reply,
+            found.word.flags(),
+        );
     }
 }
 

@@ -1,18 +1,33 @@
 //! Packets that tell an end that its connection is over: a reset of TCP, or port unreachable about a datagram of its.
 
+mod tunnel;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsRawFd as _, OwnedFd};
 use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sendto, socket_with,
 };
+use weir_config::model::Tunnel;
 
 /// Sends them, with whatever source address.
 #[derive(Debug)]
 pub struct Sender {
     v4: OwnedFd,
     v6: OwnedFd,
+    links: OwnedFd,
+}
+
+/// How a packet reaches an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As the kernel's routes say.
+    Routed,
+    /// By a neighbour, whatever address it is for: the interface's index and the neighbour's link address.
+    Neighbour(u32, [u8; 6]),
+    /// Wrapped, from one address to another.
+    Tunnel(Tunnel, IpAddr, IpAddr),
 }
 
 const TCP: u8 = 6;
@@ -27,13 +42,16 @@ impl Sender {
     ///
     /// When the process may not have raw sockets (`CAP_NET_RAW`).
     pub fn new() -> io::Result<Self> {
-        let open = |family| {
+        let open = |family, kind, protocol| {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            socket_with(family, SocketType::RAW, flags, Some(ipproto::RAW))
+            socket_with(family, kind, flags, protocol)
         };
+        let raw = |family| open(family, SocketType::RAW, Some(ipproto::RAW));
         Ok(Self {
-            v4: open(AddressFamily::INET)?,
-            v6: open(AddressFamily::INET6)?,
+            v4: raw(AddressFamily::INET)?,
+            v6: raw(AddressFamily::INET6)?,
+            // Without a protocol it takes no packets.
+            links: open(AddressFamily::PACKET, SocketType::DGRAM, None)?,
         })
     }
 
@@ -42,8 +60,14 @@ impl Sender {
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn reset(&self, from: SocketAddr, to: SocketAddr, sequence: u32) -> io::Result<()> {
-        self.send(from.ip(), to, &reset(from, to, sequence))
+    pub fn reset(
+        &self,
+        from: SocketAddr,
+        to: SocketAddr,
+        sequence: u32,
+        way: Way,
+    ) -> io::Result<()> {
+        self.send(to.ip(), &reset(from, to, sequence), way)
     }
 
     /// Tells an end of UDP that nobody takes its datagrams any more.
@@ -51,18 +75,66 @@ impl Sender {
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn unreachable(&self, from: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        self.send(from.ip(), to, &unreachable(from, to))
+    pub fn unreachable(&self, from: SocketAddr, to: SocketAddr, way: Way) -> io::Result<()> {
+        self.send(to.ip(), &unreachable(from, to), way)
     }
 
-    fn send(&self, from: IpAddr, to: SocketAddr, packet: &[u8]) -> io::Result<()> {
-        let socket = match from {
+    fn send(&self, to: IpAddr, packet: &[u8], way: Way) -> io::Result<()> {
+        match way {
+            Way::Routed => self.route(to, packet),
+            Way::Neighbour(interface, address) => self.hand(interface, address, to, packet),
+            Way::Tunnel(tunnel, from, server) => {
+                self.route(server, &tunnel::wrapped(tunnel, from, server, packet))
+            }
+        }
+    }
+
+    fn route(&self, to: IpAddr, packet: &[u8]) -> io::Result<()> {
+        let socket = match to {
             IpAddr::V4(_) => &self.v4,
             IpAddr::V6(_) => &self.v6,
         };
         // The port of a raw socket's address would be a protocol.
-        let to = SocketAddr::new(to.ip(), 0);
-        sendto(socket, packet, SendFlags::empty(), &to)?;
+        sendto(socket, packet, SendFlags::empty(), &SocketAddr::new(to, 0))?;
+        Ok(())
+    }
+
+    fn hand(
+        &self,
+        interface: u32,
+        neighbour: [u8; 6],
+        to: IpAddr,
+        packet: &[u8],
+    ) -> io::Result<()> {
+        let protocol = match to {
+            IpAddr::V4(_) => libc::ETH_P_IP,
+            IpAddr::V6(_) => libc::ETH_P_IPV6,
+        };
+        let mut address = [0; 8];
+        address[..6].copy_from_slice(&neighbour);
+        let place = libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as u16,
+            sll_protocol: (protocol as u16).to_be(),
+            sll_ifindex: interface as i32,
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: neighbour.len() as u8,
+            sll_addr: address,
+        };
+        // SAFETY: the descriptor is open; packet and address live for the call and are as long as is said.
+        let sent = unsafe {
+            libc::sendto(
+                self.links.as_raw_fd(),
+                packet.as_ptr().cast(),
+                packet.len(),
+                0,
+                (&raw const place).cast(),
+                size_of_val(&place) as u32,
+            )
+        };
+        if sent < 0 {
+            return Err(io::Error::last_os_error());
+        }
         Ok(())
     }
 }

@@ -1,14 +1,17 @@
-//! Both ends are told when a connection expires, where its service wants it: by NAT, FULLNAT, between the families.
+//! Both ends are told when a connection expires, where its service wants it, by every method.
 #![cfg(feature = "privileged")]
 
 mod common;
+#[path = "common/prepared.rs"]
+mod prepared;
 
 use common::Site;
+use prepared::Prepared;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use weir_lab::{Family, Namespace, Network, Shape};
+use weir_lab::{Director, Family, Namespace, Network, Shape};
 
 const PORT: u16 = 7007;
 /// Longer than anything here takes.
@@ -20,18 +23,25 @@ enum How {
     Nat,
     FullNat,
     OtherFamily,
+    Direct,
+    /// By that kind, with further words.
+    Tunnel(&'static str, &'static str),
 }
 
-fn configure(site: &Site, how: How) {
+fn configure(director: &Director, network: &Network, how: How) {
     let mut text = String::new();
     for family in Family::BOTH {
         let inside = match (how, family) {
-            (How::Nat | How::FullNat, family) => family,
+            (How::Nat | How::FullNat | How::Direct | How::Tunnel(..), family) => family,
             (How::OtherFamily, Family::V4) => Family::V6,
             (How::OtherFamily, Family::V6) => Family::V4,
         };
         let forward = match how {
             How::Nat => "forward = \"nat\"".to_owned(),
+            How::Direct => "forward = \"dr\"".to_owned(),
+            How::Tunnel(kind, more) => {
+                format!("forward = \"tun\"\ntunnel = {{ type = \"{kind}\"{more} }}")
+            }
             How::FullNat | How::OtherFamily => format!(
                 "forward = \"fullnat\"\nlocal_addresses = [\"{}\"]",
                 inside.gateway()
@@ -42,22 +52,22 @@ fn configure(site: &Site, how: How) {
                 "[[service]]\nlisten = [\"{protocol} {}\"]\nscheduler = \"rr\"\n{forward}\nfarewell = true\n\
                  timeouts = {{ {protocol} = 3 }}\nserver = [{{ address = \"{}\" }}]\n\n",
                 Network::service(family, PORT),
-                site.network.real_servers[0].at(inside, PORT),
+                network.real_servers[0].at(inside, PORT),
             ));
         }
     }
-    let file = site.network.lab().directory().join("farewell.toml");
+    let file = network.lab().directory().join("farewell.toml");
     std::fs::write(&file, text).expect("a file");
     let file = file.display().to_string();
-    let said = site.director.weir(&["apply", &file]).expect("a verb");
+    let said = director.weir(&["apply", &file]).expect("a verb");
     assert!(said.status.success(), "{said:?}");
 }
 
 /// A server of TCP that says what ends its only connection, once it has had a word and answered.
-fn serve_tcp(server: &Namespace) -> Receiver<ErrorKind> {
+fn serve_tcp(server: &Namespace, address: IpAddr) -> Receiver<ErrorKind> {
     let (told, heard) = channel();
     let listener = server
-        .enter(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))
+        .enter(|| TcpListener::bind((address, PORT)))
         .expect("a namespace")
         .expect("a socket");
     std::thread::spawn(move || {
@@ -72,10 +82,10 @@ fn serve_tcp(server: &Namespace) -> Receiver<ErrorKind> {
 }
 
 /// The same of UDP.
-fn serve_udp(server: &Namespace) -> Receiver<ErrorKind> {
+fn serve_udp(server: &Namespace, address: IpAddr) -> Receiver<ErrorKind> {
     let (told, heard) = channel();
     let socket = server
-        .enter(|| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, PORT)))
+        .enter(|| UdpSocket::bind((address, PORT)))
         .expect("a namespace")
         .expect("a socket");
     std::thread::spawn(move || {
@@ -128,14 +138,25 @@ fn ask_udp(client: &Namespace, service: SocketAddr) -> ErrorKind {
 
 fn both_are_told(mode: &str, how: How) {
     let site = Site::without_services(mode, Shape::TwoInterfaces);
-    configure(&site, how);
-    let (client, server) = (
-        &site.network.client,
-        &site.network.real_servers[0].namespace,
-    );
+    are_told(&site.director, &site.network, mode, how);
+}
+
+/// By real servers that have the virtual address, and answer past the director.
+fn both_are_told_past_it(mode: &str, how: How) {
+    let site = Prepared::new(mode, 1);
+    are_told(&site.director, &site.network, mode, how);
+}
+
+fn are_told(director: &Director, network: &Network, mode: &str, how: How) {
+    configure(director, network, how);
+    let (client, server) = (&network.client, &network.real_servers[0].namespace);
     for family in Family::BOTH {
         let service = Network::service(family, PORT);
-        let heard = serve_tcp(server);
+        let at = match how {
+            How::Nat | How::FullNat | How::OtherFamily => Ipv6Addr::UNSPECIFIED.into(),
+            How::Direct | How::Tunnel(..) => family.virtual_address(),
+        };
+        let heard = serve_tcp(server, at);
         let case = format!("{mode}, {how:?}, {family:?}");
         assert_eq!(
             ask_tcp(client, service),
@@ -144,7 +165,7 @@ fn both_are_told(mode: &str, how: How) {
         );
         let end = heard.recv_timeout(PATIENCE).expect("an end");
         assert_eq!(end, ErrorKind::ConnectionReset, "{case}");
-        let heard = serve_udp(server);
+        let heard = serve_udp(server, at);
         assert_eq!(
             ask_udp(client, service),
             ErrorKind::ConnectionRefused,
@@ -169,4 +190,20 @@ fn by_fullnat() {
 #[test]
 fn between_the_families() {
     both_are_told("tc", How::OtherFamily);
+}
+
+#[test]
+fn by_direct_routing() {
+    both_are_told_past_it("tc", How::Direct);
+    both_are_told_past_it("xdp", How::Direct);
+}
+
+#[test]
+fn through_tunnels() {
+    both_are_told_past_it("tc", How::Tunnel("ipip", ""));
+    both_are_told_past_it("tc", How::Tunnel("gre", ", checksum = \"full\""));
+    both_are_told_past_it(
+        "xdp",
+        How::Tunnel("gue", ", port = 6080, checksum = \"full\""),
+    );
 }

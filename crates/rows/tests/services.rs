@@ -2,14 +2,14 @@
 
 use weir_abi::connection::Word;
 use weir_abi::reason::Reason;
-use weir_abi::service::{REFUSE_RESET, REFUSE_SILENTLY};
-use weir_abi::settings::USE_OWN_TIMEOUTS;
+use weir_abi::service::{FAREWELL, FORWARD_DIRECT, PRESENT, REFUSE_RESET, REFUSE_SILENTLY};
+use weir_abi::settings::{USE_FAREWELLS, USE_OWN_TIMEOUTS};
 use weir_abi::tick::Ticks;
 use weir_rows::bench::{Bench as _, Hook, Verdict};
 use weir_rows::cases::{from_client, handshake};
 use weir_rows::host::Host;
 use weir_rows::network::{Family, Link};
-use weir_rows::packet::{ACK, SYN, Transport};
+use weir_rows::packet::{ACK, FIN, Packet, SYN, Transport};
 use weir_rows::row::{Row, play};
 use weir_rows::setup::Setup;
 
@@ -120,5 +120,50 @@ fn a_service_has_its_own_timeouts() {
             let left = word.expires().since(host.now()) as u32;
             assert_eq!(left, own[0] + Ticks::REFRESH.0, "{family:?}");
         }
+    }
+}
+
+/// By direct routing the real server is not heard: what the client has sent says what the server waits for, however
+/// often it is sent again.
+#[test]
+fn of_an_end_that_is_not_heard_what_it_was_sent_counts() {
+    for family in Family::ALL {
+        let mut host = Host::new(Hook::Tc);
+        Setup::simple(family, 6).fill(&mut host);
+        let server = &host.memory.destinations[0];
+        let mut address = server.address.load();
+        address.forwarding = FORWARD_DIRECT;
+        server.address.store(address);
+        host.memory.services[0].flags.store(PRESENT | FAREWELL);
+        host.memory.settings.uses.store(USE_FAREWELLS);
+        let network = match family {
+            Family::V4 => 20,
+            Family::V6 => 40,
+        };
+        let number = |frame: &[u8], at: usize| {
+            let bytes = &frame[14 + network + at..][..4];
+            u32::from_be_bytes(bytes.try_into().unwrap())
+        };
+        let mut send = |flags, payload: usize| {
+            let packet = Packet {
+                payload: vec![b'x'; payload],
+                ..from_client(family, 1, Transport::Tcp(flags))
+            };
+            let frame = packet.frame();
+            let reason = host.run(Link::Outside, &frame).reason;
+            assert_eq!(reason, Some(Reason::Request));
+            let cells = match family {
+                Family::V4 => &host.memory.connections4[0].acknowledged,
+                Family::V6 => &host.memory.connections6[0].acknowledged,
+            };
+            let [client, server] = cells.each_ref().map(|cell| cell.load());
+            (number(&frame, 4), number(&frame, 8), client, server)
+        };
+        assert_eq!(send(SYN, 0).3, 0);
+        let (sequence, acknowledgement, client, server) = send(ACK, 100);
+        assert_eq!((client, server), (acknowledgement, sequence + 100));
+        // Sent again, and less.
+        assert_eq!(send(ACK, 10).3, sequence + 100);
+        assert_eq!(send(ACK | FIN, 100).3, sequence + 101);
     }
 }

@@ -98,6 +98,10 @@ impl Plane for Kernel {
         self.0.forget_interface(index)
     }
 
+    fn interface_index(&self, slot: u16) -> Option<u32> {
+        self.0.interface_index(slot)
+    }
+
     fn set_interface(&self, index: u32, interface: Interface) -> Result<(), Error> {
         self.0.set_interface(index, interface)
     }

@@ -36,6 +36,8 @@ pub trait Plane: Tables<Error: Send + Sync + 'static> + Send + Sync + 'static {
     fn set_interface(&self, index: u32, interface: Interface) -> Result<(), Self::Error>;
     /// Lets the packet programs forget an interface that is gone.
     fn forget_interface(&self, index: u32) -> Result<(), Self::Error>;
+    /// The index of the interface in a slot.
+    fn interface_index(&self, slot: u16) -> Option<u32>;
     /// Tells the packet programs which addresses fragments may wait for; those that are not named any
     /// more are forgotten.
     fn set_addresses(&self, addresses: HashSet<AddressKey>) -> Result<(), Self::Error>;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use weir_abi::counters::Counters;
+use weir_abi::farewell::{FAREWELLS, Farewell};
 use weir_abi::hash_table::{BucketPage, HashTable};
 use weir_abi::keys::{ServerKey, ServiceKey};
 use weir_abi::locality::LocalityKey;
@@ -35,6 +36,7 @@ pub struct MemoryTables {
     server_index: Mutex<HashMap<ServerKey, u32>>,
     marks: Vec<MarkRecord>,
     pools: Vec<PoolAddress>,
+    farewells: Vec<Farewell>,
     localities: Mutex<HashMap<LocalityKey, LocalityUse>>,
     counters: Mutex<Vec<Counters>>,
     waits: AtomicU32,
@@ -52,6 +54,7 @@ impl MemoryTables {
             server_index: Mutex::default(),
             marks: vec![MarkRecord::default(); MARK_RULES as usize],
             pools: vec![PoolAddress::default(); services * POOL_PLACES as usize],
+            farewells: vec![Farewell::default(); FAREWELLS as usize],
             localities: Mutex::default(),
             counters: Mutex::new(vec![Counters::default(); destinations]),
             waits: AtomicU32::default(),
@@ -147,8 +150,8 @@ impl Tables for MemoryTables {
         &self.pools
     }
 
-    fn farewells(&self) -> &[weir_abi::farewell::Farewell] {
-        &[]
+    fn farewells(&self) -> &[Farewell] {
+        &self.farewells
     }
 
     fn localities(&self) -> Result<Vec<(LocalityKey, LocalityUse)>, Infallible> {

@@ -68,7 +68,13 @@ pub(crate) fn request<F: Translate, H: Hook, T: Tables>(
     }
     if job.settings.uses(USE_FAREWELLS) {
         let cells = found.record.acknowledged();
-        farewell::note(job.hook, &job.segment, cells, Direction::Request);
+        farewell::note(
+            job.hook,
+            &job.segment,
+            cells,
+            Direction::Request,
+            found.word.flags(),
+        );
     }
     let is_plain = matches!(route, Route::Known) && job.segment.hops > 1;
     let is_local = matches!(route, Route::Unreachable) && is_local(destination);
@@ -189,7 +195,13 @@ pub(crate) fn reply<F: Translate, H: Hook, T: Tables>(
     }
     if job.settings.uses(USE_FAREWELLS) {
         let cells = found.record.acknowledged();
-        farewell::note(job.hook, &job.segment, cells, Direction::Reply);
+        farewell::note(
+            job.hook,
+            &job.segment,
+            cells,
+            Direction::Reply,
+            found.word.flags(),
+        );
     }
     let transport = job.transport();
     match send(

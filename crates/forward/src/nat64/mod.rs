@@ -367,7 +367,7 @@ fn account<I: Side, C: Side, H: Hook, T: Tables>(
     }
     if job.settings.uses(USE_FAREWELLS) {
         let cells = found.record.acknowledged();
-        farewell::note(job.hook, &job.segment, cells, direction);
+        farewell::note(job.hook, &job.segment, cells, direction, 0);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Tells both ends of connections that have expired, where their service wants it.
 
-use host::farewell::Sender;
+use host::farewell::{Sender, Way};
 use weir_abi::settings::USE_FAREWELLS;
 use weir_config::model::Protocol;
-use weir_control::farewells::words;
+use weir_control::farewells::{self, words};
 use weir_host as host;
 
 use super::Daemon;
@@ -58,9 +58,12 @@ impl<P: Plane> Daemon<P> {
             return;
         };
         for word in words {
+            let Some(way) = self.way_of_farewell(word.way) else {
+                continue;
+            };
             let told = match word.protocol {
-                Protocol::Tcp => sender.reset(word.from, word.to, word.sequence),
-                Protocol::Udp => sender.unreachable(word.from, word.to),
+                Protocol::Tcp => sender.reset(word.from, word.to, word.sequence, way),
+                Protocol::Udp => sender.unreachable(word.from, word.to, way),
                 Protocol::Sctp => Ok(()),
             };
             if let Err(error) = told {
@@ -70,5 +73,17 @@ impl<P: Plane> Daemon<P> {
                 );
             }
         }
+    }
+
+    /// The same way by an interface's index; nothing where the interface is gone.
+    fn way_of_farewell(&self, way: farewells::Way) -> Option<Way> {
+        Some(match way {
+            farewells::Way::Routed => Way::Routed,
+            farewells::Way::Link(link) => {
+                let index = self.plane().interface_index(link.beside())?;
+                Way::Neighbour(index, link.mac())
+            }
+            farewells::Way::Tunnel(tunnel, from, to) => Way::Tunnel(tunnel, from, to),
+        })
     }
 }

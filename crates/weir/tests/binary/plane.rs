@@ -63,6 +63,10 @@ impl Plane for MemoryPlane {
         Ok(())
     }
 
+    fn interface_index(&self, _: u16) -> Option<u32> {
+        None
+    }
+
     fn set_interface(&self, _: u32, _: Interface) -> Result<(), Infallible> {
         Ok(())
     }
