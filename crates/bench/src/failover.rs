@@ -76,7 +76,7 @@ impl Event {
     }
 }
 
-/// Beside these, a real server [flaps](flap).
+/// Beside these, a real server flaps: [`Flapping`].
 const FLAPS: &str = "a real server flaps";
 
 const EVENTS: [Event; 8] = [

@@ -109,7 +109,10 @@ mod tests {
                     match tunnel {
                         Tunnel::Ipip | Tunnel::Gre { checksum: false } => {}
                         Tunnel::Gre { checksum: true } => assert_eq!(checksum(&[body]), [0, 0]),
-                        Tunnel::Gue { checksum, .. } if checksum == GueChecksum::None => {
+                        Tunnel::Gue {
+                            checksum: GueChecksum::None,
+                            ..
+                        } => {
                             assert_eq!(body[6..8], [0, 0]);
                         }
                         Tunnel::Gue { .. } => {
