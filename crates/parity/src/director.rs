@@ -62,7 +62,7 @@ impl Side {
 }
 
 /// The link address of the router that clients are behind.
-const ROUTER: [u8; 6] = [2, 0, 0, 0, 1, 2];
+pub const ROUTER: [u8; 6] = [2, 0, 0, 0, 1, 2];
 
 /// A client's address.
 pub fn client(v6: bool, number: u8) -> IpAddr {

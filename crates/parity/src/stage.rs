@@ -62,16 +62,14 @@ impl Stage<'_> {
         about: &str,
         side: Side,
         packets: [Vec<Vec<u8>>; 2],
-        expected: impl Fn(&mut Vec<u8>),
+        expected: impl FnOnce(&mut Vec<Seen>),
     ) -> Result<()> {
         let mut got = [
             self.directors[0].exchange(side, &packets[0])?,
             self.directors[1].exchange(side, &packets[1])?,
         ];
         if self.directors[1].name == "weir" {
-            for seen in &mut got[0][0] {
-                expected(&mut seen.packet);
-            }
+            expected(&mut got[0][0]);
         }
         self.packets += packets[0].len();
         self.compare(about, side, [&packets[0], &packets[1]], &got);

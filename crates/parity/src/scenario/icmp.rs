@@ -1,8 +1,8 @@
 //! ICMP errors, whole and truncated.
 
 use super::{Kind, Play, Script};
-use crate::cell::Method;
-use crate::director::{Side, own, router};
+use crate::cell::{Family, Method};
+use crate::director::{ROUTER, Side, own, router};
 use crate::packet::{self, Header, number};
 use crate::read::{self, Seen};
 use crate::stage::Stage;
@@ -119,15 +119,35 @@ fn to_server(play: &mut Play, _turn: usize, stage: &mut Stage) -> Result<()> {
 }
 
 pub const TO_CLIENT: Script = Script {
-    turns: 1,
-    commands: two_servers,
+    turns: 2,
+    commands: servers_then_zero,
     packets: to_client,
-    pauses: &[],
+    pauses: &[3],
     timeouts: None,
 };
 
+/// What Weir alone has told counts for Weir alone: with the second turn, when the kernel's counters have caught up, all
+/// begin anew.
+fn servers_then_zero(play: &mut Play, turn: usize) -> Vec<String> {
+    if turn == 0 {
+        return play.add_all(2, "");
+    }
+    let tells_more = match play.cell.transport.method {
+        Method::Nat | Method::Dr => false,
+        Method::Ipip | Method::Gue | Method::Gre => play.cell.transport.family != Family::V4,
+    };
+    if tells_more {
+        vec![format!("-Z {}", play.service())]
+    } else {
+        Vec::new()
+    }
+}
+
 /// Errors from real servers and from the way to them, about what clients sent.
-fn to_client(play: &mut Play, _turn: usize, stage: &mut Stage) -> Result<()> {
+fn to_client(play: &mut Play, turn: usize, stage: &mut Stage) -> Result<()> {
+    if turn > 0 {
+        return Ok(());
+    }
     play.begin(stage)?;
     play.establish(0, stage)?;
     let connection = play.connections[0];
@@ -190,13 +210,81 @@ fn to_client(play: &mut Play, _turn: usize, stage: &mut Stage) -> Result<()> {
                         &format!("ICMP {} code {} about the tunnel", kind.0, kind.1),
                         Side::Servers,
                         [quoting(of_ipvs), quoting(of_weir)],
-                        |packet| tell_at_once(packet, kind, overhead),
+                        |seen| match kind_within(kind, v6, play.v6(), overhead) {
+                            Words::OfIpvs => {
+                                for one in seen {
+                                    tell_at_once(&mut one.packet, kind, overhead);
+                                }
+                            }
+                            Words::None => {}
+                            Words::OfWeir(told) => {
+                                let within = length.min(of_weir.packet.len()) - overhead;
+                                let about = &of_weir.packet[overhead..][..within];
+                                seen.push(tell(play.address, connection.client.ip(), told, about));
+                            }
+                        },
                     )?;
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Who tells the client of an error about a tunnel, and how.
+enum Words {
+    /// IPVS does, and Weir alike: all is IPv4.
+    OfIpvs,
+    /// Only Weir does where there is IPv6 inside or outside.
+    OfWeir((u8, u8, u32)),
+    /// There is no word for it in the other family.
+    None,
+}
+
+/// What the client hears of an error of the outer family: in the same family the same, of another in its words
+/// (RFC 7915, 4.2 and 5.2), of IPv6's parameter problem that the host is not reached (RFC 2473, 8.2).
+fn kind_within(kind: (u8, u8, u32), outer_v6: bool, inner_v6: bool, overhead: usize) -> Words {
+    let overhead = u32::try_from(overhead).unwrap_or(0);
+    let told = match (outer_v6, inner_v6, kind) {
+        (false, false, _) => return Words::OfIpvs,
+        // No link of IPv6 takes less than 1280 bytes.
+        (true, true, (2, 0, mtu)) => (2, 0, (mtu - overhead).max(1280)),
+        (true, true, (4, ..)) => (1, 3, 0),
+        (true, true, same) => same,
+        (true, false, (1, 1, _)) => (3, 10, 0),
+        (true, false, (1, 4, _)) => (3, 3, 0),
+        (true, false, (1 | 4, ..)) => (3, 1, 0),
+        (true, false, (2, _, mtu)) => (3, 4, mtu - overhead),
+        (true, false, (3, code, _)) => (11, code, 0),
+        (false, true, (3, 0 | 1, _)) => (1, 0, 0),
+        (false, true, (3, 3, _)) => (1, 4, 0),
+        (false, true, (3, 4, mtu)) => (2, 0, (mtu - overhead).max(1280)),
+        (false, true, (3, 13, _)) => (1, 1, 0),
+        (false, true, (11, code, _)) => (3, code, 0),
+        (true, false, _) | (false, true, _) => return Words::None,
+    };
+    Words::OfWeir(told)
+}
+
+/// The error that a client gets about its packet.
+fn tell(address: IpAddr, client: IpAddr, kind: (u8, u8, u32), about: &[u8]) -> Seen {
+    let message = packet::icmp(address, client, kind.0, kind.1, kind.2, about);
+    let (protocol, tos) = if address.is_ipv6() {
+        (number::ICMPV6, 0)
+    } else {
+        // Internetwork control, and the packet's own type of service, as Linux marks its errors.
+        (number::ICMP, about.get(1).unwrap_or(&0) & 0x1e | 0xc0)
+    };
+    let header = Header {
+        tos,
+        id: 0,
+        dont_fragment: false,
+        ..Header::default()
+    };
+    Seen {
+        hop: ROUTER,
+        packet: packet::ip(address, client, protocol, &message, header),
+    }
 }
 
 /// IPVS tells the client what its route to the real server says of the path's MTU. It asks for that route anew with the
