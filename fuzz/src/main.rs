@@ -82,7 +82,7 @@ fn valid_frames() -> Vec<Vec<u8>> {
     steps
         .filter_map(|step| match step {
             Step::Arrival(arrival) => Some(arrival.frame),
-            Step::Edit(_) | Step::Find(..) | Step::Reap(..) => None,
+            Step::Edit(_) | Step::Change(_) | Step::Find(..) | Step::Reap(..) => None,
         })
         .collect()
 }
